@@ -1,0 +1,44 @@
+# make demo          a story from a real model through a constant-size cache
+# make test          every test
+# make build         the release build
+# make lint          formatting rules, warnings are errors
+# make format        rewrites the sources to those rules
+# make test-asan     the tests under the address sanitizer
+#
+# DEMO_MODEL=FILE    the GGUF model of `make demo`
+
+SHELL := /bin/bash
+DEMO_MODEL ?= ../shared/data/models/stories260K.gguf
+TEST_FLAGS ?=
+
+-include .deps/env
+
+.PHONY: setup demo test build lint format test-asan
+
+setup:
+	@scripts/bootstrap
+
+# `setup` may have created .deps/env just now, so the rules below start a fresh make that reads it.
+build test test-asan demo: setup
+	@$(MAKE) --no-print-directory do-$@
+
+.PHONY: do-build do-test do-test-asan do-demo
+do-build:
+	swift build -c release
+
+do-test:
+	swift build --build-tests
+	swift test --skip-build $(TEST_FLAGS)
+
+do-test-asan:
+	swift test --sanitize=address --scratch-path .build-asan $(TEST_FLAGS)
+
+do-demo: do-build
+	@test -f "$(DEMO_MODEL)" || { echo "make demo: there is no model at $(DEMO_MODEL); name one with DEMO_MODEL=FILE" >&2; exit 1; }
+	@scripts/demo "$$(swift build -c release --show-bin-path)/morphkv" "$(DEMO_MODEL)"
+
+lint:
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+
+format:
+	swift format --in-place --recursive --parallel Package.swift Sources Tests

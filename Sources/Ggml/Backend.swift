@@ -1,0 +1,32 @@
+internal import CLlama
+
+/// A stream of computation on one device.
+///
+/// Not Sendable: whoever owns it computes on it from one place at a time.
+package final class Backend {
+    package let device: Device
+    package let threads: Int
+    let pointer: ggml_backend_t
+
+    /// Opens a device.
+    ///
+    /// - Parameter threads: CPU threads, at least 1; other devices ignore it.
+    package init(_ device: Device, threads: Int) throws {
+        guard threads >= 1 else { throw GgmlError(.device, "\(threads) threads: at least 1 is needed") }
+        guard let pointer = ggml_backend_dev_init(device.pointer, nil) else {
+            throw GgmlError(.device, "device \(device.name) could not be opened")
+        }
+        self.device = device
+        self.threads = threads
+        self.pointer = pointer
+        typealias SetThreads = @convention(c) (ggml_backend_t?, Int32) -> Void
+        let registry = ggml_backend_dev_backend_reg(device.pointer)
+        if let function = ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads") {
+            unsafeBitCast(function, to: SetThreads.self)(pointer, Int32(clamping: threads))
+        }
+    }
+
+    deinit { ggml_backend_free(pointer) }
+
+    var bufferType: ggml_backend_buffer_type_t { ggml_backend_dev_buffer_type(device.pointer) }
+}

@@ -1,0 +1,87 @@
+internal import CLlama
+import Synchronization
+
+/// Something ggml can compute on: the CPU, a GPU, or a remote host over RPC.
+///
+/// Which devices exist depends on the backends that the installed ggml was built with.
+public struct Device: Sendable, Hashable, CustomStringConvertible {
+    /// What kind of device it is.
+    public enum Kind: String, Sendable, Hashable {
+        /// The processor and main memory.
+        case cpu
+        /// A graphics card with its own memory.
+        case gpu
+        /// A graphics unit that shares main memory.
+        case integratedGPU
+        /// An accelerator that works beside the CPU (BLAS, AMX, ...).
+        case accelerator
+    }
+
+    private let handle: UInt
+
+    init(_ device: ggml_backend_dev_t) { handle = UInt(bitPattern: device) }
+
+    // Sound: devices live in ggml's registry until the process ends.
+    var pointer: ggml_backend_dev_t { ggml_backend_dev_t(bitPattern: handle)! }
+
+    private static let loaded: Void = {
+        Log.redirect()
+        // Distributions ship backends as plug-ins; where they are linked in, this finds nothing.
+        ggml_backend_load_all()
+    }()
+
+    /// Every device of the installed ggml, in ggml's order.
+    public static var all: [Device] {
+        _ = loaded
+        return (0..<ggml_backend_dev_count()).compactMap { ggml_backend_dev_get($0).map(Device.init) }
+    }
+
+    /// The processor.
+    ///
+    /// - Throws: ``GgmlError`` if the installed ggml has no CPU backend.
+    public static func cpu() throws -> Device {
+        guard let device = all.first(where: { $0.kind == .cpu }) else {
+            throw GgmlError(.device, "the installed ggml has no CPU backend")
+        }
+        return device
+    }
+
+    /// The device of that name, in any case.
+    ///
+    /// - Throws: ``GgmlError`` that lists the devices there are.
+    public static func named(_ name: String) throws -> Device {
+        if name.lowercased() == "cpu" { return try cpu() }
+        guard let device = all.first(where: { $0.name.lowercased() == name.lowercased() }) else {
+            let names = all.map(\.name).joined(separator: ", ")
+            throw GgmlError(.device, "there is no device '\(name)'; the installed ggml has: \(names)")
+        }
+        return device
+    }
+
+    /// A short name such as "CPU" or "CUDA0".
+    public var name: String { String(cString: ggml_backend_dev_name(pointer)) }
+
+    /// The model of the device.
+    public var description: String { String(cString: ggml_backend_dev_description(pointer)) }
+
+    /// Free and total memory in bytes, as the backend reports them; 0 where it does not know.
+    public var memory: (free: Int, total: Int) {
+        var free = 0
+        var total = 0
+        ggml_backend_dev_memory(pointer, &free, &total)
+        return (free, total)
+    }
+
+    /// What kind of device it is.
+    public var kind: Kind {
+        switch ggml_backend_dev_type(pointer) {
+        case GGML_BACKEND_DEVICE_TYPE_CPU: .cpu
+        case GGML_BACKEND_DEVICE_TYPE_IGPU: .integratedGPU
+        case GGML_BACKEND_DEVICE_TYPE_GPU: .gpu
+        default: .accelerator
+        }
+    }
+
+    /// Whether tensors on this device can lie in memory that the process owns, such as a mapped file.
+    package var usesHostMemory: Bool { kind == .cpu }
+}

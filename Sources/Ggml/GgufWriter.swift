@@ -1,0 +1,129 @@
+internal import CLlama
+public import Foundation
+
+/// Writes a GGUF file: metadata first, then the tensors one after another, so that a file may be larger than memory.
+///
+/// The file appears under its name only when it is complete.
+public final class GgufWriter {
+    private let context: OpaquePointer
+    private var planned: [(name: String, type: ElementType, shape: [Int])] = []
+
+    /// Begins a file without keys and tensors.
+    public init() { context = gguf_init_empty() }
+
+    deinit { gguf_free(context) }
+
+    /// Sets a text.
+    public func set(_ key: String, _ value: String) { gguf_set_val_str(context, key, value) }
+    /// Sets a whole number, stored with 32 bits.
+    public func set(_ key: String, _ value: Int) { gguf_set_val_u32(context, key, UInt32(value)) }
+    /// Sets a number.
+    public func set(_ key: String, _ value: Float) { gguf_set_val_f32(context, key, value) }
+    /// Sets a truth value.
+    public func set(_ key: String, _ value: Bool) { gguf_set_val_bool(context, key, value) }
+    /// Sets a list of truth values.
+    public func set(_ key: String, _ values: [Bool]) {
+        let bytes = values.map { Int8($0 ? 1 : 0) }
+        gguf_set_arr_data(context, key, GGUF_TYPE_BOOL, bytes, bytes.count)
+    }
+    /// Sets a list of numbers.
+    public func set(_ key: String, _ values: [Float]) {
+        gguf_set_arr_data(context, key, GGUF_TYPE_FLOAT32, values, values.count)
+    }
+    /// Sets a list of whole numbers, stored with 32 bits.
+    public func set(_ key: String, _ values: [Int32]) {
+        gguf_set_arr_data(context, key, GGUF_TYPE_INT32, values, values.count)
+    }
+    /// Sets a list of texts.
+    public func set(_ key: String, _ values: [String]) {
+        let copies = values.map { strdup($0) }
+        defer { copies.forEach { free($0) } }
+        var pointers = copies.map { UnsafePointer($0) }
+        gguf_set_arr_str(context, key, &pointers, values.count)
+    }
+
+    /// Announces a tensor; shape with the fastest dimension first.
+    public func addTensor(_ name: String, _ type: ElementType, _ shape: [Int]) {
+        planned.append((name, type, shape))
+    }
+
+    /// Writes the file.
+    ///
+    /// - Parameters:
+    ///   - url: where; an existing file is replaced once the new one is complete.
+    ///   - produce: called once per tensor, in the order announced; hands its bytes, in one or several
+    ///     pieces, to the closure it receives.
+    /// - Throws: ``GgmlError`` of kind `file` when the disk is full or the place cannot be written, and whatever
+    ///   `produce` throws; no partial file stays behind.
+    public func write(
+        to url: URL,
+        produce: (_ name: String, _ write: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws {
+        let arena = try Arena(tensors: planned.count)
+        var sizes: [String: Int] = [:]
+        for (name, type, shape) in planned {
+            let tensor = arena.tensor(type, shape, name: name)
+            gguf_add_tensor(context, tensor.pointer)
+            sizes[name] = tensor.bytes
+        }
+        let output = try AtomicFile(url)
+        try output.write(metadata())
+        let alignment = gguf_get_alignment(context)
+        for (name, _, _) in planned {
+            let start = output.bytesWritten
+            try produce(name) { try output.write(Data($0)) }
+            let written = output.bytesWritten - start
+            precondition(written == sizes[name], "tensor \(name) has \(sizes[name] ?? 0) bytes, \(written) were written")
+            let padding = (alignment - written % alignment) % alignment
+            try output.write(Data(count: padding))
+        }
+        try output.commit()
+    }
+
+    private func metadata() -> Data {
+        var data = Data(count: gguf_get_meta_size(context))
+        data.withUnsafeMutableBytes { gguf_get_meta_data(context, $0.baseAddress) }
+        return data
+    }
+}
+
+/// A file that replaces its predecessor only when it is whole and on disk.
+package final class AtomicFile {
+    private let url: URL
+    private let temporary: URL
+    private let handle: FileHandle
+    private var isCommitted = false
+    package private(set) var bytesWritten = 0
+
+    package init(_ url: URL) throws {
+        self.url = url
+        temporary = url.deletingLastPathComponent()
+            .appendingPathComponent(".\(url.lastPathComponent).\(UUID().uuidString.prefix(8)).part")
+        guard FileManager.default.createFile(atPath: temporary.path, contents: nil),
+            let handle = FileHandle(forWritingAtPath: temporary.path)
+        else { throw GgmlError(.file, "\(url.path) cannot be written: \(String(cString: strerror(errno)))") }
+        self.handle = handle
+    }
+
+    deinit {
+        try? handle.close()
+        if !isCommitted { try? FileManager.default.removeItem(at: temporary) }
+    }
+
+    package func write(_ data: Data) throws {
+        do {
+            try handle.write(contentsOf: data)
+        } catch {
+            throw GgmlError(.file, "writing \(url.path) failed after \(bytesWritten) bytes: \(String(cString: strerror(errno)))")
+        }
+        bytesWritten += data.count
+    }
+
+    /// Forces the content to disk and gives the file its name.
+    package func commit() throws {
+        guard fsync(handle.fileDescriptor) == 0, rename(temporary.path, url.path) == 0 else {
+            throw GgmlError(.file, "\(url.path) cannot be completed: \(String(cString: strerror(errno)))")
+        }
+        isCommitted = true
+    }
+}

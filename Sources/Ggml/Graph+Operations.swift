@@ -1,0 +1,189 @@
+internal import CLlama
+
+// One method per ggml operation that we use. Shapes are given fastest dimension first, as in ggml.
+
+/// How RoPE turns positions into angles; the arguments of `ggml_rope_ext`.
+package struct RopeParameters: Sendable, Hashable {
+    /// Which elements form a pair.
+    package enum Pairing: Int32, Sendable, Hashable {
+        /// Neighbours (2i, 2i+1), as Llama's GGUF files store them.
+        case neighbours = 0
+        /// Halves (i, i + n/2), as GPT-NeoX.
+        case halves = 2
+    }
+
+    package var pairing: Pairing
+    package var dimensions: Int
+    package var base: Float
+    package var scale: Float = 1
+    package var originalContext: Int = 0
+    package var extrapolation: Float = 0
+    package var attentionFactor: Float = 1
+    package var betaFast: Float = 32
+    package var betaSlow: Float = 1
+
+    package init(pairing: Pairing, dimensions: Int, base: Float) {
+        self.pairing = pairing
+        self.dimensions = dimensions
+        self.base = base
+    }
+}
+
+extension Graph {
+    // MARK: Arithmetic
+
+    /// a + b; b is repeated along dimensions where it has one element.
+    package func add(_ a: Tensor, _ b: Tensor) -> Tensor { wrap(ggml_add(arena.context, a.pointer, b.pointer), uses: a, b) }
+
+    /// a - b; b is repeated along dimensions where it has one element.
+    package func subtract(_ a: Tensor, _ b: Tensor) -> Tensor {
+        wrap(ggml_sub(arena.context, a.pointer, b.pointer), uses: a, b)
+    }
+
+    /// a * b elementwise; b is repeated along dimensions where it has one element.
+    package func multiply(_ a: Tensor, _ b: Tensor) -> Tensor {
+        wrap(ggml_mul(arena.context, a.pointer, b.pointer), uses: a, b)
+    }
+
+    /// a * factor + offset.
+    package func scale(_ a: Tensor, by factor: Float, plus offset: Float = 0) -> Tensor {
+        wrap(ggml_scale_bias(arena.context, a.pointer, factor, offset), uses: a)
+    }
+
+    /// 1 where a > 0, else 0.
+    package func step(_ a: Tensor) -> Tensor { wrap(ggml_step(arena.context, a.pointer), uses: a) }
+
+    /// The larger of a and b, elementwise, as b + max(a - b, 0).
+    package func maximum(_ a: Tensor, _ b: Tensor) -> Tensor {
+        add(wrap(ggml_relu(arena.context, subtract(a, b).pointer)), b)
+    }
+
+    package func exp(_ a: Tensor) -> Tensor { wrap(ggml_exp(arena.context, a.pointer), uses: a) }
+    package func log(_ a: Tensor) -> Tensor { wrap(ggml_log(arena.context, a.pointer), uses: a) }
+    package func tanh(_ a: Tensor) -> Tensor { wrap(ggml_tanh(arena.context, a.pointer), uses: a) }
+
+    /// The index of the largest element of each row: `[n, rows]` to i32 `[rows]`.
+    package func argmax(_ a: Tensor) -> Tensor { wrap(ggml_argmax(arena.context, a.pointer), uses: a) }
+
+    // MARK: Neural network layers
+
+    /// Matrix product: `[k, n]` by `[k, m]` to `[n, m]`, 32-bit floats.
+    ///
+    /// Further dimensions of the first factor are repeated to those of the second.
+    package func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
+        wrap(ggml_mul_mat(arena.context, a.pointer, b.pointer), uses: a, b)
+    }
+
+    /// Divides each row by its root mean square and multiplies by `weight`.
+    package func rmsNorm(_ a: Tensor, weight: Tensor, epsilon: Float) -> Tensor {
+        multiply(wrap(ggml_rms_norm(arena.context, a.pointer, epsilon), uses: a), weight)
+    }
+
+    /// Rotates `[headDim, heads, tokens]` by the tokens' positions (i32 `[tokens]`).
+    package func rope(_ a: Tensor, positions: Tensor, factors: Tensor?, _ p: RopeParameters) -> Tensor {
+        if let factors { arena.retain(factors.arena) }
+        let result = ggml_rope_ext(
+            arena.context, a.pointer, positions.pointer, factors?.pointer, Int32(p.dimensions), p.pairing.rawValue,
+            Int32(p.originalContext), p.base, p.scale, p.extrapolation, p.attentionFactor, p.betaFast, p.betaSlow)
+        return wrap(result, uses: a, positions)
+    }
+
+    /// silu(gate) * up.
+    package func swiglu(gate: Tensor, up: Tensor) -> Tensor {
+        wrap(ggml_swiglu_split(arena.context, gate.pointer, up.pointer), uses: gate, up)
+    }
+
+    /// silu of the first half of each row times the second half.
+    package func swiglu(_ gateAndUp: Tensor) -> Tensor {
+        wrap(ggml_swiglu(arena.context, gateAndUp.pointer), uses: gateAndUp)
+    }
+
+    /// gelu(gate) * up, with the tanh approximation.
+    package func geglu(gate: Tensor, up: Tensor) -> Tensor {
+        wrap(ggml_geglu_split(arena.context, gate.pointer, up.pointer), uses: gate, up)
+    }
+
+    /// softmax(a * scale + mask) along rows; the mask is repeated over dimensions 2 and 3.
+    package func softmax(_ a: Tensor, mask: Tensor? = nil, scale: Float = 1) -> Tensor {
+        if let mask { arena.retain(mask.arena) }
+        return wrap(ggml_soft_max_ext(arena.context, a.pointer, mask?.pointer, scale, 0), uses: a)
+    }
+
+    /// Fused attention: q `[d, queries, heads]`, k and v `[d, slots, kvHeads]`, mask f16 `[slots, queries, 1 or heads]`
+    /// to `[d, heads, queries]`.
+    package func flashAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor?, scale: Float) -> Tensor {
+        if let mask { arena.retain(mask.arena) }
+        let result = ggml_flash_attn_ext(
+            arena.context, q.pointer, k.pointer, v.pointer, mask?.pointer, scale, 0, 0)
+        ggml_prec_set_acc(result, GGML_PREC_F32)
+        return wrap(result, uses: q, k, v)
+    }
+
+    // MARK: Moving rows
+
+    /// Rows of `a` `[d, n, h]` by index (i32 `[rows, h]`), as 32-bit floats `[d, rows, h]`.
+    package func rows(_ a: Tensor, at indices: Tensor) -> Tensor {
+        wrap(ggml_get_rows(arena.context, a.pointer, indices.pointer), uses: a, indices)
+    }
+
+    /// Writes rows `[d, rows, ...]` into `target` by index (i32 `[rows, ...]`, repeated over further dimensions).
+    package func setRows(of target: Tensor, to rows: Tensor, at indices: Tensor) -> Tensor {
+        wrap(ggml_set_rows(arena.context, target.pointer, rows.pointer, indices.pointer), uses: target, rows, indices)
+    }
+
+    /// Copies `a` into `target`, converting the type.
+    package func copy(_ a: Tensor, to target: Tensor) -> Tensor {
+        wrap(ggml_cpy(arena.context, a.pointer, target.pointer), uses: a, target)
+    }
+
+    /// The same values, laid out without gaps.
+    package func contiguous(_ a: Tensor) -> Tensor { wrap(ggml_cont(arena.context, a.pointer), uses: a) }
+
+    /// The two side by side along a dimension.
+    package func concat(_ a: Tensor, _ b: Tensor, along dimension: Int) -> Tensor {
+        wrap(ggml_concat(arena.context, a.pointer, b.pointer, Int32(dimension)), uses: a, b)
+    }
+
+    /// `a`, repeated to a larger shape.
+    package func repeated(_ a: Tensor, to shape: [Int]) -> Tensor {
+        let e = (shape + [1, 1, 1, 1]).map(Int64.init)
+        return wrap(ggml_repeat_4d(arena.context, a.pointer, e[0], e[1], e[2], e[3]), uses: a)
+    }
+
+    // MARK: Looking at the same memory differently
+
+    /// The same contiguous values under another shape.
+    package func reshape(_ a: Tensor, _ shape: [Int]) -> Tensor {
+        let e = shape.map(Int64.init)
+        let context = arena.context
+        let result =
+            switch shape.count {
+            case 1: ggml_reshape_1d(context, a.pointer, e[0])
+            case 2: ggml_reshape_2d(context, a.pointer, e[0], e[1])
+            case 3: ggml_reshape_3d(context, a.pointer, e[0], e[1], e[2])
+            default: ggml_reshape_4d(context, a.pointer, e[0], e[1], e[2], e[3])
+            }
+        return wrap(result, uses: a)
+    }
+
+    /// Dimension i of `a` becomes dimension `axes[i]`.
+    package func permute(_ a: Tensor, _ axes: [Int]) -> Tensor {
+        let x = axes.map(Int32.init)
+        return wrap(ggml_permute(arena.context, a.pointer, x[0], x[1], x[2], x[3]), uses: a)
+    }
+
+    /// A part of `a`: extents, the byte strides of dimensions 1 and up, and a byte offset.
+    package func view(_ a: Tensor, _ shape: [Int], strides: [Int] = [], offset: Int = 0) -> Tensor {
+        let e = shape.map(Int64.init)
+        let s = strides
+        let context = arena.context
+        let result =
+            switch shape.count {
+            case 1: ggml_view_1d(context, a.pointer, e[0], offset)
+            case 2: ggml_view_2d(context, a.pointer, e[0], e[1], s[0], offset)
+            case 3: ggml_view_3d(context, a.pointer, e[0], e[1], e[2], s[0], s[1], offset)
+            default: ggml_view_4d(context, a.pointer, e[0], e[1], e[2], e[3], s[0], s[1], s[2], offset)
+            }
+        return wrap(result, uses: a)
+    }
+}

@@ -1,0 +1,94 @@
+internal import CLlama
+
+/// The memory of intermediate results, which graphs that run one after the other can share.
+package final class GraphAllocator {
+    fileprivate let pointer: ggml_gallocr_t
+
+    package init(on backend: Backend) throws {
+        guard let pointer = ggml_gallocr_new(backend.bufferType) else {
+            throw GgmlError(.memory, "no memory for a graph allocator")
+        }
+        self.pointer = pointer
+    }
+
+    deinit { ggml_gallocr_free(pointer) }
+
+    /// Bytes held on the device.
+    package var allocatedBytes: Int { ggml_gallocr_get_buffer_size(pointer, 0) }
+}
+
+/// A computation that is described once and executed as often as wanted.
+///
+/// Operations run in the order in which they were described as far as ``schedule(_:)`` has seen them,
+/// which matters for those that write into tensors that live elsewhere.
+package final class Graph {
+    package let arena: Arena
+    package let backend: Backend
+    private let graph: OpaquePointer
+    private let allocator: GraphAllocator
+    private var isAllocated = false
+
+    /// - Parameters:
+    ///   - capacity: an upper bound on the operations, views and inputs of the graph.
+    ///   - allocator: shared with graphs that no longer run; its own if nil.
+    package init(on backend: Backend, capacity: Int, allocator: GraphAllocator? = nil) throws {
+        arena = try Arena(tensors: capacity, graphNodes: capacity)
+        self.backend = backend
+        guard let graph = ggml_new_graph_custom(arena.context, capacity, false) else {
+            throw GgmlError(.memory, "no memory for a graph of \(capacity) operations")
+        }
+        self.graph = graph
+        self.allocator = try allocator ?? GraphAllocator(on: backend)
+    }
+
+    /// A tensor that the host fills before ``compute()``.
+    package func input(_ type: ElementType, _ shape: [Int], name: String) -> Tensor {
+        let tensor = arena.tensor(type, shape, name: name)
+        ggml_set_input(tensor.pointer)
+        return tensor
+    }
+
+    /// Adds a result and everything it needs, after all that was scheduled before.
+    package func schedule(_ tensor: Tensor) { ggml_build_forward_expand(graph, tensor.pointer) }
+
+    /// Schedules a result that the host reads after ``compute()``.
+    package func output(_ tensor: Tensor) {
+        ggml_set_output(tensor.pointer)
+        schedule(tensor)
+    }
+
+    /// Plans and allocates the memory of all intermediate results.
+    ///
+    /// - Throws: ``GgmlError`` naming the first operation that the device cannot execute, or of kind `memory`.
+    package func allocate() throws {
+        for index in 0..<ggml_graph_n_nodes(graph) {
+            let node = ggml_graph_node(graph, index)!
+            guard ggml_backend_supports_op(backend.pointer, node) else {
+                let operation = String(cString: ggml_op_desc(node))
+                throw GgmlError(
+                    .device, "device \(backend.device.name) cannot execute \(operation) (\(ElementType(node.pointee.type)))")
+            }
+        }
+        guard ggml_gallocr_alloc_graph(allocator.pointer, graph) else {
+            throw GgmlError(.memory, "device \(backend.device.name) has no memory left for intermediate results")
+        }
+        isAllocated = true
+    }
+
+    /// Bytes of intermediate results that the graph holds on its device.
+    package var allocatedBytes: Int { allocator.allocatedBytes }
+
+    /// Executes every operation and waits for the last one.
+    package func compute() throws {
+        precondition(isAllocated, "a graph is allocated before it computes")
+        let status = ggml_backend_graph_compute(backend.pointer, graph)
+        guard status == GGML_STATUS_SUCCESS else {
+            throw GgmlError(.compute, "device \(backend.device.name) failed: \(String(cString: ggml_status_to_string(status)))")
+        }
+    }
+
+    func wrap(_ pointer: UnsafeMutablePointer<ggml_tensor>?, uses tensors: Tensor...) -> Tensor {
+        for tensor in tensors { arena.retain(tensor.arena) }
+        return arena.wrap(pointer)
+    }
+}

@@ -1,0 +1,56 @@
+internal import Ggml
+
+/// The graph of one decode step: built once, executed for every token.
+final class DecodeGraph {
+    private let graph: Graph
+    private let layers: [LayerCache]
+    private let embedding: Tensor
+    private let position: Tensor
+    private let steps: [StepInputs]
+    private let logits: Tensor
+
+    init(_ model: Model, _ cache: KVCache, on backend: Backend) throws {
+        let description = model.description
+        let perLayer = 96 + 4 * description.groupSize
+        graph = try Graph(on: backend, capacity: 64 + description.layers.count * perLayer)
+        layers = cache.layers
+        embedding = graph.input(.f32, [description.embeddingLength, 1], name: "embedding")
+        position = graph.input(.i32, [1], name: "position")
+        var shared: [StepInputs.Key: StepInputs] = [:]
+        let block = BlockGraph(graph: graph, description: description, weights: model.weights.value)
+        var x = embedding
+        for (index, layer) in layers.enumerated() {
+            let key = StepInputs.Key(layer.plan)
+            let inputs = shared[key] ?? StepInputs(layer, in: graph)
+            shared[key] = inputs
+            let attention = DecodeAttention(
+                graph: graph, cache: layer, inputs: inputs, scale: description.attentionScale)
+            let projections = block.project(x, layer: index, positions: position)
+            x = block.finish(attention.attend(projections), input: x, layer: index)
+        }
+        steps = Array(shared.values)
+        logits = block.logits(x)
+        graph.output(logits)
+        try graph.allocate()
+    }
+
+    /// Bytes of intermediate results.
+    var allocatedBytes: Int { graph.allocatedBytes }
+
+    /// Whether the graph was built for these very layers.
+    func serves(_ cache: KVCache) -> Bool { zip(layers, cache.layers).allSatisfy { $0 === $1 } }
+
+    /// Feeds one token and leaves its logits in `output`.
+    func run(_ row: UnsafeRawBufferPointer, at position: Int, into output: inout [Float]) throws {
+        embedding.write(row)
+        self.position.write(Int32(position))
+        for step in steps { step.fill(position: position) }
+        try graph.compute()
+        output.withUnsafeMutableBytes { logits.read(into: $0) }
+        for layer in layers {
+            layer.used = min(layer.used + 1, layer.slots)
+            guard let scores = layer.scores else { continue }
+            layer.queriesSinceHandOver = layer.queriesSinceHandOver % scores.window + 1
+        }
+    }
+}

@@ -1,0 +1,92 @@
+internal import Ggml
+
+/// The small tensors that tell a decode step where it is in the sequence; layers with the same rule share them.
+final class StepInputs {
+    /// What layers must have in common to share their inputs.
+    struct Key: Hashable {
+        let rule: RetentionRule
+        let slidingWindow: Int?
+
+        init(_ plan: LayerPlan) {
+            rule = plan.rule
+            slidingWindow = plan.geometry.slidingWindow
+        }
+    }
+
+    // For rules that depend on positions only.
+
+    /// The slot that the token goes to: i32 `[1]`.
+    private(set) var slot: Tensor?
+    /// 0 for filled slots, ``maskedScore`` for empty ones: `[slots]`.
+    private(set) var mask: Tensor?
+
+    // For rules that depend on scores; p is the token's position, W the window of voting queries.
+
+    /// p, once per KV head: `[kvHeads]`.
+    private(set) var positionPerHead: Tensor?
+    /// 0, once per KV head: `[kvHeads]`.
+    private(set) var zeroPerHead: Tensor?
+    /// p mod W, the row of the query that leaves the window and of the one that enters: i32 `[1]`.
+    private(set) var ringRow: Tensor?
+    /// Positions above it are protected: p - protected window - 0.5.
+    private(set) var beforeWindow: Tensor?
+    /// Positions above it are younger than the query that leaves: p - W + 0.5.
+    private(set) var expiredPosition: Tensor?
+    /// Positions below it are out of the layer's sight: p - sliding window + 0.5.
+    private(set) var behindSlidingWindow: Tensor?
+    /// 1 in the step that hands the fresh scores over, else 0.
+    private(set) var handOver: Tensor?
+    /// 1 - handOver.
+    private(set) var keep: Tensor?
+
+    private let layer: LayerCache
+    private var maskValues: [Float] = []
+
+    /// - Parameter layer: any of the layers that share the inputs.
+    init(_ layer: LayerCache, in graph: Graph) {
+        self.layer = layer
+        let heads = layer.plan.geometry.kvHeads
+        func scalar(_ name: String) -> Tensor { graph.input(.f32, [1], name: name) }
+        guard layer.scores != nil else {
+            slot = graph.input(.i32, [1], name: "slot")
+            mask = graph.input(.f32, [layer.slots], name: "mask")
+            maskValues = Array(repeating: maskedScore, count: layer.slots)
+            return
+        }
+        positionPerHead = graph.input(.f32, [heads], name: "positionPerHead")
+        zeroPerHead = graph.input(.f32, [heads], name: "zeroPerHead")
+        ringRow = graph.input(.i32, [1], name: "ringRow")
+        beforeWindow = scalar("beforeWindow")
+        expiredPosition = scalar("expiredPosition")
+        if layer.plan.geometry.slidingWindow != nil { behindSlidingWindow = scalar("behindSlidingWindow") }
+        handOver = scalar("handOver")
+        keep = scalar("keep")
+    }
+
+    /// Fills the inputs for the token at `position`.
+    func fill(position: Int) {
+        guard let scores = layer.scores, let scoring = layer.plan.scoring else {
+            fillPositional(position)
+            return
+        }
+        let p = Float(position)
+        for head in 0..<layer.plan.geometry.kvHeads {
+            positionPerHead!.write(p, at: head)
+            zeroPerHead!.write(Float(0), at: head)
+        }
+        ringRow!.write(Int32(position % scores.window))
+        beforeWindow!.write(p - Float(scoring.window) - 0.5)
+        expiredPosition!.write(p - Float(scores.window) + 0.5)
+        if let window = layer.plan.geometry.slidingWindow { behindSlidingWindow!.write(p - Float(window) + 0.5) }
+        let handsOver = layer.queriesSinceHandOver == scores.window
+        handOver!.write(Float(handsOver ? 1 : 0))
+        keep!.write(Float(handsOver ? 0 : 1))
+    }
+
+    private func fillPositional(_ position: Int) {
+        let target = layer.plan.slot(of: position)
+        slot!.write(Int32(target))
+        for index in 0..<max(layer.used, target + 1) { maskValues[index] = 0 }
+        mask!.write(maskValues)
+    }
+}

@@ -1,0 +1,26 @@
+/// Why a cache cannot be made or used.
+public struct CacheError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What kind of problem it is; more kinds may be added.
+    public enum Kind: Sendable, Hashable {
+        /// The policy's parameters contradict each other.
+        case invalidPolicy
+        /// There is no policy of that name, or it has no such parameter.
+        case unknownPolicy
+        /// The cache's element type cannot be used.
+        case elementType
+        /// A token id is not in the vocabulary.
+        case invalidToken
+        /// There is nothing to process.
+        case emptyPrompt
+    }
+
+    /// What kind of problem it is.
+    public let kind: Kind
+    /// One sentence for a person, with the numbers concerned.
+    public let description: String
+
+    init(_ kind: Kind, _ description: String) {
+        self.kind = kind
+        self.description = description
+    }
+}

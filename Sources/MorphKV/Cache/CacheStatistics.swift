@@ -1,0 +1,36 @@
+/// What a cache holds and what it costs, exactly.
+public struct CacheStatistics: Sendable, Hashable {
+    /// One layer; every KV head of it holds the same number of entries.
+    public struct Layer: Sendable, Hashable {
+        /// The rule that really applies, the layer's sliding window taken into account.
+        public let rule: RetentionRule
+        /// Slots per KV head.
+        public let slots: Int
+        /// Filled slots per KV head.
+        public let used: Int
+        /// Tokens that were seen but are no longer held, per KV head.
+        public let evicted: Int
+        /// Bytes announced before allocation: keys, values, positions, scores and rings.
+        public let plannedBytes: Int
+        /// Bytes that the device really gave.
+        public let allocatedBytes: Int
+    }
+
+    /// The policy, as text.
+    public let policy: String
+    /// Tokens of the sequence so far.
+    public let tokensSeen: Int
+    /// All layers, from the input.
+    public let layers: [Layer]
+
+    /// Bytes announced for all layers.
+    public var plannedBytes: Int { layers.reduce(0) { $0 + $1.plannedBytes } }
+    /// Bytes allocated for all layers.
+    public var allocatedBytes: Int { layers.reduce(0) { $0 + $1.allocatedBytes } }
+    /// The most slots that a KV head of any layer has.
+    public var slots: Int { layers.map(\.slots).max() ?? 0 }
+    /// The most entries that a KV head of any layer holds.
+    public var used: Int { layers.map(\.used).max() ?? 0 }
+    /// The most tokens that a KV head of any layer no longer holds.
+    public var evicted: Int { layers.map(\.evicted).max() ?? 0 }
+}

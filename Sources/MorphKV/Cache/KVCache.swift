@@ -1,0 +1,98 @@
+internal import Ggml
+
+/// The caches of all layers of one sequence.
+final class KVCache {
+    /// By how many slots a growing layer grows.
+    static let growth = 256
+
+    let options: CacheOptions
+    let plans: [LayerPlan]
+    private(set) var layers: [LayerCache]
+    private let backend: Backend
+    /// Tokens of the sequence so far: the position of the next one.
+    var seen = 0
+
+    /// Decides what every layer keeps, and allocates it.
+    ///
+    /// - Parameter reserve: tokens that a growing cache has room for at once.
+    /// - Throws: ``CacheError`` when the policy cannot be honoured in some layer, `GgmlError` when memory is short.
+    init(_ description: DecoderDescription, _ options: CacheOptions, on backend: Backend, reserve: Int) throws {
+        self.options = options
+        self.backend = backend
+        plans = try Self.plans(for: description, options)
+        layers = try plans.map { try LayerCache($0, slots: $0.slots ?? Self.rounded(reserve)) }
+        for layer in layers { try layer.allocate(on: backend) }
+    }
+
+    static func plans(for description: DecoderDescription, _ options: CacheOptions) throws -> [LayerPlan] {
+        try description.layers.enumerated().map { index, layer in
+            let geometry = LayerGeometry(
+                layer: index, layerCount: description.layers.count, queryHeads: description.queryHeads,
+                kvHeads: description.kvHeads, headDimension: description.headDimension,
+                slidingWindow: layer.slidingWindow)
+            return try LayerPlan(geometry, options)
+        }
+    }
+
+    static func rounded(_ tokens: Int) -> Int { max(1, (tokens + growth - 1) / growth) * growth }
+
+    /// Whether growing layers have room for that many more tokens.
+    func hasRoom(for tokens: Int) -> Bool {
+        zip(plans, layers).allSatisfy { plan, layer in plan.slots != nil || layer.used + tokens <= layer.slots }
+    }
+
+    /// Gives growing layers room for that many more tokens, one layer after the other.
+    func grow(by tokens: Int) throws {
+        for index in layers.indices where plans[index].slots == nil {
+            let old = layers[index]
+            guard old.used + tokens > old.slots else { continue }
+            let new = try LayerCache(plans[index], slots: Self.rounded(old.used + tokens))
+            try new.allocate(on: backend)
+            try new.copyEntries(of: old, on: backend)
+            layers[index] = new
+        }
+    }
+
+    /// Forgets the whole sequence.
+    func clear() {
+        seen = 0
+        for layer in layers { layer.clear() }
+    }
+
+    /// Original positions held, ascending: `[layer][kvHead][entry]`.
+    var positions: [[[Int]]] {
+        layers.map { layer in layer.entries(seen: seen).map { $0.map(\.position) } }
+    }
+
+    var statistics: CacheStatistics {
+        CacheStatistics(
+            policy: options.policy.specification, tokensSeen: seen,
+            layers: zip(plans, layers).map { plan, layer in
+                CacheStatistics.Layer(
+                    rule: plan.rule, slots: layer.slots, used: layer.used, evicted: seen - layer.used,
+                    plannedBytes: layer.plannedBytes, allocatedBytes: layer.allocatedBytes)
+            })
+    }
+}
+
+extension LayerCache {
+    /// Takes over the entries of a smaller layer whose slots are in the order of their positions.
+    func copyEntries(of old: LayerCache, on backend: Backend) throws {
+        guard old.used > 0 else { return }
+        let g = plan.geometry
+        let graph = try Graph(on: backend, capacity: 16)
+        let keyShape = [g.headDimension, old.used, g.kvHeads]
+        let valueShape = [old.used, g.headDimension, g.kvHeads]
+        func keyView(_ cache: LayerCache) -> Tensor {
+            graph.view(cache.keys, keyShape, strides: Array(cache.keys.strides[1...2]))
+        }
+        func valueView(_ cache: LayerCache) -> Tensor {
+            graph.view(cache.values, valueShape, strides: Array(cache.values.strides[1...2]))
+        }
+        graph.schedule(graph.copy(keyView(old), to: keyView(self)))
+        graph.schedule(graph.copy(valueView(old), to: valueView(self)))
+        try graph.allocate()
+        try graph.compute()
+        used = old.used
+    }
+}

@@ -1,0 +1,63 @@
+internal import Ggml
+
+/// What one layer's cache consists of, decided before anything is allocated.
+struct LayerPlan: Hashable {
+    let geometry: LayerGeometry
+    /// The rule that really applies, the layer's sliding window taken into account.
+    let rule: RetentionRule
+    let elementType: ElementType
+
+    /// - Throws: ``CacheError`` when the policy or the type cannot be honoured.
+    init(_ geometry: LayerGeometry, _ options: CacheOptions) throws {
+        guard options.elementType == .f16 || options.elementType == .f32 else {
+            throw CacheError(.elementType, "keys and values of type \(options.elementType): use f16 or f32")
+        }
+        self.geometry = geometry
+        elementType = options.elementType
+        rule = try options.policy.rule(for: geometry).limited(to: geometry.slidingWindow)
+        switch rule {
+        case .everything: break
+        case .recent(let slots, let sinks):
+            guard slots > sinks, sinks >= 0 else {
+                throw CacheError(.invalidPolicy, "\(slots) slots with \(sinks) sinks leave no room for recent tokens")
+            }
+        case .scored(let scoring): try scoring.validate()
+        }
+    }
+
+    /// Slots per KV head; nil if the layer grows.
+    var slots: Int? {
+        switch rule {
+        case .everything: nil
+        case .recent(let slots, _): slots
+        case .scored(let scoring): scoring.capacity
+        }
+    }
+
+    var scoring: ScoringRule? {
+        if case .scored(let scoring) = rule { scoring } else { nil }
+    }
+
+    /// The slot that a position goes to, for rules that depend on positions only.
+    func slot(of position: Int) -> Int {
+        switch rule {
+        case .everything: position
+        case .recent(let slots, let sinks):
+            position < slots ? position : sinks + (position - sinks) % (slots - sinks)
+        case .scored: preconditionFailure("the slot of a scored entry is known to the device only")
+        }
+    }
+}
+
+extension RetentionRule {
+    /// A layer that sees only a sliding window need not hold more than that window.
+    func limited(to slidingWindow: Int?) -> RetentionRule {
+        guard let slidingWindow else { return self }
+        switch self {
+        case .everything: return .recent(slots: slidingWindow, sinks: 0)
+        case .recent(let slots, _): return .recent(slots: min(slots, slidingWindow), sinks: 0)
+        case .scored(let scoring):
+            return scoring.capacity >= slidingWindow ? .recent(slots: slidingWindow, sinks: 0) : self
+        }
+    }
+}

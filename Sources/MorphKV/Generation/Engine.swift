@@ -1,0 +1,110 @@
+internal import Ggml
+
+/// One sequence on one device: token ids in, logits out.
+///
+/// Not Sendable: one place at a time feeds it. ``Session`` is the way to use it from concurrent code.
+package final class Engine {
+    package let model: Model
+    private let backend: Backend
+    private let cache: KVCache
+    private let prefillAllocator: GraphAllocator
+    private var decodeGraph: DecodeGraph?
+    private var row: [Float]
+    private var rawRow: [UInt8]
+    /// The logits after the last token fed, one per token id.
+    package private(set) var logits: [Float]
+
+    /// - Parameters:
+    ///   - threads: CPU threads.
+    ///   - reserve: tokens that a growing cache has room for at once.
+    /// - Throws: ``CacheError`` when the policy cannot be honoured, `GgmlError` when memory is short.
+    package init(_ model: Model, _ options: CacheOptions, threads: Int, reserve: Int = 0) throws {
+        self.model = model
+        backend = try Backend(model.device, threads: threads)
+        cache = try KVCache(model.description, options, on: backend, reserve: reserve)
+        prefillAllocator = try GraphAllocator(on: backend)
+        row = Array(repeating: 0, count: model.description.embeddingLength)
+        rawRow = Array(repeating: 0, count: model.weights.value.tokenEmbeddings.type.bytes(row.count))
+        logits = Array(repeating: 0, count: model.description.vocabularySize)
+    }
+
+    /// Tokens of the sequence so far.
+    package var seen: Int { cache.seen }
+    package var statistics: CacheStatistics { cache.statistics }
+    /// Entries per KV head at present; the largest layer's.
+    package var slotsUsed: Int { cache.layers.reduce(0) { max($0, $1.used) } }
+    /// Bytes of intermediate results held on the device.
+    package var computeBytes: Int { prefillAllocator.allocatedBytes + (decodeGraph?.allocatedBytes ?? 0) }
+    /// Original positions held, ascending: `[layer][kvHead][entry]`.
+    package var positions: [[[Int]]] { cache.positions }
+
+    /// Forgets the sequence; the memory stays.
+    package func clear() { cache.clear() }
+
+    /// Feeds a prompt, in full attention, on top of what the cache holds; then the policy selects.
+    ///
+    /// - Parameter wantsAllLogits: whether to return the logits of every token, `vocabulary` values each.
+    /// - Returns: all logits if wanted, else nothing; ``logits`` has those of the last token.
+    /// - Throws: ``CacheError`` for an empty prompt or an id outside the vocabulary, the sequence being as before;
+    ///   `GgmlError` when the device fails, which empties the cache if it happens half-way.
+    @discardableResult
+    package func prefill(_ tokens: [Token], wantsAllLogits: Bool = false) throws -> [Float] {
+        guard !tokens.isEmpty else { throw CacheError(.emptyPrompt, "there is no token to process") }
+        for token in tokens { try check(token) }
+        try cache.grow(by: tokens.count)
+        let arena = try Arena(tensors: 1)
+        let stream = arena.tensor(.f32, [row.count, tokens.count], name: "stream")
+        try arena.allocate(on: backend)
+        for (index, token) in tokens.enumerated() {
+            embed(token)
+            stream.write(row, at: index * row.count)
+        }
+        let prefill = Prefill(model: model, cache: cache, backend: backend, allocator: prefillAllocator)
+        let all: [Float]
+        do {
+            all = try prefill.run(stream, wantsAllLogits: wantsAllLogits)
+        } catch {
+            cache.clear()
+            throw error
+        }
+        logits.replaceSubrange(0..., with: all.suffix(logits.count))
+        return wantsAllLogits ? all : []
+    }
+
+    /// Feeds one token; in the steady state this allocates nothing.
+    ///
+    /// - Throws: ``CacheError`` for an id outside the vocabulary, `GgmlError` when memory is short.
+    package func decode(_ token: Token) throws {
+        try check(token)
+        try cache.grow(by: 1)
+        let graph: DecodeGraph
+        if let current = decodeGraph, current.serves(cache) {
+            graph = current
+        } else {
+            decodeGraph = nil
+            graph = try DecodeGraph(model, cache, on: backend)
+            decodeGraph = graph
+        }
+        embed(token)
+        try row.withUnsafeBytes { try graph.run($0, at: cache.seen, into: &logits) }
+        cache.seen += 1
+    }
+
+    private func check(_ token: Token) throws {
+        guard token >= 0, Int(token) < model.description.vocabularySize else {
+            throw CacheError(
+                .invalidToken, "token id \(token) is not in the vocabulary of \(model.description.vocabularySize)")
+        }
+    }
+
+    /// Puts the scaled embedding of a token into `row`.
+    private func embed(_ token: Token) {
+        let table = model.weights.value.tokenEmbeddings
+        rawRow.withUnsafeMutableBytes { table.read(into: $0, at: Int(token) * $0.count) }
+        row.withUnsafeMutableBufferPointer { target in
+            rawRow.withUnsafeBytes { table.type.dequantize($0.baseAddress!, into: target) }
+        }
+        let scale = model.description.embeddingScale
+        if scale != 1 { for index in row.indices { row[index] *= scale } }
+    }
+}

@@ -1,0 +1,21 @@
+/// How long and how to generate.
+public struct GenerationOptions: Sendable, Hashable, Codable {
+    /// Tokens at most; 0 only feeds the prompt.
+    public var maxTokens: Int
+    /// How the next token is chosen.
+    public var sampling: SamplingOptions
+    /// Texts that end the generation; they are not part of the result.
+    public var stop: [String]
+    /// Whether to go on when the model ends its text, for measurements of a given length.
+    public var ignoresEndOfText: Bool
+
+    /// Creates options.
+    public init(
+        maxTokens: Int = 512, sampling: SamplingOptions = .init(), stop: [String] = [], ignoresEndOfText: Bool = false
+    ) {
+        self.maxTokens = maxTokens
+        self.sampling = sampling
+        self.stop = stop
+        self.ignoresEndOfText = ignoresEndOfText
+    }
+}

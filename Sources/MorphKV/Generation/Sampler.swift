@@ -1,0 +1,56 @@
+internal import CLlama
+
+/// A chain of libllama's samplers over our own logits.
+///
+/// Not Sendable: it remembers the tokens it has seen.
+final class Sampler {
+    private let chain: UnsafeMutablePointer<llama_sampler>
+    private var candidates: [llama_token_data]
+
+    /// - Throws: ``GenerationError`` when an option is out of range.
+    init(_ options: SamplingOptions, vocabularySize: Int) throws {
+        try options.validate()
+        chain = llama_sampler_chain_init(llama_sampler_chain_default_params())
+        candidates = Array(repeating: llama_token_data(), count: vocabularySize)
+        let penalizes =
+            options.repetitionPenalty != 1 || options.frequencyPenalty != 0 || options.presencePenalty != 0
+        if penalizes, options.penaltyWindow > 0 {
+            add(
+                llama_sampler_init_penalties(
+                    Int32(vocabularySize), Int32(clamping: options.penaltyWindow), options.repetitionPenalty,
+                    options.frequencyPenalty, options.presencePenalty))
+        }
+        guard options.temperature > 0 else {
+            add(llama_sampler_init_greedy())
+            return
+        }
+        if options.topK > 0 { add(llama_sampler_init_top_k(Int32(clamping: options.topK))) }
+        if options.topP < 1 { add(llama_sampler_init_top_p(options.topP, 1)) }
+        if options.minP > 0 { add(llama_sampler_init_min_p(options.minP, 1)) }
+        add(llama_sampler_init_temp(options.temperature))
+        add(llama_sampler_init_dist(options.seed))
+    }
+
+    deinit { llama_sampler_free(chain) }
+
+    private func add(_ sampler: UnsafeMutablePointer<llama_sampler>?) { llama_sampler_chain_add(chain, sampler) }
+
+    /// Chooses a token and remembers it.
+    func sample(_ logits: [Float]) -> Token {
+        precondition(logits.count == candidates.count, "one logit per token id")
+        for index in logits.indices {
+            candidates[index] = llama_token_data(id: Token(index), logit: logits[index], p: 0)
+        }
+        let token = candidates.withUnsafeMutableBufferPointer { memory in
+            var array = llama_token_data_array(
+                data: memory.baseAddress, size: memory.count, selected: -1, sorted: false)
+            llama_sampler_apply(chain, &array)
+            return array.selected >= 0 ? array.data[Int(array.selected)].id : array.data[0].id
+        }
+        llama_sampler_accept(chain, token)
+        return token
+    }
+
+    /// Makes the penalties count a token that was not sampled, such as one of the prompt.
+    func accept(_ token: Token) { llama_sampler_accept(chain, token) }
+}

@@ -1,0 +1,134 @@
+internal import Dispatch
+internal import Foundation
+internal import Ggml
+
+/// One sequence: a cache and the text that runs through it.
+///
+/// A session computes on its own thread, never on Swift's cooperative pool. Sessions that share a ``Model`` are
+/// independent of each other.
+///
+/// ```swift
+/// let model = try Model(contentsOf: url)
+/// let session = try Session(model, cache: .morphKV(capacity: 1024, window: 32))
+/// for try await piece in session.generate("Once upon a time", options: .init(maxTokens: 4000)) {
+///     print(piece.text, terminator: "")
+/// }
+/// print(await session.statistics)
+/// ```
+public actor Session {
+    /// The model it runs.
+    public nonisolated let model: Model
+    private let engine: Engine
+    private let executor: ComputeExecutor
+    private var current: Run?
+    private var lastRun = 0
+    /// A token that was sampled but not fed yet.
+    private var unfed: Token?
+
+    /// The thread on which the session computes.
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    /// Allocates a cache for one sequence.
+    ///
+    /// - Parameters:
+    ///   - model: shared with other sessions.
+    ///   - cache: what stays when the cache is full; everything by default.
+    ///   - threads: CPU threads; as many as the machine has cores if nil.
+    ///   - reserve: tokens that a growing cache has room for at once.
+    /// - Throws: ``CacheError`` when the policy cannot be honoured for this model, `GgmlError` when memory is short.
+    public init(_ model: Model, cache: CacheOptions = .full, threads: Int? = nil, reserve: Int = 0) throws {
+        self.model = model
+        executor = ComputeExecutor()
+        engine = try Engine(
+            model, cache, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, reserve: reserve)
+    }
+
+    /// What the cache holds and costs.
+    public var statistics: CacheStatistics { engine.statistics }
+
+    /// The original positions that each KV head holds, ascending: `[layer][kvHead][entry]`.
+    public var keptPositions: [[[Int]]] { engine.positions }
+
+    /// Bytes of intermediate results, beside the cache and the weights.
+    public var computeBytes: Int { engine.computeBytes }
+
+    /// Forgets the sequence; the memory stays.
+    ///
+    /// - Throws: ``GenerationError`` of kind `busy` while an answer is being generated.
+    public func reset() throws {
+        guard current == nil else { throw GenerationError(.busy, "the session is generating") }
+        engine.clear()
+        unfed = nil
+    }
+
+    /// Continues a text; on a session that has seen text before, after that.
+    ///
+    /// Nothing is computed before the first piece is asked for, and nothing ahead of what is asked for. Leaving the
+    /// loop or cancelling its task ends the generation; the session can then be used again.
+    public nonisolated func generate(_ prompt: String, options: GenerationOptions = .init()) -> Generation {
+        Generation(session: self, prompt: .text(prompt), options: options)
+    }
+
+    /// Continues token ids, for models without a tokenizer or prompts that are already encoded.
+    public nonisolated func generate(tokens: [Token], options: GenerationOptions = .init()) -> Generation {
+        Generation(session: self, prompt: .tokens(tokens), options: options)
+    }
+
+    // MARK: For Generation
+
+    /// Feeds the prompt and returns the number of the run.
+    func start(_ prompt: Generation.Prompt, _ options: GenerationOptions) throws -> Int {
+        guard current == nil else {
+            throw GenerationError(.busy, "the session is already generating; one sequence continues in one place only")
+        }
+        let tokens = try (unfed.map { [$0] } ?? []) + encode(prompt)
+        let run = try Run(tokens: tokens, options: options, model: model)
+        // Continuing without a word needs no new token, only the logits of the last one.
+        if !tokens.isEmpty || engine.seen == 0 { try engine.prefill(tokens) }
+        unfed = nil
+        lastRun += 1
+        current = run
+        return lastRun
+    }
+
+    private func encode(_ prompt: Generation.Prompt) throws -> [Token] {
+        switch prompt {
+        case .tokens(let tokens): return tokens
+        case .text(let text):
+            guard let tokenizer = model.tokenizer else {
+                throw GenerationError(.noTokenizer, "the model has no tokenizer; give it token ids")
+            }
+            return tokenizer.encode(text, addSpecial: engine.seen == 0 && unfed == nil, parseSpecial: true)
+        }
+    }
+
+    /// The next piece of a run; nil when it is over.
+    func next(of id: Int) throws -> Generation.Piece? {
+        guard id == lastRun, let run = current else { return nil }
+        do {
+            guard !Task.isCancelled, let piece = try run.next(engine, unfed: &unfed) else {
+                current = nil
+                return nil
+            }
+            return piece
+        } catch {
+            current = nil
+            throw error
+        }
+    }
+
+    /// Gives the session free when a generation is dropped before its end.
+    func end(_ id: Int) {
+        if id == lastRun { current = nil }
+    }
+}
+
+/// Runs an actor's jobs on a thread of its own, so that long computations do not occupy the cooperative pool.
+private final class ComputeExecutor: SerialExecutor {
+    private let queue = DispatchQueue(label: "morphkv.session")
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+    }
+}

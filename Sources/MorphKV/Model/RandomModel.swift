@@ -1,0 +1,131 @@
+package import Foundation
+package import Ggml
+
+/// Writes GGUF files with seeded random weights of a given shape; larger than memory if need be.
+///
+/// Values come from a pool of normally distributed numbers that is converted to the file's type once; a row is a
+/// piece of the pool from a random place. Speed does not depend on the values.
+package struct RandomModel {
+    private static let poolSize = 1 << 18
+
+    let shape: ModelShape
+    let type: ElementType
+    private var random: SplitMix64
+
+    /// - Throws: ``CacheError`` of kind `elementType` if values cannot be converted to the type.
+    package init(_ shape: ModelShape, type: ElementType, seed: UInt64) throws {
+        guard type.isQuantizable else {
+            throw CacheError(.elementType, "weights of type \(type) cannot be made without calibration data")
+        }
+        self.shape = shape
+        self.type = type
+        random = SplitMix64(seed: seed)
+    }
+
+    /// - Throws: `GgmlError` of kind `file` when the disk is full or the place cannot be written.
+    package mutating func write(to url: URL, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }) throws {
+        let writer = GgufWriter()
+        setMetadata(writer)
+        let plans = shape.tensors
+        for plan in plans { writer.addTensor(plan.name, elementType(of: plan), plan.shape) }
+        let planOf = Dictionary(uniqueKeysWithValues: plans.map { ($0.name, $0) })
+        let normals = random.normals(Self.poolSize)
+        var pools: [PoolKey: [UInt8]] = [:]
+        var done = 0
+        try writer.write(to: url) { name, write in
+            let plan = planOf[name]!
+            try writeRows(of: plan, normals, &pools, write)
+            done += 1
+            progress(done, plans.count)
+        }
+    }
+
+    private struct PoolKey: Hashable {
+        let mean: Float
+        let deviation: Float
+        let type: ElementType
+    }
+
+    /// Vectors are f32, as converters write them; rows that the type's blocks do not divide are q8_0 or f16.
+    private func elementType(of plan: ModelShape.TensorPlan) -> ElementType {
+        guard plan.shape.count > 1 else { return .f32 }
+        return [type, .q8_0, .f16].first { plan.shape[0] % $0.blockLength == 0 }!
+    }
+
+    private mutating func writeRows(
+        of plan: ModelShape.TensorPlan, _ normals: [Float], _ pools: inout [PoolKey: [UInt8]],
+        _ write: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        let type = elementType(of: plan)
+        let key = PoolKey(mean: plan.mean, deviation: plan.deviation, type: type)
+        let pool = pools[key] ?? quantized(normals, key)
+        pools[key] = pool
+        let blocks = Self.poolSize / type.blockLength
+        let rowBlocks = plan.shape[0] / type.blockLength
+        let blockBytes = type.bytes(type.blockLength)
+        precondition(rowBlocks < blocks, "a row fits into the pool")
+        for _ in 0..<plan.shape.dropFirst().reduce(1, *) {
+            let start = Int(random.next() % UInt64(blocks - rowBlocks)) * blockBytes
+            try pool.withUnsafeBytes { bytes in
+                try write(UnsafeRawBufferPointer(rebasing: bytes[start..<start + rowBlocks * blockBytes]))
+            }
+        }
+    }
+
+    private func quantized(_ normals: [Float], _ key: PoolKey) -> [UInt8] {
+        let values = normals.map { key.mean + key.deviation * $0 }
+        return [UInt8](unsafeUninitializedCapacity: key.type.bytes(values.count)) { memory, count in
+            values.withUnsafeBufferPointer {
+                key.type.quantize($0, rowLength: values.count, into: memory.baseAddress!)
+            }
+            count = memory.count
+        }
+    }
+
+    private func setMetadata(_ writer: GgufWriter) {
+        let key = { (name: String) in "\(shape.architecture).\(name)" }
+        writer.set("general.architecture", shape.architecture)
+        writer.set("general.name", "random weights")
+        writer.set(key("vocab_size"), shape.vocabulary)
+        writer.set(key("context_length"), shape.context)
+        writer.set(key("embedding_length"), shape.embedding)
+        writer.set(key("block_count"), shape.layers)
+        writer.set(key("feed_forward_length"), shape.feedForward)
+        writer.set(key("attention.head_count"), shape.queryHeads)
+        writer.set(key("attention.head_count_kv"), shape.kvHeads)
+        writer.set(key("attention.key_length"), shape.headDimension)
+        writer.set(key("attention.value_length"), shape.headDimension)
+        writer.set(key("attention.layer_norm_rms_epsilon"), shape.epsilon)
+        writer.set(key("rope.dimension_count"), shape.headDimension)
+        writer.set(key("rope.freq_base"), shape.ropeBase)
+        if let window = shape.slidingWindow { writer.set(key("attention.sliding_window"), window) }
+        if let pattern = shape.slidingPattern { writer.set(key("attention.sliding_window_pattern"), pattern) }
+        if let scaling = shape.ropeScaling { writer.set(key("rope.scaling.type"), scaling) }
+        for (name, value) in shape.extraFloats { writer.set(key(name), value) }
+        for (name, value) in shape.extraIntegers { writer.set(key(name), value) }
+        writer.set("tokenizer.ggml.model", "no_vocab")
+    }
+}
+
+/// A small, fast, seeded generator (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+package struct SplitMix64: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    package init(seed: UInt64) { state = seed }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    /// Normally distributed numbers, by Box and Muller's method.
+    mutating func normals(_ count: Int) -> [Float] {
+        (0..<count).map { _ in
+            let radius = (-2 * log(Double.random(in: Double.leastNormalMagnitude..<1, using: &self))).squareRoot()
+            return Float(radius * cos(2 * .pi * Double.random(in: 0..<1, using: &self)))
+        }
+    }
+}

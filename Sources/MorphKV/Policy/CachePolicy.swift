@@ -1,0 +1,59 @@
+/// What a KV cache keeps when it is full.
+///
+/// A policy is a value that states a rule; it holds no tensors and runs no code per token. The rule is composed
+/// of parts that every device executes inside its compute graph (see ``RetentionRule``).
+///
+/// To add a policy, write one conforming type and hand it to ``PolicyRegistry``.
+public protocol CachePolicy: Sendable, Hashable {
+    /// Its name, what it does, where it comes from, and its parameters.
+    static var descriptor: PolicyDescriptor { get }
+    /// The values of its parameters.
+    var arguments: PolicyArguments { get }
+    /// Creates the policy from arguments that fit the descriptor.
+    ///
+    /// - Throws: ``CacheError`` of kind `invalidPolicy` when they contradict each other.
+    init(_ arguments: PolicyArguments) throws
+    /// The rule for one layer.
+    ///
+    /// - Throws: ``CacheError`` of kind `invalidPolicy` when the policy makes no sense for it.
+    func rule(for layer: LayerGeometry) throws -> RetentionRule
+}
+
+extension CachePolicy {
+    /// The policy as text, `name:key=value,...`, which ``PolicyRegistry/policy(_:)`` reads back.
+    public var specification: String {
+        let values = arguments.values.map { "\($0.name)=\($0.value)" }.joined(separator: ",")
+        return values.isEmpty ? Self.descriptor.name : "\(Self.descriptor.name):\(values)"
+    }
+}
+
+/// The shape of one layer's attention, as far as a policy may care.
+public struct LayerGeometry: Sendable, Hashable {
+    /// Index of the layer, from the input.
+    public let layer: Int
+    /// Number of layers of the model.
+    public let layerCount: Int
+    /// Query heads per layer.
+    public let queryHeads: Int
+    /// KV heads per layer.
+    public let kvHeads: Int
+    /// Length of one key or value vector.
+    public let headDimension: Int
+    /// How far back the layer sees, the current token included; nil if it sees everything.
+    public let slidingWindow: Int?
+
+    /// Query heads that share one KV head.
+    public var groupSize: Int { queryHeads / kvHeads }
+
+    /// Describes a layer.
+    public init(
+        layer: Int, layerCount: Int, queryHeads: Int, kvHeads: Int, headDimension: Int, slidingWindow: Int? = nil
+    ) {
+        self.layer = layer
+        self.layerCount = layerCount
+        self.queryHeads = queryHeads
+        self.kvHeads = kvHeads
+        self.headDimension = headDimension
+        self.slidingWindow = slidingWindow
+    }
+}

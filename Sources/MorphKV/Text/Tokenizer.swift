@@ -1,0 +1,166 @@
+internal import CLlama
+public import Foundation
+internal import Ggml
+
+/// A token id.
+public typealias Token = Int32
+
+/// Turns text into token ids and back, with libllama's implementation of the file's tokenizer.
+public final class Tokenizer: @unchecked Sendable {
+    // Sound to share: libllama's vocabulary functions only read.
+    private let model: OpaquePointer
+    private let vocabulary: OpaquePointer
+
+    /// Number of token ids.
+    public let vocabularySize: Int
+
+    /// Reads the tokenizer of a GGUF file, which may be a vocabulary without weights.
+    ///
+    /// - Throws: ``ModelError`` of kind `tokenizer` if the file has none or a broken one.
+    public convenience init(contentsOf url: URL) throws {
+        let file = try GgufFile(contentsOf: url)
+        guard let size = try file.stringCount("tokenizer.ggml.tokens") else {
+            throw ModelError(.tokenizer, "\(url.lastPathComponent) has no tokenizer")
+        }
+        try self.init(checked: file, vocabularySize: size)
+    }
+
+    /// The tokenizer of a model file; nil if the file says that it has none.
+    convenience init?(_ file: GgufFile, vocabularySize: Int) throws {
+        let kind = try file.string("tokenizer.ggml.model")
+        guard let kind, kind != "no_vocab", kind != "none" else { return nil }
+        try self.init(checked: file, vocabularySize: vocabularySize)
+    }
+
+    private init(checked file: GgufFile, vocabularySize: Int) throws {
+        try TokenizerCheck(file).run(vocabularySize: vocabularySize)
+        Log.redirect()
+        var parameters = llama_model_default_params()
+        parameters.vocab_only = true
+        guard let model = llama_model_load_from_file(file.url.path, parameters) else {
+            throw ModelError(.tokenizer, "libllama cannot read the tokenizer of \(file.name)")
+        }
+        self.model = model
+        vocabulary = llama_model_get_vocab(model)
+        self.vocabularySize = Int(llama_vocab_n_tokens(vocabulary))
+    }
+
+    deinit { llama_model_free(model) }
+
+    // MARK: Encoding
+
+    /// The token ids of a text.
+    ///
+    /// - Parameters:
+    ///   - addSpecial: whether to add what the model expects around a text, such as BOS.
+    ///   - parseSpecial: whether names of special tokens in the text become those tokens; leave it off for text
+    ///     that you did not write.
+    public func encode(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false) -> [Token] {
+        var text = text
+        return text.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { characters in
+                let length = Int32(characters.count)
+                func tokenize(_ room: inout UnsafeMutableBufferPointer<Token>) -> Int32 {
+                    llama_tokenize(
+                        vocabulary, characters.baseAddress, length, room.baseAddress, Int32(room.count),
+                        addSpecial && canAddSpecial, parseSpecial)
+                }
+                var tokens = [Token](repeating: 0, count: characters.count + 2)
+                var count = tokens.withUnsafeMutableBufferPointer(tokenize)
+                if count < 0 {
+                    tokens = [Token](repeating: 0, count: Int(-count))
+                    count = tokens.withUnsafeMutableBufferPointer(tokenize)
+                }
+                return Array(tokens.prefix(Int(max(count, 0))))
+            }
+        }
+    }
+
+    /// libllama aborts when it is to add a token that the vocabulary lacks.
+    private var canAddSpecial: Bool {
+        (!llama_vocab_get_add_bos(vocabulary) || beginOfText != nil)
+            && (!llama_vocab_get_add_eos(vocabulary) || llama_vocab_eos(vocabulary) >= 0)
+    }
+
+    // MARK: Decoding
+
+    /// The bytes of one token, which may be a part of a character only.
+    ///
+    /// - Parameter special: whether special tokens give their name or nothing.
+    public func bytes(of token: Token, special: Bool = false) -> [UInt8] {
+        guard contains(token) else { return [] }
+        func write(_ room: inout [CChar]) -> Int32 {
+            llama_token_to_piece(vocabulary, token, &room, Int32(room.count), 0, special)
+        }
+        var room = [CChar](repeating: 0, count: 64)
+        var count = write(&room)
+        if count < 0 {
+            room = [CChar](repeating: 0, count: Int(-count))
+            count = write(&room)
+        }
+        return room.prefix(Int(max(count, 0))).map { UInt8(bitPattern: $0) }
+    }
+
+    /// The text of token ids; bytes that are not UTF-8 become U+FFFD.
+    public func decode(_ tokens: [Token], special: Bool = false) -> String {
+        String(decoding: tokens.flatMap { bytes(of: $0, special: special) }, as: UTF8.self)
+    }
+
+    // MARK: Special tokens
+
+    /// Whether an id is part of the vocabulary.
+    public func contains(_ token: Token) -> Bool { token >= 0 && Int(token) < vocabularySize }
+
+    /// Whether a token ends a generation (end of text, end of turn, ...).
+    public func endsGeneration(_ token: Token) -> Bool { contains(token) && llama_vocab_is_eog(vocabulary, token) }
+
+    /// The token that begins a text; nil if the vocabulary has none.
+    public var beginOfText: Token? {
+        let token = llama_vocab_bos(vocabulary)
+        return token >= 0 ? token : nil
+    }
+
+    // MARK: Chat
+
+    /// One message of a conversation.
+    public struct Message: Sendable, Hashable, Codable {
+        /// Who speaks: "system", "user" or "assistant".
+        public var role: String
+        /// What is said.
+        public var content: String
+
+        /// Creates a message.
+        public init(role: String, content: String) {
+            self.role = role
+            self.content = content
+        }
+    }
+
+    /// The prompt of a conversation by the model's own template, ending where the assistant's answer begins.
+    ///
+    /// libllama recognises the well-known templates; it does not interpret arbitrary Jinja.
+    ///
+    /// - Throws: ``ModelError`` of kind `chatTemplate` if the file has none or libllama does not know it.
+    public func applyChatTemplate(_ messages: [Message], addAssistant: Bool = true) throws -> String {
+        guard let template = llama_model_chat_template(model, nil) else {
+            throw ModelError(.chatTemplate, "the model has no chat template; use it without --chat")
+        }
+        let roles = messages.map { strdup($0.role) }
+        let contents = messages.map { strdup($0.content) }
+        defer { (roles + contents).forEach { free($0) } }
+        let chat = zip(roles, contents).map { llama_chat_message(role: $0, content: $1) }
+        func apply(_ room: inout [CChar]) -> Int32 {
+            llama_chat_apply_template(template, chat, chat.count, addAssistant, &room, Int32(room.count))
+        }
+        var room = [CChar](repeating: 0, count: 2 * messages.reduce(256) { $0 + $1.content.utf8.count + 64 })
+        var count = apply(&room)
+        guard count >= 0 else {
+            throw ModelError(.chatTemplate, "libllama does not know the model's chat template")
+        }
+        if count > room.count {
+            room = [CChar](repeating: 0, count: Int(count))
+            count = apply(&room)
+        }
+        return String(decoding: room.prefix(Int(count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

@@ -1,0 +1,167 @@
+internal import ArgumentParser
+internal import Foundation
+internal import MorphKV
+
+struct GenerateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "generate", abstract: "Continues a text or answers a question.",
+        discussion: "The prompt comes from the argument, from --file, or from standard input.")
+
+    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var cache: CacheFlags
+    @OptionGroup var sampling: SamplingFlags
+
+    @Argument(help: "The prompt.")
+    var prompt: String?
+
+    @Option(name: [.short, .long], help: "Read the prompt from a file.")
+    var file: String?
+
+    @Option(name: [.customShort("n"), .long], help: "Tokens to write at most.")
+    var maxTokens = 512
+
+    @Option(help: "End before this text; may be given several times.")
+    var stop: [String] = []
+
+    @Flag(help: "Ask in the model's chat format.")
+    var chat = false
+
+    @Option(help: "The system message in chat format.")
+    var system: String?
+
+    @Flag(help: "Go on when the model ends its text.")
+    var ignoreEos = false
+
+    @Flag(help: "Print one JSON object at the end instead of the text as it comes.")
+    var json = false
+
+    func run() async throws {
+        let model = try modelOptions.load()
+        let text = try promptText(model)
+        let options = GenerationOptions(
+            maxTokens: maxTokens, sampling: sampling.options, stop: stop, ignoresEndOfText: ignoreEos)
+        let session = try Session(
+            model, cache: cache.options(), threads: modelOptions.threadCount, reserve: maxTokens)
+        try await GenerateRun(session: session, prints: !json).run(text, options, asJSON: json)
+    }
+
+    private func promptText(_ model: Model) throws -> String {
+        let text: String
+        if let prompt {
+            text = prompt
+        } else {
+            let data =
+                try file.map { try Data(contentsOf: URL(fileURLWithPath: $0)) }
+                ?? FileHandle.standardInput.readToEnd() ?? Data()
+            guard let decoded = String(data: data, encoding: .utf8) else {
+                throw ValidationError("the prompt is not valid UTF-8")
+            }
+            text = decoded
+        }
+        guard chat else { return text }
+        guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
+        let messages = (system.map { [Tokenizer.Message(role: "system", content: $0)] } ?? [])
+        return try tokenizer.applyChatTemplate(messages + [Tokenizer.Message(role: "user", content: text)])
+    }
+}
+
+/// Flags that choose how tokens are sampled.
+struct SamplingFlags: ParsableArguments {
+    @Option(help: "0 always takes the most likely token.")
+    var temperature: Float = 0
+
+    @Option(help: "Keep the k most likely tokens; 0 keeps all.")
+    var topK = 40
+
+    @Option(help: "Keep the most likely tokens that together have this probability.")
+    var topP: Float = 0.95
+
+    @Option(help: "Keep tokens with at least this share of the best one's probability.")
+    var minP: Float = 0.05
+
+    @Option(help: "Divide the logits of recent tokens by this.")
+    var repeatPenalty: Float = 1
+
+    @Option(help: "Subtract this for every recent occurrence of a token.")
+    var frequencyPenalty: Float = 0
+
+    @Option(help: "Subtract this once for every token that occurred recently.")
+    var presencePenalty: Float = 0
+
+    @Option(help: "Seed of the random choice.")
+    var seed: UInt32 = 0
+
+    var options: SamplingOptions {
+        SamplingOptions(
+            temperature: temperature, topK: topK, topP: topP, minP: minP, repetitionPenalty: repeatPenalty,
+            frequencyPenalty: frequencyPenalty, presencePenalty: presencePenalty, seed: seed)
+    }
+}
+
+/// Prints a generation as it comes, with what the cache holds on a status line.
+private struct GenerateRun {
+    /// What `--json` prints.
+    struct Report: Encodable {
+        var text = ""
+        var tokens = 0
+        var finish: String?
+        var tokensPerSecond = 0.0
+        var policy = ""
+        var tokensSeen = 0
+        var slots = 0
+        var slotsUsed = 0
+        var evicted = 0
+        var cachePlannedBytes = 0
+        var cacheAllocatedBytes = 0
+        var computeBytes = 0
+    }
+
+    let session: Session
+    let prints: Bool
+
+    func run(_ prompt: String, _ options: GenerationOptions, asJSON: Bool) async throws {
+        var status = StatusLine(isShown: prints && Output.isTerminal(.standardOutput) && Output.isTerminal(.standardError))
+        status.begin()
+        let before = await session.statistics
+        var report = Report()
+        var firstToken: ContinuousClock.Instant?
+        for try await piece in session.generate(prompt, options: options) {
+            let start = firstToken ?? .now
+            firstToken = start
+            if prints { try Output.write(piece.text) } else { report.text += piece.text }
+            if piece.token != nil { report.tokens += 1 }
+            report.finish = piece.finish?.rawValue
+            // The first token came out of the prompt; the rate is that of the others.
+            report.tokensPerSecond = rate(report.tokens - 1, since: start)
+            status.show(line(report, piece, cacheBytes: before.allocatedBytes))
+        }
+        status.clear()
+        if prints { try Output.write("\n") }
+        if asJSON { try await printReport(report) }
+    }
+
+    private func rate(_ tokens: Int, since start: ContinuousClock.Instant) -> Double {
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        return tokens > 0 && seconds > 0 ? Double(tokens) / seconds : 0
+    }
+
+    private func line(_ report: Report, _ piece: Generation.Piece, cacheBytes: Int) -> String {
+        String(
+            format: "%5d tokens  %6.1f tokens/s  %d slots used per head  %@ cache  %d evicted", report.tokens,
+            report.tokensPerSecond, piece.slotsUsed, Output.bytes(cacheBytes), piece.evicted)
+    }
+
+    private func printReport(_ report: Report) async throws {
+        var report = report
+        let statistics = await session.statistics
+        report.policy = statistics.policy
+        report.tokensSeen = statistics.tokensSeen
+        report.slots = statistics.slots
+        report.slotsUsed = statistics.used
+        report.evicted = statistics.evicted
+        report.cachePlannedBytes = statistics.plannedBytes
+        report.cacheAllocatedBytes = statistics.allocatedBytes
+        report.computeBytes = await session.computeBytes
+        try Output.printJSON(report)
+    }
+}

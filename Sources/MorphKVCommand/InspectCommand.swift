@@ -1,0 +1,86 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Ggml
+internal import MorphKV
+
+struct InspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Shows what a GGUF file holds and what its cache would cost.",
+        discussion: "A file with a vocabulary and no weights is shown as such.")
+
+    @Argument(help: "The GGUF file.", completion: .file(extensions: ["gguf"]))
+    var model: String
+
+    @Option(help: "Capacities to show the cost of.", transform: { try numbers($0) })
+    var capacities = [256, 1024, 4096]
+
+    @Option(help: "The context to compare with (default: what the model was trained for).")
+    var contextLength: Int?
+
+    @OptionGroup var cache: CacheFlags
+
+    func run() throws {
+        let url = URL(fileURLWithPath: model)
+        let file = try GgufFile(contentsOf: url)
+        if file.tensors.isEmpty { return try showVocabulary(url) }
+        let model = try Model(contentsOf: url, contextLength: contextLength)
+        show(model, file)
+        try showCosts(model)
+        print("devices: " + Device.all.map { "\($0.name) (\($0.description))" }.joined(separator: ", "))
+    }
+
+    private func showVocabulary(_ url: URL) throws {
+        let tokenizer = try Tokenizer(contentsOf: url)
+        let sample = "Hello, world! 123 naïve 東京 🙂"
+        let tokens = tokenizer.encode(sample, addSpecial: false)
+        print("\(url.lastPathComponent): a vocabulary of \(tokenizer.vocabularySize) tokens, no weights")
+        print("'\(sample)' is \(tokens.count) tokens: \(tokens)")
+        print("and back: '\(tokenizer.decode(tokens))'")
+    }
+
+    private func show(_ model: Model, _ file: GgufFile) {
+        let d = model.description
+        let types = Dictionary(grouping: file.tensors.values, by: \.type.description)
+            .mapValues { $0.reduce(0) { $0 + $1.bytes } }
+            .sorted { $0.value > $1.value }
+        print("\(file.name): \(d.architecture), \(d.layers.count) layers, embedding \(d.embeddingLength)")
+        print("heads: \(d.queryHeads) query, \(d.kvHeads) KV, of \(d.headDimension); vocabulary \(d.vocabularySize)")
+        print("trained context: \(d.contextLength) tokens")
+        let windows = Set(d.layers.compactMap(\.slidingWindow)).sorted()
+        if !windows.isEmpty {
+            let count = d.layers.filter { $0.slidingWindow != nil }.count
+            print("sliding window: \(windows.map(String.init).joined(separator: ", ")) tokens in \(count) layers")
+        }
+        print("weights: \(Output.bytes(model.weightBytes)) (" + types.map { "\($0.key) \(Output.bytes($0.value))" }.joined(separator: ", ") + ")")
+        print("tokenizer: " + (model.tokenizer.map { "\($0.vocabularySize) tokens" } ?? "none"))
+    }
+
+    private func showCosts(_ model: Model) throws {
+        let type = try cache.options().elementType
+        let context = contextLength ?? model.description.contextLength
+        let memory = Int(ProcessInfo.processInfo.physicalMemory)
+        func row(_ name: String, _ options: CacheOptions, tokens: Int) throws {
+            let bytes = try CachePlan(model, options, tokens: tokens).bytes
+            let fits = bytes + model.weightBytes < memory ? "fits" : "does not fit"
+            print("    \(name): \(Output.bytes(bytes)), \(fits) in \(Output.bytes(memory)) with the weights")
+        }
+        print("cache (\(type) keys and values), all layers together:")
+        try row("full, \(context) tokens", CacheOptions(policy: FullPolicy(), elementType: type), tokens: context)
+        if cache.policy != nil || cache.capacity != nil {
+            let options = try cache.options()
+            try row(options.policy.specification, options, tokens: context)
+            return
+        }
+        for capacity in capacities where capacity > 1 {
+            let policy = MorphKVPolicy(capacity: capacity, window: min(32, capacity / 2))
+            try row(policy.specification, CacheOptions(policy: policy, elementType: type), tokens: context)
+        }
+    }
+
+    private static func numbers(_ text: String) throws -> [Int] {
+        try text.split(separator: ",").map {
+            guard let number = Int($0), number > 0 else { throw ValidationError("'\($0)' is not a capacity") }
+            return number
+        }
+    }
+}

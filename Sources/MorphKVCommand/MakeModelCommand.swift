@@ -1,0 +1,38 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Ggml
+internal import MorphKV
+
+struct MakeModelCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "make-model", abstract: "Writes a GGUF file of a real model's shape with random weights.",
+        discussion: "For measurements of speed and memory, which do not depend on the weights' values.")
+
+    @Option(help: "The shape: \(ModelShape.presets.keys.sorted().joined(separator: ", ")).")
+    var preset: String
+
+    @Option(help: "The weights' type, such as f16, q8_0 or q4_K.")
+    var type = "q4_K"
+
+    @Option(help: "Seed of the random values.")
+    var seed: UInt64 = 1
+
+    @Option(name: [.short, .long], help: "The file to write.")
+    var output: String
+
+    func run() throws {
+        guard let shape = ModelShape.presets[preset] else {
+            let names = ModelShape.presets.keys.sorted().joined(separator: ", ")
+            throw ValidationError("there is no preset '\(preset)'; there are: \(names)")
+        }
+        guard let type = ElementType(named: type) else { throw ValidationError("there is no type '\(type)'") }
+        var status = StatusLine(isShown: Output.isTerminal(.standardError))
+        status.begin()
+        var model = try RandomModel(shape, type: type, seed: seed)
+        let url = URL(fileURLWithPath: output)
+        try model.write(to: url) { done, total in status.show("\(done) of \(total) tensors") }
+        status.clear()
+        let size = try url.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0
+        print("\(output): \(preset), \(type), \(Output.bytes(size))")
+    }
+}

@@ -1,0 +1,78 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Ggml
+internal import MorphKV
+
+/// Flags about the model and the machine, shared by all commands that run one.
+struct ModelOptions: ParsableArguments {
+    @Option(name: [.short, .long], help: "The GGUF model.", completion: .file(extensions: ["gguf"]))
+    var model: String
+
+    @Option(name: [.short, .long], help: "CPU threads (default: all cores).")
+    var threads: Int?
+
+    @Option(help: "The device to compute on, as `morphkv inspect` lists them.")
+    var device = "cpu"
+
+    @Option(
+        help: "The longest context you will use, for models with long and short RoPE factors (default: the trained one).")
+    var contextLength: Int?
+
+    @Flag(help: "Show the messages of ggml and libllama.")
+    var verbose = false
+
+    func load() throws -> Model {
+        Log.setVerbose(verbose)
+        return try Model(
+            contentsOf: URL(fileURLWithPath: model), device: .named(device), contextLength: contextLength)
+    }
+
+    var threadCount: Int { threads ?? ProcessInfo.processInfo.activeProcessorCount }
+}
+
+/// Flags that choose a policy, shared by all commands that have a cache.
+struct CacheFlags: ParsableArguments {
+    @Option(help: "What the cache keeps: a name or name:key=value,... as `morphkv policies` lists them.")
+    var policy: String?
+
+    @Option(help: "Entries per KV head, the current token included.")
+    var capacity: Int?
+
+    @Option(help: "Recent tokens that stay and whose queries vote.")
+    var window: Int?
+
+    @Option(help: "How the queries of the window are combined.")
+    var fusion: String?
+
+    @Option(help: "Whether weights are renormalised over the candidates.")
+    var normalization: String?
+
+    @Option(help: "How the query heads of a KV head are combined.")
+    var groupReduction: String?
+
+    @Option(help: "First positions that always stay.")
+    var sinks: Int?
+
+    @Option(help: "Type of stored keys and values: f16 or f32.")
+    var cacheType = "f16"
+
+    /// The policy that the flags describe; without any, MorphKV if a capacity is given, else the full cache.
+    func cachePolicy(_ registry: PolicyRegistry = .standard) throws -> any CachePolicy {
+        let text = policy ?? (capacity == nil ? "full" : "morphkv")
+        let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
+        let flags: [(String, String?)] = [
+            ("capacity", capacity.map(String.init)), ("window", window.map(String.init)), ("fusion", fusion),
+            ("normalization", normalization), ("group", groupReduction), ("sinks", sinks.map(String.init)),
+        ]
+        let given = flags.compactMap { name, value in value.map { "\(name)=\($0)" } }
+        let all = (parts.dropFirst() + given).joined(separator: ",")
+        return try registry.policy(all.isEmpty ? parts[0] : "\(parts[0]):\(all)")
+    }
+
+    func options(_ registry: PolicyRegistry = .standard) throws -> CacheOptions {
+        guard let type = ElementType(named: cacheType) else {
+            throw ValidationError("there is no element type '\(cacheType)'")
+        }
+        return CacheOptions(policy: try cachePolicy(registry), elementType: type)
+    }
+}

@@ -1,0 +1,14 @@
+internal import ArgumentParser
+internal import Ggml
+internal import MorphKV
+
+/// `morphkv`: GGUF models with a KV cache of constant size.
+@main
+struct MorphKVCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "morphkv",
+        abstract: "Runs GGUF language models with a KV cache of constant size.",
+        subcommands: [
+            GenerateCommand.self, InspectCommand.self, PoliciesCommand.self, TraceCommand.self, MakeModelCommand.self,
+        ])
+}

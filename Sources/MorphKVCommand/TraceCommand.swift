@@ -1,0 +1,55 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Ggml
+internal import MorphKV
+
+struct TraceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trace", abstract: "Repeats recorded runs: which positions a policy keeps, step by step.",
+        discussion: "Prints the runs as they happen here, or with --check how they differ from the recording.")
+
+    @Argument(help: "Trace files in the format kv-eviction-trace/1.", completion: .file(extensions: ["json"]))
+    var traces: [String]
+
+    @Option(name: [.short, .long], help: "The GGUF model (default: the one the trace names, beside the trace).")
+    var model: String?
+
+    @Flag(help: "Compare with the recording and fail if it differs.")
+    var check = false
+
+    @Option(help: "By how much a logit may differ.")
+    var tolerance: Float = 1e-3
+
+    @Option(help: "Type of stored keys and values; smaller types than f32 decide near-ties differently.")
+    var cacheType = "f32"
+
+    @Option(name: [.short, .long], help: "CPU threads (default: all cores).")
+    var threads: Int?
+
+    func run() throws {
+        guard let type = ElementType(named: cacheType) else {
+            throw ValidationError("there is no element type '\(cacheType)'")
+        }
+        var failures = 0
+        for path in traces {
+            let url = URL(fileURLWithPath: path)
+            let trace = try Trace(contentsOf: url)
+            let modelURL =
+                model.map { URL(fileURLWithPath: $0) }
+                ?? url.deletingLastPathComponent().appendingPathComponent(trace.model)
+            let options = CacheOptions(policy: try trace.cachePolicy(), elementType: type)
+            let run = try trace.rerun(
+                Model(contentsOf: modelURL), options,
+                threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+            guard check else {
+                try Output.printJSON(run)
+                continue
+            }
+            let differences = trace.differences(from: run, tolerance: tolerance)
+            print("\(differences.isEmpty ? "ok  " : "DIFF") \(url.lastPathComponent)")
+            for line in differences.prefix(5) { print("     \(line)") }
+            failures += differences.isEmpty ? 0 : 1
+        }
+        guard failures == 0 else { throw ExitCode(1) }
+    }
+}
