@@ -24,9 +24,12 @@ struct AttentionMask {
     }
 
     /// The mask's values for some of the prompt's tokens.
-    func values(queries: Range<Int>) -> [UInt16] {
+    ///
+    /// - Parameter visible: how many entries the mask covers; up to the last of the tokens if nil.
+    func values(queries: Range<Int>, visible: Int? = nil) -> [UInt16] {
         let shape = shape(queries: queries)
-        var mask = [UInt16](repeating: Self.hidden, count: shape[0] * shape[1] * shape[2])
+        let width = visible ?? shape[0]
+        var mask = [UInt16](repeating: Self.hidden, count: width * shape[1] * shape[2])
         var start = 0
         for head in 0..<headCount {
             let old = oldPositions.isEmpty ? [] : oldPositions[head * oldPositions.count / headCount]
@@ -38,7 +41,7 @@ struct AttentionMask {
                 let newEnd = query - newPositions.lowerBound + 1
                 for index in oldFirst..<oldCount { mask[start + index] = Self.visible }
                 for index in newFirst..<newEnd { mask[start + oldCount + index] = Self.visible }
-                start += shape[0]
+                start += width
             }
         }
         return mask

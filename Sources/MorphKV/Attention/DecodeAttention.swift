@@ -17,16 +17,10 @@ struct DecodeAttention {
     private var dimension: Int { geometry.headDimension }
     private var slots: Int { cache.slots }
 
-    /// - Returns: `[headDim * queryHeads]`, the heads' results in order.
+    /// - Returns: `[headDim * queryHeads, 1]`, the heads' results in order.
     func attend(_ p: BlockGraph.Projections) -> Tensor {
-        if let scores = cache.scores, let scoring = cache.plan.scoring {
-            attendScored(p, scores, scoring)
-        } else {
-            attendPositional(p)
-        }
+        cache.scores.map { attendScored(p, $0) } ?? attendPositional(p)
     }
-
-    // MARK: Rules that depend on positions only
 
     private func attendPositional(_ p: BlockGraph.Projections) -> Tensor {
         let keys = writeKeys(p.keys, at: inputs.slot!)
@@ -35,60 +29,185 @@ struct DecodeAttention {
         return merge(values, graph.softmax(graph.add(scores, inputs.mask!), scale: scale))
     }
 
-    // MARK: Rules that depend on scores
+    private func attendScored(_ p: BlockGraph.Projections, _ state: ScoreState) -> Tensor {
+        let queries = grouped(p.queries)
+        switch state.kind {
+        case .windowSum(let window): return attend(p, queries, state, window)
+        case .cumulative(let score, let decay): return attend(p, queries, state, score, decay: decay)
+        case .profile(let profile): return attend(p, queries, state, profile)
+        }
+    }
 
-    private func attendScored(_ p: BlockGraph.Projections, _ state: LayerCache.Scores, _ rule: ScoringRule) -> Tensor {
-        // The scores of earlier steps choose the victim before this token's queries are looked at.
-        var (fresh, expiring) = handOver(state)
-        let victim = chooseVictim(graph.add(fresh, expiring), state, rule)
-        let keys = writeKeys(p.keys, at: victim)
-        let values = writeValues(p.values, at: victim)
-        let positions = writeScalar(state.positions, inputs.positionPerHead!, at: victim)
-        fresh = writeScalar(fresh, inputs.zeroPerHead!, at: victim)
-        expiring = writeScalar(expiring, inputs.zeroPerHead!, at: victim)
+    // MARK: Sum over the window
+
+    private func attend(
+        _ p: BlockGraph.Projections, _ queries: Tensor, _ state: ScoreState, _ window: WindowSumState
+    ) -> Tensor {
+        // At the start of every W-th step, `fresh` becomes `expiring` and starts at zero.
+        var fresh = graph.multiply(window.fresh, inputs.keep!)
+        var expiring = graph.add(
+            graph.multiply(window.expiring, inputs.keep!), graph.multiply(window.fresh, inputs.handOver!))
+        let slot = write(p, state, chosenBy: graph.add(fresh, expiring))
+        fresh = writeScalar(fresh, inputs.zeroPerHead!, at: slot.victim)
+        expiring = writeScalar(expiring, inputs.zeroPerHead!, at: slot.victim)
 
         // One pass over the keys serves this token's queries and those that now leave the window.
-        let expired = graph.rows(state.queries, at: inputs.ringRow!)
+        let expired = graph.rows(window.queries, at: inputs.ringRow!)
         graph.schedule(expired)
-        let both = graph.concat(grouped(p.queries), grouped(expired), along: 1)
-        let products = graph.matmul(keys, graph.scale(both, by: scale))
-        let size = products.strides
+        let both = graph.concat(queries, grouped(expired), along: 1)
+        let products = graph.matmul(slot.keys, graph.scale(both, by: scale))
         func half(_ index: Int) -> Tensor {
             graph.view(
-                products, [slots, group, heads], strides: [size[1], size[2]], offset: index * group * size[1])
+                products, [slots, group, heads], strides: Array(products.strides[1...2]),
+                offset: index * group * products.strides[1])
         }
-        let hidden = graph.scale(invisible(positions), by: maskedScore)
-        let masked = graph.add(half(0), graph.reshape(hidden, [slots, 1, heads]))
+        let masked = graph.add(half(0), hidden(slot.positions))
         let weights = graph.softmax(masked)
-        let expiredWeights = recompute(half(1), positions, state)
-        rememberQuery(p.queries, masked: masked, weights: weights, state)
+        let expiredWeights = recompute(half(1), slot.positions, window)
+        rememberQuery(p.queries, masked: masked, weights: weights, window)
 
-        let now = reduceGroup(weights, rule.groupReduction)
-        let then = reduceGroup(expiredWeights, rule.groupReduction)
-        graph.schedule(graph.copy(graph.add(fresh, now), to: state.fresh))
-        graph.schedule(graph.copy(graph.subtract(expiring, then), to: state.expiring))
-        return merge(values, weights)
+        let now = graph.reduceGroup(weights, by: state.rule.groupReduction)
+        let then = graph.reduceGroup(expiredWeights, by: state.rule.groupReduction)
+        graph.schedule(graph.copy(graph.add(fresh, now), to: window.fresh))
+        graph.schedule(graph.copy(graph.subtract(expiring, then), to: window.expiring))
+        return merge(slot.values, weights)
     }
 
-    /// At the start of every `window`-th step, `fresh` becomes `expiring` and starts at zero.
-    private func handOver(_ state: LayerCache.Scores) -> (fresh: Tensor, expiring: Tensor) {
-        (
-            graph.multiply(state.fresh, inputs.keep!),
-            graph.add(graph.multiply(state.expiring, inputs.keep!), graph.multiply(state.fresh, inputs.handOver!))
-        )
+    /// The weights that the query now leaving the window gave, from its scores and its stored normaliser; entries
+    /// younger than that query got none.
+    private func recompute(_ scores: Tensor, _ positions: Tensor, _ window: WindowSumState) -> Tensor {
+        let normalizer = graph.rows(window.normalizers, at: inputs.ringRow!)
+        graph.schedule(normalizer)
+        let isYounger = graph.step(graph.subtract(positions, inputs.expiredPosition!))
+        let hidden = graph.reshape(graph.scale(isYounger, by: maskedScore), [slots, 1, heads])
+        return graph.exp(
+            graph.subtract(graph.add(scores, hidden), graph.reshape(normalizer, [1, group, heads])))
     }
 
-    /// An empty slot if there is one, else the lowest score outside the window and the sinks: i32 `[heads]`.
-    private func chooseVictim(_ score: Tensor, _ state: LayerCache.Scores, _ rule: ScoringRule) -> Tensor {
-        let positions = state.positions
-        var order = graph.scale(score, by: -1)
-        let isRecent = graph.step(graph.subtract(positions, inputs.beforeWindow!))
-        order = graph.add(order, graph.scale(isRecent, by: -1e9))
-        if rule.sinks > 0 {
-            let isSink = graph.step(graph.scale(positions, by: -1, plus: Float(rule.sinks) - 0.5))
-            order = graph.add(order, graph.scale(isSink, by: -1e9))
+    /// Puts this query and the logarithm of its softmax denominator into the ring.
+    private func rememberQuery(_ queries: Tensor, masked: Tensor, weights: Tensor, _ window: WindowSumState) {
+        let normalizer = graph.logDenominators(scores: masked, weights: weights)
+        graph.schedule(
+            graph.setRows(
+                of: window.normalizers, to: graph.reshape(normalizer, [group * heads, 1]), at: inputs.ringRow!))
+        let flat = graph.reshape(queries, [dimension * group * heads, 1])
+        graph.schedule(graph.setRows(of: window.queries, to: flat, at: inputs.ringRow!))
+    }
+
+    // MARK: Sum over all queries
+
+    private func attend(
+        _ p: BlockGraph.Projections, _ queries: Tensor, _ state: ScoreState, _ score: Tensor, decay: Float
+    ) -> Tensor {
+        let slot = write(p, state, chosenBy: score)
+        let products = graph.matmul(slot.keys, graph.scale(queries, by: scale))
+        let weights = graph.softmax(graph.add(products, hidden(slot.positions)))
+        let now = graph.reduceGroup(weights, by: state.rule.groupReduction)
+        let kept = writeScalar(graph.scale(score, by: decay), inputs.zeroPerHead!, at: slot.victim)
+        graph.schedule(graph.copy(graph.add(kept, now), to: score))
+        return merge(slot.values, weights)
+    }
+
+    // MARK: Votes one by one
+
+    private func attend(
+        _ p: BlockGraph.Projections, _ queries: Tensor, _ state: ScoreState, _ profile: ProfileState
+    ) -> Tensor {
+        let slot = write(p, state, chosenBy: fuse(profile, state))
+        let products = graph.matmul(slot.keys, graph.scale(queries, by: scale))
+        let weights = graph.softmax(graph.add(products, hidden(slot.positions)))
+        forget(slot.victim, profile)
+        let vote: Tensor =
+            switch (profile.normalization, profile.groupReduction) {
+            case (.full, let reduction): graph.reduceGroup(weights, by: reduction)
+            case (.candidates, .sum): graph.reduceGroup(products, by: .sum)
+            case (.candidates, .max): products
+            }
+        graph.schedule(
+            graph.setRows(
+                of: profile.votes, to: graph.reshape(vote, [profile.votes[0], 1]), at: inputs.ringRow!))
+        return merge(slot.values, weights)
+    }
+
+    /// The score of each slot from the votes of the ring: `[slots, kvHeads]`.
+    private func fuse(_ profile: ProfileState, _ state: ScoreState) -> Tensor {
+        let voters = profile.votersPerHead
+        var votes = graph.reshape(profile.votes, [slots, voters, heads, profile.queryCount])
+        if profile.normalization == .candidates {
+            let excluded = graph.reshape(notCandidates(state), [slots, 1, heads, 1])
+            votes = graph.softmax(graph.add(votes, excluded))
+            if voters > 1 {
+                let flat = graph.reshape(votes, [slots, voters, heads * profile.queryCount])
+                votes = graph.reduceRows(flat, by: .max)
+            }
+            votes = graph.multiply(
+                graph.reshape(votes, [slots * heads, profile.queryCount, 1]), inputs.isQuery!)
         }
+        let rows = graph.reshape(votes, [slots * heads, profile.queryCount, 1])
+        return graph.reshape(
+            graph.reduceRows(rows, by: profile.fusion == .sum ? .sum : .max), [slots, heads])
+    }
+
+    /// ``maskedScore`` for slots that cannot be evicted by score: empty, out of sight, protected.
+    private func notCandidates(_ state: ScoreState) -> Tensor {
+        var excluded = graph.add(invisible(state.positions), isRecent(state.positions))
+        if let sinks = isSink(state.positions, state.rule) { excluded = graph.add(excluded, sinks) }
+        return graph.scale(graph.step(excluded), by: maskedScore)
+    }
+
+    /// The votes for the victim do not count for the entry that takes its slot.
+    private func forget(_ victim: Tensor, _ profile: ProfileState) {
+        let voters = profile.votersPerHead
+        let all = graph.reshape(profile.votes, [1, slots, voters * heads, profile.queryCount])
+        var index = graph.reshape(victim, [1, victim.count])
+        if voters > 1, victim.count > 1 {
+            index = graph.reshape(graph.repeated(index, to: [voters, victim.count]), [1, voters * heads])
+        }
+        graph.schedule(graph.setRows(of: all, to: inputs.unseenVotes!, at: index))
+    }
+
+    // MARK: Choosing and writing a slot
+
+    /// The slot that this token goes to, and the cache after it was written.
+    private struct WrittenSlot {
+        /// i32 `[kvHeads]`, or `[1]` if all heads share it.
+        let victim: Tensor
+        let keys: Tensor
+        let values: Tensor
+        let positions: Tensor
+    }
+
+    /// The scores of earlier steps choose the victim, before this token's queries are looked at.
+    private func write(_ p: BlockGraph.Projections, _ state: ScoreState, chosenBy score: Tensor) -> WrittenSlot {
+        let victim = chooseVictim(score, state)
+        return WrittenSlot(
+            victim: victim, keys: writeKeys(p.keys, at: victim), values: writeValues(p.values, at: victim),
+            positions: writeScalar(state.positions, inputs.positionPerHead!, at: victim))
+    }
+
+    /// An empty slot if there is one, else the lowest score outside the window and the sinks.
+    private func chooseVictim(_ score: Tensor, _ state: ScoreState) -> Tensor {
+        var order = graph.scale(score, by: -1)
+        if state.rule.sharesChoice {
+            // All heads hold the same positions, so the first one's stand for all.
+            let total = graph.reduceRows(graph.reshape(order, [slots, heads, 1]), by: .sum)
+            order = graph.reshape(graph.contiguous(total), [slots, 1])
+        }
+        let positions =
+            state.rule.sharesChoice
+            ? graph.view(state.positions, [slots, 1], strides: [state.positions.strides[1]]) : state.positions
+        order = graph.add(order, graph.scale(isRecent(positions), by: -1e9))
+        if let sinks = isSink(positions, state.rule) { order = graph.add(order, graph.scale(sinks, by: -1e9)) }
         return graph.argmax(graph.add(order, graph.scale(invisible(positions), by: 1e20)))
+    }
+
+    private func isRecent(_ positions: Tensor) -> Tensor {
+        graph.step(graph.subtract(positions, inputs.beforeWindow!))
+    }
+
+    private func isSink(_ positions: Tensor, _ rule: ScoringRule) -> Tensor? {
+        guard rule.sinks > 0 else { return nil }
+        return graph.step(graph.scale(positions, by: -1, plus: Float(rule.sinks) - 0.5))
     }
 
     /// 1 for empty slots and for positions behind the layer's sliding window, else 0.
@@ -99,45 +218,10 @@ struct DecodeAttention {
         return graph.step(graph.add(isEmpty, isBehind))
     }
 
-    /// The weights that the query now leaving the window gave, from its scores and its stored normaliser; entries
-    /// younger than that query got none.
-    private func recompute(_ scores: Tensor, _ positions: Tensor, _ state: LayerCache.Scores) -> Tensor {
-        let normalizer = graph.rows(state.normalizers, at: inputs.ringRow!)
-        graph.schedule(normalizer)
-        let isYounger = graph.step(graph.subtract(positions, inputs.expiredPosition!))
-        let hidden = graph.reshape(graph.scale(isYounger, by: maskedScore), [slots, 1, heads])
-        let shifted = graph.subtract(graph.add(scores, hidden), graph.reshape(normalizer, [1, group, heads]))
-        return graph.exp(shifted)
+    /// ``maskedScore`` for slots that attention must not see: `[slots, 1, kvHeads]`.
+    private func hidden(_ positions: Tensor) -> Tensor {
+        graph.reshape(graph.scale(invisible(positions), by: maskedScore), [slots, 1, heads])
     }
-
-    /// Puts this query and the logarithm of its softmax denominator into the ring.
-    ///
-    /// ggml's softmax does not give the denominator, but score - log(weight) is its logarithm for every entry; the
-    /// largest is the one where that is well conditioned.
-    private func rememberQuery(_ queries: Tensor, masked: Tensor, weights: Tensor, _ state: LayerCache.Scores) {
-        let rows = heads * group
-        let best = graph.reshape(graph.argmax(graph.reshape(masked, [slots, rows])), [1, rows])
-        let bestScore = graph.rows(graph.reshape(masked, [1, slots, rows]), at: best)
-        let bestWeight = graph.rows(graph.reshape(weights, [1, slots, rows]), at: best)
-        let normalizer = graph.reshape(graph.subtract(bestScore, graph.log(bestWeight)), [rows, 1])
-        graph.schedule(graph.setRows(of: state.normalizers, to: normalizer, at: inputs.ringRow!))
-        let flat = graph.reshape(queries, [dimension * rows, 1])
-        graph.schedule(graph.setRows(of: state.queries, to: flat, at: inputs.ringRow!))
-    }
-
-    /// `[slots, group, heads]` to `[slots, heads]`.
-    private func reduceGroup(_ weights: Tensor, _ reduction: ScoringRule.GroupReduction) -> Tensor {
-        let size = weights.strides
-        let members = (0..<group).map {
-            graph.view(weights, [slots, heads], strides: [size[2]], offset: $0 * size[1])
-        }
-        let result = members.dropFirst().reduce(members[0]) { sum, next in
-            reduction == .sum ? graph.add(sum, next) : graph.maximum(sum, next)
-        }
-        return result
-    }
-
-    // MARK: Writing a slot
 
     private func writeKeys(_ keys: Tensor, at slot: Tensor) -> Tensor {
         graph.setRows(
@@ -156,11 +240,10 @@ struct DecodeAttention {
 
     private func writeScalar(_ target: Tensor, _ value: Tensor, at slot: Tensor) -> Tensor {
         let written = graph.setRows(
-            of: rowsOfOne(target), to: graph.reshape(value, [1, 1, heads]), at: graph.reshape(slot, [1, heads]))
+            of: graph.reshape(target, [1, slots, heads]), to: graph.reshape(value, [1, 1, heads]),
+            at: graph.reshape(slot, [1, slot.count]))
         return graph.view(written, [slots, heads], strides: [slots * 4])
     }
-
-    private func rowsOfOne(_ tensor: Tensor) -> Tensor { graph.reshape(tensor, [1, slots, heads]) }
 
     // MARK: Shapes
 

@@ -11,7 +11,8 @@ final class DecodeGraph {
 
     init(_ model: Model, _ cache: KVCache, on backend: Backend) throws {
         let description = model.description
-        let perLayer = 96 + 4 * description.groupSize
+        // Reductions over the votes of a window take a few operations per halving, besides those of the block.
+        let perLayer = 384
         graph = try Graph(on: backend, capacity: 64 + description.layers.count * perLayer)
         layers = cache.layers
         embedding = graph.input(.f32, [description.embeddingLength, 1], name: "embedding")
@@ -49,8 +50,8 @@ final class DecodeGraph {
         output.withUnsafeMutableBytes { logits.read(into: $0) }
         for layer in layers {
             layer.used = min(layer.used + 1, layer.slots)
-            guard let scores = layer.scores else { continue }
-            layer.queriesSinceHandOver = layer.queriesSinceHandOver % scores.window + 1
+            guard case .windowSum(let window) = layer.scores?.kind else { continue }
+            layer.queriesSinceHandOver = layer.queriesSinceHandOver % window.queryCount + 1
         }
     }
 }

@@ -18,71 +18,56 @@ extension LayerCache {
     }
 
     /// Lets the policy choose among all entries in the scratch memory and puts those that stay into the slots.
-    func select(
-        entries: Int, newTokens: Int, old: [[(slot: Int, position: Int)]], scratch: PrefillScratch, _ prefill: Prefill
-    ) throws {
-        let seen = prefill.cache.seen + newTokens
-        let positions = old.map { $0.map(\.position) + Array(seen - newTokens..<seen) }
-        guard let scores, let scoring = plan.scoring else {
-            try storePositional(positions[0], seen: seen, scratch: scratch, prefill)
-            return
+    ///
+    /// - Parameters:
+    ///   - table: positions and scores of all entries.
+    ///   - before: tokens of the sequence before the prompt.
+    ///   - seen: tokens of the sequence with the prompt.
+    func select(_ table: ScoreTable, before: Int, seen: Int, scratch: PrefillScratch, _ prefill: Prefill) throws {
+        let entries = table.positions[0].count
+        if let scores {
+            // One slot stays free for the next token, as if it had been appended before the cut.
+            let count = entries < scores.slots ? entries : scores.rule.capacity - 1
+            let kept = table.keep(count, rule: scores.rule, next: seen)
+            try store(kept, of: entries, scratch: scratch, prefill)
+            scores.store(kept, of: table, seen: seen)
+            used = count
+            queriesSinceHandOver = 0
+        } else if case .once(let rule) = plan.rule, before == 0 {
+            let count = rule.kept(of: entries, in: plan.geometry)
+            let kept = table.sums.map { rule.keep(count, scores: $0) }
+            try store(kept, of: entries, scratch: scratch, prefill)
+            choose(kept, before: seen)
+        } else {
+            try storePositional(table.positions[0], seen: seen, scratch: scratch, prefill)
         }
-        let total = try WindowScores(
-            backend: prefill.backend, allocator: prefill.allocator, cache: self, scores: scores, rule: scoring,
-            scale: prefill.model.description.attentionScale,
-            keys: { scratch.keys(0..<entries, of: entries, in: $0) }, positions: positions, seen: seen,
-            newTokens: newTokens
-        ).compute()
-        let selection = Selection(rule: scoring, nextPosition: seen)
-        // One slot stays free for the next token, as if it had been appended before the cut.
-        let count = entries < scoring.capacity ? entries : scoring.capacity - 1
-        let kept = positions.indices.map { head in
-            selection.keep(count, positions: positions[head], scores: total[head * entries..<(head + 1) * entries])
-        }
-        try store(kept, at: Array(0..<count), of: entries, scratch: scratch, prefill)
-        var slotPositions = [Float](repeating: -1, count: slots * kept.count)
-        var slotScores = [Float](repeating: 0, count: slots * kept.count)
-        for (head, indices) in kept.enumerated() {
-            for (slot, entry) in indices.enumerated() {
-                slotPositions[head * slots + slot] = Float(positions[head][entry])
-                slotScores[head * slots + slot] = total[head * entries + entry]
-            }
-        }
-        scores.positions.write(slotPositions)
-        scores.expiring.write(slotScores)
-        scores.fresh.fill(byte: 0)
-        used = count
-        queriesSinceHandOver = 0
     }
 
     /// Keeps what a rule keeps that depends on positions only, each entry in its slot.
     private func storePositional(_ positions: [Int], seen: Int, scratch: PrefillScratch, _ prefill: Prefill) throws {
-        used = min(seen, slots)
-        let entryOf = Dictionary(uniqueKeysWithValues: positions.enumerated().map { ($1, $0) })
-        let kept = self.entries(seen: seen)[0]
-        let order = kept.sorted { $0.slot < $1.slot }
-        let indices = order.map { entryOf[$0.position]! }
         let heads = plan.geometry.kvHeads
-        try store(
-            Array(repeating: indices, count: heads), at: order.map(\.slot), of: positions.count, scratch: scratch,
-            prefill)
+        let order: [Int]
+        if case .recent = plan.rule {
+            let entryOf = Dictionary(uniqueKeysWithValues: positions.enumerated().map { ($1, $0) })
+            order = entries(seen: seen)[0].sorted { $0.slot < $1.slot }.map { entryOf[$0.position]! }
+        } else {
+            order = Array(positions.indices)
+        }
+        try store(Array(repeating: order, count: heads), of: positions.count, scratch: scratch, prefill)
+        used = order.count
     }
 
     /// Copies chosen entries, per KV head, into slots 0, 1, ...
-    private func store(
-        _ kept: [[Int]], at slots: [Int], of entries: Int, scratch: PrefillScratch, _ prefill: Prefill
-    ) throws {
-        precondition(slots == Array(0..<slots.count), "kept entries fill the slots from the front")
-        guard !slots.isEmpty else { return }
+    private func store(_ kept: [[Int]], of entries: Int, scratch: PrefillScratch, _ prefill: Prefill) throws {
         let g = plan.geometry
+        let count = kept[0].count
         let graph = try Graph(on: prefill.backend, capacity: 24, allocator: prefill.allocator)
-        let indices = graph.input(.i32, [slots.count, g.kvHeads], name: "kept")
+        let indices = graph.input(.i32, [count, g.kvHeads], name: "kept")
         let keptKeys = graph.rows(scratch.keys(0..<entries, of: entries, in: graph), at: indices)
         let keptValues = graph.rows(scratch.values(0..<entries, of: entries, in: graph), at: indices)
-        let keyTarget = graph.view(
-            keys, [g.headDimension, slots.count, g.kvHeads], strides: Array(keys.strides[1...2]))
+        let keyTarget = graph.view(keys, [g.headDimension, count, g.kvHeads], strides: Array(keys.strides[1...2]))
         let valueTarget = graph.view(
-            values, [slots.count, g.headDimension, g.kvHeads], strides: Array(values.strides[1...2]))
+            values, [count, g.headDimension, g.kvHeads], strides: Array(values.strides[1...2]))
         graph.schedule(graph.copy(keptKeys, to: keyTarget))
         graph.schedule(graph.copy(graph.permute(keptValues, [1, 0, 2, 3]), to: valueTarget))
         try graph.allocate()

@@ -7,14 +7,20 @@ final class PrefillScratch {
     private let arena: Arena
     private let keyMemory: Tensor
     private let valueMemory: Tensor
+    private let queryMemory: Tensor
     private let geometry: LayerGeometry
 
-    init(_ plan: LayerPlan, entries: Int, on backend: Backend) throws {
+    /// - Parameters:
+    ///   - entries: room for that many keys and values.
+    ///   - queries: room for that many queries, of which the policy takes votes.
+    init(_ plan: LayerPlan, entries: Int, queries: Int, on backend: Backend) throws {
         geometry = plan.geometry
-        arena = try Arena(tensors: 2)
+        arena = try Arena(tensors: 3)
         let count = entries * geometry.headDimension * geometry.kvHeads
         keyMemory = arena.tensor(plan.elementType, [count], name: "scratchKeys")
         valueMemory = arena.tensor(plan.elementType, [count], name: "scratchValues")
+        queryMemory = arena.tensor(
+            .f32, [geometry.headDimension, geometry.queryHeads, queries], name: "scratchQueries")
         try arena.allocate(on: backend)
     }
 
@@ -28,6 +34,13 @@ final class PrefillScratch {
     /// Entries `range` of `entries` in all: `[headDim, range, kvHeads]`.
     func values(_ range: Range<Int>, of entries: Int, in graph: Graph) -> Tensor {
         view(valueMemory, range, of: entries, in: graph)
+    }
+
+    /// Queries of the chunk at hand: `[headDim, queryHeads, range]`.
+    func queries(_ range: Range<Int>, in graph: Graph) -> Tensor {
+        graph.view(
+            queryMemory, [geometry.headDimension, geometry.queryHeads, range.count],
+            strides: Array(queryMemory.strides[1...2]), offset: range.lowerBound * queryMemory.strides[2])
     }
 
     private func view(_ memory: Tensor, _ range: Range<Int>, of entries: Int, in graph: Graph) -> Tensor {

@@ -6,10 +6,13 @@ final class StepInputs {
     struct Key: Hashable {
         let rule: RetentionRule
         let slidingWindow: Int?
+        /// Layers that were cut once may hold different numbers of entries.
+        let layer: Int?
 
         init(_ plan: LayerPlan) {
             rule = plan.rule
             slidingWindow = plan.geometry.slidingWindow
+            if case .once = rule { layer = plan.geometry.layer } else { layer = nil }
         }
     }
 
@@ -26,6 +29,10 @@ final class StepInputs {
     private(set) var positionPerHead: Tensor?
     /// 0, once per KV head: `[kvHeads]`.
     private(set) var zeroPerHead: Tensor?
+    /// For each row of the ring 1 if it holds a query, else 0: `[1, W]`.
+    private(set) var isQuery: Tensor?
+    /// What every query's vote for the new entry is: `[1, 1, voters * kvHeads, W]`.
+    private(set) var unseenVotes: Tensor?
     /// p mod W, the row of the query that leaves the window and of the one that enters: i32 `[1]`.
     private(set) var ringRow: Tensor?
     /// Positions above it are protected: p - protected window - 0.5.
@@ -41,50 +48,71 @@ final class StepInputs {
 
     private let layer: LayerCache
     private var maskValues: [Float] = []
+    private var unseen: [Float] = []
 
     /// - Parameter layer: any of the layers that share the inputs.
     init(_ layer: LayerCache, in graph: Graph) {
         self.layer = layer
         let heads = layer.plan.geometry.kvHeads
         func scalar(_ name: String) -> Tensor { graph.input(.f32, [1], name: name) }
-        guard layer.scores != nil else {
+        guard let scores = layer.scores else {
             slot = graph.input(.i32, [1], name: "slot")
             mask = graph.input(.f32, [layer.slots], name: "mask")
             maskValues = Array(repeating: maskedScore, count: layer.slots)
             return
         }
         positionPerHead = graph.input(.f32, [heads], name: "positionPerHead")
-        zeroPerHead = graph.input(.f32, [heads], name: "zeroPerHead")
-        ringRow = graph.input(.i32, [1], name: "ringRow")
         beforeWindow = scalar("beforeWindow")
-        expiredPosition = scalar("expiredPosition")
         if layer.plan.geometry.slidingWindow != nil { behindSlidingWindow = scalar("behindSlidingWindow") }
-        handOver = scalar("handOver")
-        keep = scalar("keep")
+        switch scores.kind {
+        case .windowSum:
+            zeroPerHead = graph.input(.f32, [heads], name: "zeroPerHead")
+            ringRow = graph.input(.i32, [1], name: "ringRow")
+            expiredPosition = scalar("expiredPosition")
+            handOver = scalar("handOver")
+            keep = scalar("keep")
+        case .cumulative:
+            zeroPerHead = graph.input(.f32, [heads], name: "zeroPerHead")
+        case .profile(let profile):
+            ringRow = graph.input(.i32, [1], name: "ringRow")
+            let voters = profile.votersPerHead * heads
+            unseenVotes = graph.input(.f32, [1, 1, voters, profile.queryCount], name: "unseenVotes")
+            unseen = Array(repeating: profile.unseen, count: voters * profile.queryCount)
+            guard profile.normalization == .candidates else { break }
+            isQuery = graph.input(.f32, [1, profile.queryCount], name: "isQuery")
+        }
     }
 
     /// Fills the inputs for the token at `position`.
     func fill(position: Int) {
-        guard let scores = layer.scores, let scoring = layer.plan.scoring else {
+        guard let scores = layer.scores else {
             fillPositional(position)
             return
         }
         let p = Float(position)
         for head in 0..<layer.plan.geometry.kvHeads {
             positionPerHead!.write(p, at: head)
-            zeroPerHead!.write(Float(0), at: head)
+            zeroPerHead?.write(Float(0), at: head)
         }
-        ringRow!.write(Int32(position % scores.window))
-        beforeWindow!.write(p - Float(scoring.window) - 0.5)
-        expiredPosition!.write(p - Float(scores.window) + 0.5)
+        beforeWindow!.write(p - Float(scores.rule.window) - 0.5)
         if let window = layer.plan.geometry.slidingWindow { behindSlidingWindow!.write(p - Float(window) + 0.5) }
-        let handsOver = layer.queriesSinceHandOver == scores.window
-        handOver!.write(Float(handsOver ? 1 : 0))
-        keep!.write(Float(handsOver ? 0 : 1))
+        if let length = scores.ringLength { ringRow!.write(Int32(position % length)) }
+        switch scores.kind {
+        case .windowSum(let state):
+            expiredPosition!.write(p - Float(state.queryCount) + 0.5)
+            let handsOver = layer.queriesSinceHandOver == state.queryCount
+            handOver!.write(Float(handsOver ? 1 : 0))
+            keep!.write(Float(handsOver ? 0 : 1))
+        case .cumulative: break
+        case .profile(let state):
+            unseenVotes!.write(unseen)
+            guard let isQuery else { break }
+            for row in 0..<state.queryCount { isQuery.write(Float(row < position ? 1 : 0), at: row) }
+        }
     }
 
     private func fillPositional(_ position: Int) {
-        let target = layer.plan.slot(of: position)
+        let target = layer.slot(of: position)
         slot!.write(Int32(target))
         for index in 0..<max(layer.used, target + 1) { maskValues[index] = 0 }
         mask!.write(maskValues)

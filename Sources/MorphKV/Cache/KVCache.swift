@@ -53,6 +53,11 @@ final class KVCache {
         }
     }
 
+    /// Makes room in layers whose rule drops many entries at a time.
+    func evictBursts() {
+        for layer in layers { layer.evictBurst(seen: seen) }
+    }
+
     /// Forgets the whole sequence.
     func clear() {
         seen = 0
@@ -93,6 +98,6 @@ extension LayerCache {
         graph.schedule(graph.copy(valueView(old), to: valueView(self)))
         try graph.allocate()
         try graph.compute()
-        used = old.used
+        adopt(old)
     }
 }

@@ -22,30 +22,21 @@ struct LayerPlan: Hashable {
                 throw CacheError(.invalidPolicy, "\(slots) slots with \(sinks) sinks leave no room for recent tokens")
             }
         case .scored(let scoring): try scoring.validate()
+        case .once(let once): try once.validate()
         }
     }
 
     /// Slots per KV head; nil if the layer grows.
     var slots: Int? {
         switch rule {
-        case .everything: nil
+        case .everything, .once: nil
         case .recent(let slots, _): slots
-        case .scored(let scoring): scoring.capacity
+        case .scored(let scoring): scoring.slots
         }
     }
 
     var scoring: ScoringRule? {
         if case .scored(let scoring) = rule { scoring } else { nil }
-    }
-
-    /// The slot that a position goes to, for rules that depend on positions only.
-    func slot(of position: Int) -> Int {
-        switch rule {
-        case .everything: position
-        case .recent(let slots, let sinks):
-            position < slots ? position : sinks + (position - sinks) % (slots - sinks)
-        case .scored: preconditionFailure("the slot of a scored entry is known to the device only")
-        }
     }
 }
 
@@ -54,7 +45,7 @@ extension RetentionRule {
     func limited(to slidingWindow: Int?) -> RetentionRule {
         guard let slidingWindow else { return self }
         switch self {
-        case .everything: return .recent(slots: slidingWindow, sinks: 0)
+        case .everything, .once: return .recent(slots: slidingWindow, sinks: 0)
         case .recent(let slots, _): return .recent(slots: min(slots, slidingWindow), sinks: 0)
         case .scored(let scoring):
             return scoring.capacity >= slidingWindow ? .recent(slots: slidingWindow, sinks: 0) : self

@@ -76,6 +76,7 @@ package final class Engine {
     /// - Throws: ``CacheError`` for an id outside the vocabulary, `GgmlError` when memory is short.
     package func decode(_ token: Token) throws {
         try check(token)
+        cache.evictBursts()
         try cache.grow(by: 1)
         let graph: DecodeGraph
         if let current = decodeGraph, current.serves(cache) {

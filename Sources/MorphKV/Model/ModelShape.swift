@@ -127,12 +127,12 @@ extension ModelShape {
         vector(prefix + "attn_norm.weight", embedding, 1, 0.1)
         vector(prefix + "ffn_norm.weight", embedding, 1, 0.1)
         if architecture == "phi3" {
-            matrix(prefix + "attn_qkv.weight", embedding, queries + 2 * keys, 1.5)
+            matrix(prefix + "attn_qkv.weight", embedding, queries + 2 * keys, 1.2)
             matrix(prefix + "ffn_up.weight", embedding, 2 * feedForward, 1)
         } else {
             // Somewhat larger queries and keys make attention favour some tokens, as trained models do.
-            matrix(prefix + "attn_q.weight", embedding, queries, 1.5)
-            matrix(prefix + "attn_k.weight", embedding, keys, 1.5)
+            matrix(prefix + "attn_q.weight", embedding, queries, 1.2)
+            matrix(prefix + "attn_k.weight", embedding, keys, 1.2)
             matrix(prefix + "attn_v.weight", embedding, keys, 1)
             matrix(prefix + "ffn_gate.weight", embedding, feedForward, 1)
             matrix(prefix + "ffn_up.weight", embedding, feedForward, 1)

@@ -6,6 +6,8 @@ public struct PolicyDescriptor: Sendable, Hashable {
         public enum Domain: Sendable, Hashable {
             /// A whole number.
             case integer(ClosedRange<Int>)
+            /// A number.
+            case number(ClosedRange<Double>)
             /// One of some words.
             case choice([String])
         }
@@ -26,6 +28,13 @@ public struct PolicyDescriptor: Sendable, Hashable {
             Parameter(name: name, domain: .integer(range), defaultValue: value.map { "\($0)" }, summary: summary)
         }
 
+        /// Describes a number.
+        public static func number(
+            _ name: String, in range: ClosedRange<Double>, default value: Double? = nil, _ summary: String
+        ) -> Parameter {
+            Parameter(name: name, domain: .number(range), defaultValue: value.map { "\($0)" }, summary: summary)
+        }
+
         /// Describes a choice among the cases of an enumeration.
         public static func choice<Value: CaseIterable & RawRepresentable<String>>(
             _ name: String, default value: Value, _ summary: String
@@ -44,13 +53,19 @@ public struct PolicyDescriptor: Sendable, Hashable {
     public let source: String
     /// Its parameters.
     public let parameters: [Parameter]
+    /// Named values for some of its parameters: `name:preset,key=value,...`.
+    public let presets: [String: [String: String]]
 
     /// Describes a policy.
-    public init(name: String, summary: String, source: String, parameters: [Parameter] = []) {
+    public init(
+        name: String, summary: String, source: String, parameters: [Parameter] = [],
+        presets: [String: [String: String]] = [:]
+    ) {
         self.name = name
         self.summary = summary
         self.source = source
         self.parameters = parameters
+        self.presets = presets
     }
 }
 
@@ -59,6 +74,7 @@ extension PolicyDescriptor.Parameter.Domain: CustomStringConvertible {
     public var description: String {
         switch self {
         case .integer(let range): range.upperBound == .max ? "\(range.lowerBound)..." : "\(range)"
+        case .number(let range): "\(range)"
         case .choice(let words): words.joined(separator: "|")
         }
     }
@@ -66,6 +82,7 @@ extension PolicyDescriptor.Parameter.Domain: CustomStringConvertible {
     func accepts(_ value: String) -> Bool {
         switch self {
         case .integer(let range): Int(value).map(range.contains) ?? false
+        case .number(let range): Double(value).map(range.contains) ?? false
         case .choice(let words): words.contains(value)
         }
     }
@@ -111,6 +128,13 @@ public struct PolicyArguments: Sendable, Hashable {
         self.values = values.map { Value(name: $0, value: $1.description) }
     }
 
+    /// These arguments and one more.
+    public func adding(_ name: String, _ value: some CustomStringConvertible) -> PolicyArguments {
+        var result = self
+        result.values.append(Value(name: name, value: value.description))
+        return result
+    }
+
     private subscript(name: String) -> String {
         guard let value = values.first(where: { $0.name == name }) else {
             preconditionFailure("a policy reads only parameters of its own descriptor, not '\(name)'")
@@ -120,6 +144,9 @@ public struct PolicyArguments: Sendable, Hashable {
 
     /// The value of a parameter that is a whole number.
     public func integer(_ name: String) -> Int { Int(self[name])! }
+
+    /// The value of a parameter that is a number.
+    public func number(_ name: String) -> Double { Double(self[name])! }
 
     /// The value of a parameter that is a choice.
     public func choice<Choice: RawRepresentable<String>>(_ name: String) -> Choice { Choice(rawValue: self[name])! }

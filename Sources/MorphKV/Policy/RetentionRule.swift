@@ -4,8 +4,10 @@ public enum RetentionRule: Sendable, Hashable {
     case everything
     /// The first `sinks` positions and the most recent ones stay, `slots` in all.
     case recent(slots: Int, sinks: Int)
-    /// The best scores stay.
+    /// The best scores stay, chosen anew whenever the cache is full.
     case scored(ScoringRule)
+    /// A choice is made once, after the prompt; then the cache grows.
+    case once(OnceRule)
 }
 
 /// Which entries stay by score: a composition of parts that every device executes.
@@ -18,13 +20,33 @@ public struct ScoringRule: Sendable, Hashable {
         case max
     }
 
-    /// How weights of successive queries become a score.
-    public enum Accumulation: Sendable, Hashable {
-        /// The sum over the last `queries` queries, each with the weights it really had.
-        case windowSum(queries: Int)
+    /// How the votes of several queries become one score.
+    public enum Fusion: String, Sendable, Hashable, CaseIterable {
+        /// Their sum.
+        case sum
+        /// The largest.
+        case max
     }
 
-    /// Entries a KV head may hold, the current token included.
+    /// Over what a vote is normalised.
+    public enum Normalization: String, Sendable, Hashable, CaseIterable {
+        /// Over everything the query attended to: the weight it really gave.
+        case full
+        /// Over the entries that may be evicted, anew at every choice.
+        case candidates
+    }
+
+    /// How weights of successive queries become a score.
+    public enum Accumulation: Sendable, Hashable {
+        /// The sum over the last `queries` queries of the weights they really gave; needs the queries only.
+        case windowSum(queries: Int)
+        /// decay * score + weights, over all queries: 1 sums everything up, 0 is the last query alone.
+        case cumulative(decay: Float)
+        /// The votes of the last `queries` queries are kept one by one, and fused at every choice.
+        case profile(queries: Int, fusion: Fusion, normalization: Normalization)
+    }
+
+    /// Entries a KV head holds after a choice, the current token included.
     public var capacity: Int
     /// The positions just before the current one that always stay.
     public var window: Int
@@ -34,17 +56,30 @@ public struct ScoringRule: Sendable, Hashable {
     public var accumulation: Accumulation
     /// How the query heads of a group become one weight.
     public var groupReduction: GroupReduction
+    /// Whether all KV heads of a layer keep the same positions, by the sum of their scores.
+    public var sharesChoice: Bool
+    /// A choice is made only when there would be this many times `capacity` entries.
+    public var evictAfter: Double
 
     /// Composes a rule.
     public init(
-        capacity: Int, window: Int, sinks: Int = 0, accumulation: Accumulation, groupReduction: GroupReduction = .sum
+        capacity: Int, window: Int, sinks: Int = 0, accumulation: Accumulation, groupReduction: GroupReduction = .sum,
+        sharesChoice: Bool = false, evictAfter: Double = 1
     ) {
         self.capacity = capacity
         self.window = window
         self.sinks = sinks
         self.accumulation = accumulation
         self.groupReduction = groupReduction
+        self.sharesChoice = sharesChoice
+        self.evictAfter = evictAfter
     }
+
+    /// Slots a KV head needs: the entries it may hold just before a choice is due.
+    public var slots: Int { max(capacity, Int((Double(capacity) * evictAfter).rounded(.up)) - 1) }
+
+    /// Whether a choice drops many entries at a time instead of one per step.
+    var isBursty: Bool { slots > capacity }
 
     /// - Throws: ``CacheError`` of kind `invalidPolicy` when nothing would be left to choose.
     func validate() throws {
@@ -57,8 +92,86 @@ public struct ScoringRule: Sendable, Hashable {
                 .invalidPolicy,
                 "a capacity of \(capacity) must be larger than \(protected): it counts the current token too")
         }
-        if case .windowSum(let queries) = accumulation, queries < 1 {
-            throw CacheError(.invalidPolicy, "a window of \(queries) queries cannot vote; it needs at least 1")
+        guard evictAfter >= 1, evictAfter <= 64 else {
+            throw CacheError(.invalidPolicy, "evictAfter is \(evictAfter), not 1 to 64 times the capacity")
         }
+        switch accumulation {
+        case .windowSum(let queries), .profile(let queries, _, _):
+            guard queries >= 1 else {
+                throw CacheError(.invalidPolicy, "\(queries) queries cannot vote; at least 1 is needed")
+            }
+        case .cumulative(let decay):
+            guard (0...1).contains(decay) else {
+                throw CacheError(.invalidPolicy, "a decay of \(decay): 0 to 1 is needed")
+            }
+        }
+    }
+}
+
+/// A choice that is made once, after the prompt, by the weights that the prompt's last queries gave.
+public struct OnceRule: Sendable, Hashable {
+    /// How scores are smoothed along positions.
+    public enum Pooling: String, Sendable, Hashable, CaseIterable {
+        /// The mean of the neighbourhood, zeros beyond the edges included.
+        case avg
+        /// The largest of the neighbourhood.
+        case max
+    }
+
+    /// Entries of the prompt that a KV head keeps.
+    public var promptCapacity: Int
+    /// The prompt's last positions, which stay and whose queries vote.
+    public var window: Int
+    /// Width of the neighbourhood, an odd number.
+    public var kernel: Int
+    /// How scores are smoothed along positions.
+    public var pooling: Pooling
+    /// The prompt lengths for which another number of entries is kept, per layer; see ``PyramidKVPolicy``.
+    public var budget: Budget
+
+    /// How many entries a layer keeps.
+    public enum Budget: Sendable, Hashable {
+        /// `promptCapacity` in every layer.
+        case uniform
+        /// Falling with depth: the first layer has most, the last `beta` times fewer than the mean.
+        case pyramid(beta: Int)
+    }
+
+    /// Composes a rule.
+    public init(promptCapacity: Int, window: Int, kernel: Int, pooling: Pooling, budget: Budget = .uniform) {
+        self.promptCapacity = promptCapacity
+        self.window = window
+        self.kernel = kernel
+        self.pooling = pooling
+        self.budget = budget
+    }
+
+    /// - Throws: ``CacheError`` of kind `invalidPolicy` when the parameters contradict each other.
+    func validate() throws {
+        guard window >= 1, promptCapacity > window else {
+            throw CacheError(
+                .invalidPolicy, "promptCapacity (\(promptCapacity)) must be larger than the window (\(window))")
+        }
+        guard kernel >= 1, kernel % 2 == 1 else {
+            throw CacheError(.invalidPolicy, "a pooling kernel of \(kernel): an odd number is needed")
+        }
+        if case .pyramid(let beta) = budget, beta < 1 {
+            throw CacheError(.invalidPolicy, "a beta of \(beta): 1 or more is needed")
+        }
+    }
+
+    /// Entries that a layer keeps of a prompt, the window included.
+    func kept(of prompt: Int, in layer: LayerGeometry) -> Int {
+        guard prompt > promptCapacity else { return prompt }
+        let base = promptCapacity - window
+        guard case .pyramid(let beta) = budget, prompt >= 2 * base, layer.layerCount > 1 else { return promptCapacity }
+        var lowest = base / beta
+        var highest = 2 * base - lowest
+        if highest >= prompt - window {
+            highest = prompt - window
+            lowest = 2 * base - highest
+        }
+        let step = (highest - lowest) / (layer.layerCount - 1)
+        return highest - layer.layer * step + window
     }
 }
