@@ -47,8 +47,9 @@ let package = Package(
         .testTarget(
             name: "GgmlTests", dependencies: ["Ggml", "CLlama"],
             swiftSettings: strict, linkerSettings: runtimePath),
+        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .testTarget(
-            name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CLlama"],
+            name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CLlama", "CTestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
             name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV"],

@@ -48,6 +48,7 @@ final class StepInputs {
 
     private let layer: LayerCache
     private var maskValues: [Float] = []
+    private var filledBefore = 0
     private var unseen: [Float] = []
 
     /// - Parameter layer: any of the layers that share the inputs.
@@ -114,7 +115,11 @@ final class StepInputs {
     private func fillPositional(_ position: Int) {
         let target = layer.slot(of: position)
         slot!.write(Int32(target))
-        for index in 0..<max(layer.used, target + 1) { maskValues[index] = 0 }
+        let filled = max(layer.used, target + 1)
+        // Fewer than before after the cache was cleared or cut.
+        for index in filled..<max(filled, filledBefore) { maskValues[index] = maskedScore }
+        for index in min(filled, filledBefore)..<filled { maskValues[index] = 0 }
+        filledBefore = filled
         mask!.write(maskValues)
     }
 }

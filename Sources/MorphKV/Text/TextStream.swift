@@ -2,16 +2,16 @@
 ///
 /// Every piece is valid UTF-8: the bytes of an unfinished character wait for the next token. Text that may be the
 /// beginning of a stop string waits too, so that a stop string never appears, not even in part.
-struct TextStream {
+package struct TextStream {
     private var bytes: [UInt8] = []
     private let stops: [[UInt8]]
     /// Whether a stop string has appeared; nothing follows it.
-    private(set) var isStopped = false
+    package private(set) var isStopped = false
 
-    init(stops: [String] = []) { self.stops = stops.map { Array($0.utf8) }.filter { !$0.isEmpty } }
+    package init(stops: [String] = []) { self.stops = stops.map { Array($0.utf8) }.filter { !$0.isEmpty } }
 
     /// Adds a token's bytes and returns the text that is certain by now.
-    mutating func append(_ new: [UInt8]) -> String {
+    package mutating func append(_ new: [UInt8]) -> String {
         guard !isStopped else { return "" }
         bytes += new
         if let position = firstStop() {
@@ -23,7 +23,7 @@ struct TextStream {
     }
 
     /// Returns what was held back; bytes that never became a character turn into U+FFFD.
-    mutating func finish() -> String {
+    package mutating func finish() -> String {
         defer { bytes = [] }
         return String(decoding: bytes, as: UTF8.self)
     }

@@ -1,0 +1,9 @@
+#include "CTestSupport.h"
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+
+size_t test_heap_bytes(void) { return mallinfo2().uordblks + mallinfo2().hblkhd; }
+#else
+size_t test_heap_bytes(void) { return 0; }
+#endif

@@ -1,0 +1,154 @@
+import Foundation
+import Ggml
+import MorphKV
+import Testing
+
+/// Every registered policy through the properties that any cache must have; a new registry row is in it by itself.
+@Suite struct PolicyMatrixTests {
+    struct Case: Sendable, CustomTestStringConvertible {
+        let policy: String
+        let queryHeads: Int
+        let kvHeads: Int
+        let type: ElementType
+
+        var testDescription: String { "\(policy) \(queryHeads)/\(kvHeads) \(type)" }
+
+        /// The policy with that capacity and otherwise its defaults, but a window that fits.
+        func make(capacity: Int) throws -> any CachePolicy {
+            let descriptor = try #require(PolicyRegistry.standard.descriptors.first { $0.name == policy })
+            let values = ["capacity": "\(capacity)", "promptCapacity": "\(capacity)", "window": "6", "sinks": "2"]
+            let known = descriptor.parameters.map(\.name)
+            return try PolicyRegistry.standard.policy(policy, values.filter { known.contains($0.key) })
+        }
+
+        func model() throws -> Model {
+            try Model(contentsOf: TestModels.url(TestModels.shape("llama", queryHeads: queryHeads, kvHeads: kvHeads)))
+        }
+
+        func engine(_ model: Model, capacity: Int) throws -> Engine {
+            try Engine(model, CacheOptions(policy: make(capacity: capacity), elementType: type), threads: 2)
+        }
+
+        func full(_ model: Model) throws -> Engine {
+            try Engine(model, CacheOptions(policy: FullPolicy(), elementType: type), threads: 2)
+        }
+
+        /// Keys of 16 bits round the same way whatever the policy; only the order of sums differs.
+        var tolerance: Float { type == .f32 ? 1e-4 : 2e-2 }
+    }
+
+    static let cases: [Case] = PolicyRegistry.standard.descriptors.flatMap { descriptor in
+        [(4, 4), (4, 2), (4, 1)].flatMap { heads in
+            [ElementType.f32, .f16].map { type in
+                Case(policy: descriptor.name, queryHeads: heads.0, kvHeads: heads.1, type: type)
+            }
+        }
+    }
+
+    static let capacity = 24
+
+    @Test("with ample capacity the logits are the full cache's", arguments: cases)
+    func ampleCapacityIsFull(_ test: Case) throws {
+        let model = try test.model()
+        let (full, engine) = (try test.full(model), try test.engine(model, capacity: 200))
+        let prompt = TestModels.tokens(50, seed: 3)
+        try full.prefill(prompt)
+        try engine.prefill(prompt)
+        for token in TestModels.tokens(40, seed: 4) {
+            expectClose(engine.logits, full.logits, test.tolerance)
+            try full.decode(token)
+            try engine.decode(token)
+        }
+        #expect(engine.positions == full.positions)
+    }
+
+    @Test("holds at most its slots, each position once, and always the window and the current token", arguments: cases)
+    func holdsWhatItPromises(_ test: Case) throws {
+        let model = try test.model()
+        let window = test.policy == "tova" ? 0 : 6
+        // Prompts shorter than, equal to and longer than the capacity.
+        for length in [1, 5, Self.capacity - 1, Self.capacity, Self.capacity + 1, 70] {
+            let engine = try test.engine(model, capacity: Self.capacity)
+            try engine.prefill(TestModels.tokens(length, seed: UInt64(length)))
+            for (step, token) in TestModels.tokens(60, seed: 9).enumerated() {
+                try engine.decode(token)
+                let seen = length + step + 1
+                let statistics = engine.statistics
+                #expect(statistics.tokensSeen == seen)
+                for (layer, heads) in zip(statistics.layers, engine.positions) {
+                    #expect(layer.plannedBytes == layer.allocatedBytes && layer.plannedBytes > 0)
+                    for positions in heads {
+                        #expect(positions.count == layer.used && layer.used <= layer.slots)
+                        #expect(Set(positions).count == positions.count && positions == positions.sorted())
+                        #expect(positions.suffix(min(window + 1, seen)).first == max(0, seen - window - 1))
+                        #expect(positions.last == seen - 1)
+                        if test.policy == "streaming", seen > 2 { #expect(positions.prefix(2) == [0, 1]) }
+                    }
+                    if test.isConstant { #expect(layer.used == min(seen, Self.capacity) || length >= Self.capacity) }
+                }
+            }
+            if test.isConstant { #expect(engine.statistics.used == Self.capacity) }
+        }
+    }
+
+    @Test("a second turn with ample capacity is one longer prompt", arguments: cases)
+    func secondTurnIsOneLongerPrompt(_ test: Case) throws {
+        let model = try test.model()
+        let tokens = TestModels.tokens(90, seed: 11)
+        let (one, two) = (try test.engine(model, capacity: 300), try test.engine(model, capacity: 300))
+        try one.prefill(tokens)
+        for part in [0..<40, 40..<43, 43..<90] { try two.prefill(Array(tokens[part])) }
+        expectClose(two.logits, one.logits, test.tolerance)
+        #expect(two.positions == one.positions)
+        for token in TestModels.tokens(10, seed: 12) {
+            try one.decode(token)
+            try two.decode(token)
+            expectClose(two.logits, one.logits, test.tolerance)
+        }
+    }
+
+    @Test("after a second turn the cache goes on with the scores of one longer prompt", arguments: cases)
+    func scoresSurviveASecondTurn(_ test: Case) throws {
+        guard test.type == .f32, test.isConstant else { return }
+        let model = try test.model()
+        let tokens = TestModels.tokens(40, seed: 13)
+        // The prompt fits, so nothing is evicted before the end of it, and the evictions that follow must agree.
+        let (one, two) = (try test.engine(model, capacity: 44), try test.engine(model, capacity: 44))
+        try one.prefill(tokens)
+        for part in [0..<30, 30..<33, 33..<40] { try two.prefill(Array(tokens[part])) }
+        for token in TestModels.tokens(40, seed: 14) {
+            try one.decode(token)
+            try two.decode(token)
+            #expect(two.positions == one.positions)
+        }
+    }
+
+    @Test("a cleared cache repeats its run", arguments: cases)
+    func clearForgetsEverything(_ test: Case) throws {
+        let model = try test.model()
+        let engine = try test.engine(model, capacity: Self.capacity)
+        func run() throws -> [Float] {
+            try engine.prefill(TestModels.tokens(50, seed: 15))
+            for token in TestModels.tokens(30, seed: 16) { try engine.decode(token) }
+            return engine.logits
+        }
+        let first = try run()
+        engine.clear()
+        #expect(engine.seen == 0 && engine.positions.allSatisfy { $0.allSatisfy(\.isEmpty) })
+        #expect(try run() == first)
+    }
+}
+
+extension PolicyMatrixTests.Case {
+    /// Whether the cache stops growing.
+    var isConstant: Bool { !["full", "snapkv", "pyramidkv"].contains(policy) }
+}
+
+/// Logits may differ by a share of their range.
+func expectClose(
+    _ a: [Float], _ b: [Float], _ tolerance: Float, sourceLocation: SourceLocation = #_sourceLocation
+) {
+    let range = b.max()! - b.min()!
+    let error = zip(a, b).map { abs($0 - $1) }.max()!
+    #expect(error <= tolerance * range, sourceLocation: sourceLocation)
+}

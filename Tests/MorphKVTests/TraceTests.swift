@@ -1,0 +1,38 @@
+import Foundation
+import Ggml
+import MorphKV
+import Testing
+
+/// Recorded runs of an independent oracle: which positions each method keeps, step by step.
+@Suite(.enabled(if: SharedData.has("traces"), "the recorded traces are not beside the checkout"))
+struct TraceTests {
+    static let traces: [URL] = {
+        let files = try? FileManager.default.contentsOfDirectory(
+            at: SharedData.url("traces"), includingPropertiesForKeys: nil)
+        return (files ?? []).filter { $0.pathExtension == "json" && !isLater($0) }
+            .sorted { $0.path < $1.path }
+    }()
+
+    /// Methods that choose sets of different sizes per head are not part of the engine yet.
+    private static func isLater(_ url: URL) -> Bool {
+        ["adakv", "kvzip"].contains { url.lastPathComponent.contains($0) }
+    }
+
+    @Test("kept positions and logits are the oracle's at every checkpoint", arguments: traces)
+    func repeatsTheTrace(_ url: URL) throws {
+        let trace = try Trace(contentsOf: url)
+        let model = try Model(contentsOf: url.deletingLastPathComponent().appendingPathComponent(trace.model))
+        let options = CacheOptions(policy: try trace.cachePolicy(), elementType: .f32)
+        let run = try trace.rerun(model, options, threads: 2)
+        #expect(trace.differences(from: run, tolerance: 1e-3) == [])
+    }
+
+    @Test func aDifferentPolicyDoesNotPassForTheRecordedOne() throws {
+        let url = try #require(Self.traces.first { $0.lastPathComponent.contains("morphkv-sum-full") })
+        let trace = try Trace(contentsOf: url)
+        let model = try Model(contentsOf: url.deletingLastPathComponent().appendingPathComponent(trace.model))
+        let run = try trace.rerun(
+            model, CacheOptions(policy: StreamingPolicy(capacity: 64, sinks: 4), elementType: .f32), threads: 2)
+        #expect(!trace.differences(from: run, tolerance: 1e-3).isEmpty)
+    }
+}
