@@ -66,7 +66,8 @@ public final class GgufFile {
             guard !overflow, offset >= 0, bytes >= 0, offset <= fileBytes, bytes <= fileBytes - offset else {
                 throw GgmlError(
                     .format,
-                    "\(file) is truncated: tensor \(name) should end at byte \(offset &+ bytes), the file has \(fileBytes)")
+                    "\(file) is truncated: tensor \(name) should end at byte \(offset &+ bytes), the file has \(fileBytes)"
+                )
             }
             guard extents.allSatisfy({ $0 > 0 }) else {
                 throw GgmlError(.format, "\(file): tensor \(name) has an empty dimension")

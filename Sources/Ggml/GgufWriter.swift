@@ -73,7 +73,8 @@ public final class GgufWriter {
             let start = output.bytesWritten
             try produce(name) { try output.write(Data($0)) }
             let written = output.bytesWritten - start
-            precondition(written == sizes[name], "tensor \(name) has \(sizes[name] ?? 0) bytes, \(written) were written")
+            precondition(
+                written == sizes[name], "tensor \(name) has \(sizes[name] ?? 0) bytes, \(written) were written")
             let padding = (alignment - written % alignment) % alignment
             try output.write(Data(count: padding))
         }
@@ -114,7 +115,8 @@ package final class AtomicFile {
         do {
             try handle.write(contentsOf: data)
         } catch {
-            throw GgmlError(.file, "writing \(url.path) failed after \(bytesWritten) bytes: \(String(cString: strerror(errno)))")
+            throw GgmlError(
+                .file, "writing \(url.path) failed after \(bytesWritten) bytes: \(String(cString: strerror(errno)))")
         }
         bytesWritten += data.count
     }

@@ -33,7 +33,9 @@ extension Graph {
     // MARK: Arithmetic
 
     /// a + b; b is repeated along dimensions where it has one element.
-    package func add(_ a: Tensor, _ b: Tensor) -> Tensor { wrap(ggml_add(arena.context, a.pointer, b.pointer), uses: a, b) }
+    package func add(_ a: Tensor, _ b: Tensor) -> Tensor {
+        wrap(ggml_add(arena.context, a.pointer, b.pointer), uses: a, b)
+    }
 
     /// a - b; b is repeated along dimensions where it has one element.
     package func subtract(_ a: Tensor, _ b: Tensor) -> Tensor {

@@ -66,7 +66,8 @@ package final class Graph {
             guard ggml_backend_supports_op(backend.pointer, node) else {
                 let operation = String(cString: ggml_op_desc(node))
                 throw GgmlError(
-                    .device, "device \(backend.device.name) cannot execute \(operation) (\(ElementType(node.pointee.type)))")
+                    .device,
+                    "device \(backend.device.name) cannot execute \(operation) (\(ElementType(node.pointee.type)))")
             }
         }
         guard ggml_gallocr_alloc_graph(allocator.pointer, graph) else {
@@ -83,7 +84,8 @@ package final class Graph {
         precondition(isAllocated, "a graph is allocated before it computes")
         let status = ggml_backend_graph_compute(backend.pointer, graph)
         guard status == GGML_STATUS_SUCCESS else {
-            throw GgmlError(.compute, "device \(backend.device.name) failed: \(String(cString: ggml_status_to_string(status)))")
+            throw GgmlError(
+                .compute, "device \(backend.device.name) failed: \(String(cString: ggml_status_to_string(status)))")
         }
     }
 

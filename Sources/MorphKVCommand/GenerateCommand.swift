@@ -35,6 +35,15 @@ struct GenerateCommand: AsyncParsableCommand {
     @Flag(help: "Print one JSON object at the end instead of the text as it comes.")
     var json = false
 
+    @Flag(help: "Repeat the run at the end and say, on standard error, what each head kept.")
+    var explain = false
+
+    @Option(help: "For --explain: compare attention with a full cache at this many steps (slow).")
+    var explainSamples = 0
+
+    @Flag(help: "Say at the end, on standard error, what the cache held.")
+    var stats = false
+
     func run() async throws {
         let model = try modelOptions.load()
         let text = try promptText(model)
@@ -42,7 +51,13 @@ struct GenerateCommand: AsyncParsableCommand {
             maxTokens: maxTokens, sampling: sampling.options, stop: stop, ignoresEndOfText: ignoreEos)
         let session = try Session(
             model, cache: cache.options(), threads: modelOptions.threadCount, reserve: maxTokens)
-        try await GenerateRun(session: session, prints: !json).run(text, options, asJSON: json)
+        let tokens = try await GenerateRun(session: session, asJSON: json, sumsUp: stats).run(text, options)
+        guard explain else { return }
+        let explanation = try Explanation.of(
+            model, cache.options(), prompt: model.tokenizer?.encode(text, parseSpecial: true) ?? [],
+            response: tokens, attentionSamples: explainSamples, threads: modelOptions.threadCount)
+        if json { return try Output.printJSON(explanation) }
+        try Output.write(explanation.table, to: .standardError)
     }
 
     private func promptText(_ model: Model) throws -> String {
@@ -98,7 +113,7 @@ struct SamplingFlags: ParsableArguments {
     }
 }
 
-/// Prints a generation as it comes, with what the cache holds on a status line.
+/// Prints a generation as it comes, with what the cache holds on a status line, and returns its tokens.
 private struct GenerateRun {
     /// What `--json` prints.
     struct Report: Encodable {
@@ -117,27 +132,35 @@ private struct GenerateRun {
     }
 
     let session: Session
-    let prints: Bool
+    let asJSON: Bool
+    let sumsUp: Bool
 
-    func run(_ prompt: String, _ options: GenerationOptions, asJSON: Bool) async throws {
-        var status = StatusLine(isShown: prints && Output.isTerminal(.standardOutput) && Output.isTerminal(.standardError))
+    func run(_ prompt: String, _ options: GenerationOptions) async throws -> [Token] {
+        var status = StatusLine(
+            isShown: !asJSON && Output.isTerminal(.standardOutput)
+                && Output.isTerminal(.standardError))
         status.begin()
         let before = await session.statistics
         var report = Report()
+        var tokens: [Token] = []
         var firstToken: ContinuousClock.Instant?
         for try await piece in session.generate(prompt, options: options) {
             let start = firstToken ?? .now
             firstToken = start
-            if prints { try Output.write(piece.text) } else { report.text += piece.text }
-            if piece.token != nil { report.tokens += 1 }
+            if asJSON { report.text += piece.text } else { try Output.write(piece.text) }
+            if let token = piece.token { tokens.append(token) }
+            report.tokens = tokens.count
             report.finish = piece.finish?.rawValue
             // The first token came out of the prompt; the rate is that of the others.
             report.tokensPerSecond = rate(report.tokens - 1, since: start)
             status.show(line(report, piece, cacheBytes: before.allocatedBytes))
         }
         status.clear()
-        if prints { try Output.write("\n") }
-        if asJSON { try await printReport(report) }
+        if !asJSON { try Output.write("\n") }
+        try await finish(&report)
+        if asJSON { try Output.printJSON(report) }
+        if sumsUp { try Output.write(summary(report), to: .standardError) }
+        return tokens
     }
 
     private func rate(_ tokens: Int, since start: ContinuousClock.Instant) -> Double {
@@ -151,8 +174,7 @@ private struct GenerateRun {
             report.tokensPerSecond, piece.slotsUsed, Output.bytes(cacheBytes), piece.evicted)
     }
 
-    private func printReport(_ report: Report) async throws {
-        var report = report
+    private func finish(_ report: inout Report) async throws {
         let statistics = await session.statistics
         report.policy = statistics.policy
         report.tokensSeen = statistics.tokensSeen
@@ -162,6 +184,28 @@ private struct GenerateRun {
         report.cachePlannedBytes = statistics.plannedBytes
         report.cacheAllocatedBytes = statistics.allocatedBytes
         report.computeBytes = await session.computeBytes
-        try Output.printJSON(report)
+    }
+
+    private func summary(_ report: Report) -> String {
+        String(
+            format:
+                "%d tokens written at %.1f tokens/s, %d seen\n%@\n%d of %d slots per head used, %d tokens evicted\n",
+            report.tokens, report.tokensPerSecond, report.tokensSeen, report.policy, report.slotsUsed, report.slots,
+            report.evicted)
+            + "cache: \(Output.bytes(report.cachePlannedBytes)) planned, \(Output.bytes(report.cacheAllocatedBytes)) allocated\n"
+    }
+}
+
+extension Explanation {
+    /// The explanation as a table for people.
+    fileprivate var table: String {
+        let header = "layer head  sinks prompt response recent  turnover  attention kept\n"
+        let rows = heads.map { head in
+            String(
+                format: "%5d %4d  %5d %6d %8d %6d  %8.2f  %@\n", head.layer, head.head, head.sinks, head.prompt,
+                head.response, head.recent, head.turnover,
+                head.attentionKept.map { String(format: "%.1f %%", 100 * $0) } ?? "-")
+        }
+        return header + rows.joined()
     }
 }

@@ -51,7 +51,9 @@ struct InspectCommand: ParsableCommand {
             let count = d.layers.filter { $0.slidingWindow != nil }.count
             print("sliding window: \(windows.map(String.init).joined(separator: ", ")) tokens in \(count) layers")
         }
-        print("weights: \(Output.bytes(model.weightBytes)) (" + types.map { "\($0.key) \(Output.bytes($0.value))" }.joined(separator: ", ") + ")")
+        print(
+            "weights: \(Output.bytes(model.weightBytes)) ("
+                + types.map { "\($0.key) \(Output.bytes($0.value))" }.joined(separator: ", ") + ")")
         print("tokenizer: " + (model.tokenizer.map { "\($0.vocabularySize) tokens" } ?? "none"))
     }
 

@@ -15,7 +15,8 @@ struct ModelOptions: ParsableArguments {
     var device = "cpu"
 
     @Option(
-        help: "The longest context you will use, for models with long and short RoPE factors (default: the trained one).")
+        help:
+            "The longest context you will use, for models with long and short RoPE factors (default: the trained one).")
     var contextLength: Int?
 
     @Flag(help: "Show the messages of ggml and libllama.")
@@ -56,6 +57,9 @@ struct CacheFlags: ParsableArguments {
     @Option(help: "Type of stored keys and values: f16 or f32.")
     var cacheType = "f16"
 
+    @Option(help: "Let the prompt enter in parts of this many tokens, compressed after each: constant memory.")
+    var prefillChunk: Int?
+
     /// The policy that the flags describe; without any, MorphKV if a capacity is given, else the full cache.
     func cachePolicy(_ registry: PolicyRegistry = .standard) throws -> any CachePolicy {
         let text = policy ?? (capacity == nil ? "full" : "morphkv")
@@ -73,6 +77,7 @@ struct CacheFlags: ParsableArguments {
         guard let type = ElementType(named: cacheType) else {
             throw ValidationError("there is no element type '\(cacheType)'")
         }
-        return CacheOptions(policy: try cachePolicy(registry), elementType: type)
+        return CacheOptions(
+            policy: try cachePolicy(registry), elementType: type, prefill: prefillChunk.map { .chunked($0) } ?? .exact)
     }
 }

@@ -9,6 +9,7 @@ struct MorphKVCommand: AsyncParsableCommand {
         commandName: "morphkv",
         abstract: "Runs GGUF language models with a KV cache of constant size.",
         subcommands: [
-            GenerateCommand.self, InspectCommand.self, PoliciesCommand.self, TraceCommand.self, MakeModelCommand.self,
+            GenerateCommand.self, InspectCommand.self, PoliciesCommand.self, PerplexityCommand.self, TraceCommand.self,
+            MakeModelCommand.self,
         ])
 }

@@ -1,3 +1,190 @@
+import Foundation
 import Testing
 
-@Suite struct CommandTests {}
+/// The command as users run it: a process with arguments, standard streams and an exit status.
+@Suite struct CommandTests {
+    @Test func helpNamesEveryCommand() throws {
+        let result = try Command.run(["--help"])
+        #expect(result.status == 0)
+        for name in ["generate", "inspect", "policies", "perplexity", "trace", "make-model"] {
+            #expect(result.output.contains(name))
+        }
+    }
+
+    @Test func policiesAreListedWithTheirSource() throws {
+        let result = try Command.run(["policies"])
+        #expect(result.status == 0)
+        for name in ["full", "streaming", "h2o", "tova", "morphkv", "snapkv", "pyramidkv"] {
+            #expect(result.output.contains("\n\(name): ") || result.output.hasPrefix("\(name): "))
+        }
+        #expect(result.output.contains("arXiv 2503.00979"))
+    }
+
+    @Test(
+        "mistakes end with a message that names them and a failure status",
+        arguments: [
+            (["generate", "--model", "/nonexistent.gguf", "x"], "/nonexistent.gguf"),
+            (["generate", "x"], "--model"),
+            (["inspect", "/dev/null"], "cannot be read"),
+            (["make-model", "--preset", "nothing", "--output", "/tmp/x.gguf"], "llama-3.2-1b"),
+            (["make-model", "--preset", "qwen2.5-0.5b", "--type", "i32", "--output", "/tmp/x.gguf"], "i32"),
+            (["trace", "/nonexistent.json"], "nonexistent.json"),
+        ])
+    func mistakesAreNamed(_ arguments: [String], _ message: String) throws {
+        let result = try Command.run(arguments)
+        #expect(result.status != 0 && result.status < 128)
+        #expect(result.errors.contains(message), "\(result.errors)")
+        #expect(result.output.isEmpty)
+    }
+
+    @Test func aFullDiskIsAnErrorAndLeavesNoFile() throws {
+        guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
+        let result = try Command.run(["make-model", "--preset", "qwen2.5-0.5b", "--output", "/dev/full/x.gguf"])
+        #expect(result.status == 1 && result.errors.contains("cannot be written"), "\(result.errors)")
+    }
+}
+
+/// The command on a real model.
+@Suite(.enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
+struct GenerateCommandTests {
+    @Test("piped, only the text is on standard output")
+    func onlyTextOnStandardOutput() throws {
+        let result = try Command.run(
+            [
+                "generate", "--threads", "1", "--model", Command.stories, "Once upon a time", "-n", "20", "--capacity",
+                "16", "--window", "4",
+            ])
+        #expect(result.status == 0 && result.errors.isEmpty)
+        #expect(result.output.hasPrefix(", there was a little girl named Lily"))
+    }
+
+    @Test func thePromptComesFromStandardInputOrAFile() throws {
+        let arguments = ["generate", "--threads", "1", "--model", Command.stories, "-n", "12"]
+        let direct = try Command.run(arguments + ["Tom had a dog"])
+        let piped = try Command.run(arguments, input: "Tom had a dog")
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).txt")
+        try "Tom had a dog".write(to: file, atomically: true, encoding: .utf8)
+        defer { try? FileManager.default.removeItem(at: file) }
+        let fromFile = try Command.run(arguments + ["--file", file.path])
+        #expect(direct.status == 0 && !direct.output.isEmpty)
+        #expect(piped.output == direct.output && fromFile.output == direct.output)
+    }
+
+    @Test func aPromptThatIsNotUTF8IsRefused() throws {
+        let result = try Command.run(["generate", "--model", Command.stories], bytes: Data([0x66, 0xFF, 0xFE]))
+        #expect(result.status != 0 && result.errors.contains("UTF-8"))
+    }
+
+    @Test func jsonReportsWhatTheCacheHeld() throws {
+        let result = try Command.run([
+            "generate", "--threads", "1", "--model", Command.stories, "Once", "-n", "100", "--ignore-eos", "--json",
+            "--policy", "morphkv:capacity=32,window=8",
+        ])
+        let report = try #require(
+            JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any], "\(result.errors)")
+        #expect(report["tokens"] as? Int == 100 && report["slots"] as? Int == 32)
+        #expect(report["slotsUsed"] as? Int == 32)
+        #expect(report["cachePlannedBytes"] as? Int == report["cacheAllocatedBytes"] as? Int)
+        #expect(report["policy"] as? String == "morphkv:capacity=32,window=8")
+    }
+
+    @Test func impossibleCapacitiesAreRefusedBeforeAnythingRuns() throws {
+        for flags in [
+            ["--capacity", "32"], ["--capacity", "1"], ["--capacity", "0"], ["--policy", "h2o:capacity=x"],
+        ] {
+            let result = try Command.run(["generate", "--threads", "1", "--model", Command.stories, "x"] + flags)
+            #expect(result.status != 0 && result.status < 128 && result.output.isEmpty, "\(flags)")
+        }
+    }
+
+    @Test func inspectShowsShapeAndCost() throws {
+        let result = try Command.run(["inspect", Command.stories, "--capacities", "64"])
+        #expect(result.status == 0)
+        for text in ["llama, 5 layers", "8 query, 4 KV", "tokenizer: 512 tokens", "morphkv:capacity=64", "fits"] {
+            #expect(result.output.contains(text))
+        }
+    }
+
+    @Test func perplexityUnderTheFullPolicyIsThatOfTheFullCache() throws {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).txt")
+        try "Once upon a time, there was a little girl named Lily. She loved to play outside in the park."
+            .write(to: file, atomically: true, encoding: .utf8)
+        defer { try? FileManager.default.removeItem(at: file) }
+        func measure(_ policy: String) throws -> [String: Any] {
+            let result = try Command.run([
+                "perplexity", "--threads", "1", "--model", Command.stories, "--file", file.path, "--policy", policy,
+                "--json",
+            ])
+            return try #require(JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+        }
+        let full = try measure("full")
+        #expect(full["perplexity"] as? Double == full["fullPerplexity"] as? Double)
+        #expect(full["meanKL"] as? Double == 0)
+        let small = try measure("streaming:capacity=8,sinks=1")
+        #expect(try #require(small["meanKL"] as? Double) > 0)
+    }
+
+    @Test func aModelThatIsCutOffIsRefused() throws {
+        let data = try Data(contentsOf: URL(fileURLWithPath: Command.stories))
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).gguf")
+        try data.prefix(data.count / 2).write(to: file)
+        defer { try? FileManager.default.removeItem(at: file) }
+        let result = try Command.run(["generate", "--model", file.path, "x"])
+        #expect(result.status == 1 && result.errors.contains("truncated"), "\(result.errors)")
+    }
+}
+
+/// Runs the built command.
+enum Command {
+    struct Result {
+        let status: Int32
+        let output: String
+        let errors: String
+    }
+
+    static let stories = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("shared/data/models/stories260K.gguf").path
+
+    static var storiesExists: Bool { FileManager.default.fileExists(atPath: stories) }
+
+    /// The command beside the test bundle, where the build puts both.
+    private static let executable: URL = {
+        let bundle = CommandLine.arguments.first { $0.contains(".xctest") } ?? CommandLine.arguments[0]
+        var folder = URL(fileURLWithPath: bundle)
+        while folder.path != "/" {
+            folder.deleteLastPathComponent()
+            let candidate = folder.appendingPathComponent("morphkv")
+            if FileManager.default.isExecutableFile(atPath: candidate.path) { return candidate }
+        }
+        preconditionFailure("the command is built beside the tests")
+    }()
+
+    static func run(_ arguments: [String], input: String = "") throws -> Result {
+        try run(arguments, bytes: Data(input.utf8))
+    }
+
+    static func run(_ arguments: [String], bytes: Data) throws -> Result {
+        let process = Process()
+        process.executableURL = executable
+        process.arguments = arguments
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        // Files instead of pipes: a process that writes much to one of them never waits for a reader.
+        func file(_ name: String, _ content: Data = Data()) throws -> URL {
+            let url = folder.appendingPathComponent(name)
+            try content.write(to: url)
+            return url
+        }
+        let (input, output, errors) = (try file("in", bytes), try file("out"), try file("err"))
+        process.standardInput = try FileHandle(forReadingFrom: input)
+        process.standardOutput = try FileHandle(forWritingTo: output)
+        process.standardError = try FileHandle(forWritingTo: errors)
+        try process.run()
+        process.waitUntilExit()
+        let status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
+        func text(_ url: URL) throws -> String { String(decoding: try Data(contentsOf: url), as: UTF8.self) }
+        return Result(status: status, output: try text(output), errors: try text(errors))
+    }
+}

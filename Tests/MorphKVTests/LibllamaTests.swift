@@ -81,7 +81,7 @@ import Testing
         let prompt = TestModels.tokens(300, seed: 7)
         let oracle = try LibllamaOracle(url, contextLength: 2048)
         let engine = try Engine(
-            Model(contentsOf: url), CacheOptions(policy: FullPolicy(), elementType: .f32), threads: 2)
+            Model(contentsOf: url), CacheOptions(policy: FullPolicy(), elementType: .f32), threads: 1)
         let tolerance: Float = test.type == .f32 ? 1e-4 : 1e-2
 
         var worst = Difference()

@@ -26,11 +26,11 @@ import Testing
         }
 
         func engine(_ model: Model, capacity: Int) throws -> Engine {
-            try Engine(model, CacheOptions(policy: make(capacity: capacity), elementType: type), threads: 2)
+            try Engine(model, CacheOptions(policy: make(capacity: capacity), elementType: type), threads: 1)
         }
 
         func full(_ model: Model) throws -> Engine {
-            try Engine(model, CacheOptions(policy: FullPolicy(), elementType: type), threads: 2)
+            try Engine(model, CacheOptions(policy: FullPolicy(), elementType: type), threads: 1)
         }
 
         /// Keys of 16 bits round the same way whatever the policy; only the order of sums differs.

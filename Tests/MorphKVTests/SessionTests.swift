@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test func zeroTokensOnlyFeedThePrompt() async throws {
-        let session = try Session(Self.model, threads: 2)
+        let session = try Session(Self.model, threads: 1)
         var pieces: [Generation.Piece] = []
         let options = GenerationOptions(maxTokens: 0)
         for try await piece in session.generate(tokens: [1, 2, 3], options: options) { pieces.append(piece) }
@@ -27,14 +27,14 @@ import Testing
     }
 
     @Test func anEmptyPromptIsRefused() async throws {
-        let session = try Session(Self.model, threads: 2)
+        let session = try Session(Self.model, threads: 1)
         await #expect { try await Self.tokens(session.generate(tokens: [])) } throws: {
             ($0 as? CacheError)?.kind == .emptyPrompt
         }
     }
 
     @Test func idsOutsideTheVocabularyAreRefusedAndChangeNothing() async throws {
-        let session = try Session(Self.model, threads: 2)
+        let session = try Session(Self.model, threads: 1)
         for bad in [Token(-1), 320, .max] {
             await #expect { try await Self.tokens(session.generate(tokens: [1, bad])) } throws: {
                 ($0 as? CacheError)?.kind == .invalidToken
@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test func textNeedsATokenizer() async throws {
-        let session = try Session(Self.model, threads: 2)
+        let session = try Session(Self.model, threads: 1)
         await #expect { try await Self.tokens(session.generate("text")) } throws: {
             ($0 as? GenerationError)?.kind == .noTokenizer
         }
@@ -52,7 +52,7 @@ import Testing
 
     @Test("a session generates one text at a time")
     func oneTextAtATime() async throws {
-        let session = try Session(Self.model, threads: 2)
+        let session = try Session(Self.model, threads: 1)
         var first = session.generate(tokens: [1], options: .init(maxTokens: 10)).makeAsyncIterator()
         _ = try await first.next()
         await #expect { try await Self.tokens(session.generate(tokens: [2])) } throws: {
@@ -63,7 +63,7 @@ import Testing
     }
 
     @Test func leavingTheLoopEndsTheGeneration() async throws {
-        let session = try Session(Self.model, threads: 2)
+        let session = try Session(Self.model, threads: 1)
         for try await _ in session.generate(tokens: [1], options: .init(maxTokens: 1000)) { break }
         // The end of a dropped generation reaches the session as its own job.
         for _ in 0..<100 {
@@ -74,7 +74,7 @@ import Testing
     }
 
     @Test func cancellingTheTaskEndsTheGeneration() async throws {
-        let session = try Session(Self.model, threads: 2)
+        let session = try Session(Self.model, threads: 1)
         let task = Task { try await Self.tokens(session.generate(tokens: [1], options: .init(maxTokens: 1_000_000))) }
         while await session.statistics.tokensSeen < 5 { await Task.yield() }
         task.cancel()
@@ -86,8 +86,8 @@ import Testing
     func partsAreTheWhole(_ temperature: Float) async throws {
         let cache = CacheOptions.morphKV(capacity: 24, window: 6)
         let whole = try await Self.tokens(
-            Session(Self.model, cache: cache, threads: 2).generate(tokens: [1, 2, 3], options: .init(maxTokens: 60)))
-        let session = try Session(Self.model, cache: cache, threads: 2)
+            Session(Self.model, cache: cache, threads: 1).generate(tokens: [1, 2, 3], options: .init(maxTokens: 60)))
+        let session = try Session(Self.model, cache: cache, threads: 1)
         var parts = try await Self.tokens(session.generate(tokens: [1, 2, 3], options: .init(maxTokens: 20)))
         parts += try await Self.tokens(session.generate(tokens: [], options: .init(maxTokens: 1)))
         #expect(parts == Array(whole.prefix(21)))
@@ -97,7 +97,7 @@ import Testing
     @Test func theSameSeedSamplesTheSameText() async throws {
         func sample(_ seed: UInt32) async throws -> [Token] {
             let options = GenerationOptions(maxTokens: 40, sampling: .init(temperature: 1, seed: seed))
-            return try await Self.tokens(Session(Self.model, threads: 2).generate(tokens: [1], options: options))
+            return try await Self.tokens(Session(Self.model, threads: 1).generate(tokens: [1], options: options))
         }
         let first = try await sample(7)
         #expect(try await sample(7) == first)
@@ -119,23 +119,26 @@ import Testing
     }
 
     @Test func optionsOutOfRangeAreNamed() async throws {
-        let session = try Session(Self.model, threads: 2)
+        let session = try Session(Self.model, threads: 1)
         let bad: [SamplingOptions] = [
             .init(temperature: -1), .init(temperature: .nan), .init(topK: -1), .init(topP: 2), .init(minP: -0.1),
             .init(repetitionPenalty: 0), .init(frequencyPenalty: .infinity), .init(penaltyWindow: -1),
         ]
         for sampling in bad {
-            await #expect { try await Self.tokens(session.generate(tokens: [1], options: .init(sampling: sampling))) }
-            throws: { ($0 as? GenerationError)?.kind == .invalidOption }
+            await #expect {
+                try await Self.tokens(session.generate(tokens: [1], options: .init(sampling: sampling)))
+            } throws: { ($0 as? GenerationError)?.kind == .invalidOption }
         }
     }
 
-    @Test("policies that leave nothing to choose are refused at creation", arguments: [
-        "morphkv:capacity=32,window=32", "morphkv:capacity=1", "morphkv:capacity=10,window=4,sinks=6",
-        "h2o:capacity=8,window=8", "streaming:capacity=4,sinks=4", "snapkv:promptCapacity=20,window=20",
-        "snapkv:promptCapacity=20,window=8,kernel=4", "morphkv:capacity=20,window=4,decay=0.5,fusion=max",
-        "morphkv:capacity=20,window=4,decay=0.5,normalization=candidates", "morphkv:reference,capacity=8,window=1",
-    ])
+    @Test(
+        "policies that leave nothing to choose are refused at creation",
+        arguments: [
+            "morphkv:capacity=32,window=32", "morphkv:capacity=1", "morphkv:capacity=10,window=4,sinks=6",
+            "h2o:capacity=8,window=8", "streaming:capacity=4,sinks=4", "snapkv:promptCapacity=20,window=20",
+            "snapkv:promptCapacity=20,window=8,kernel=4", "morphkv:capacity=20,window=4,decay=0.5,fusion=max",
+            "morphkv:capacity=20,window=4,decay=0.5,normalization=candidates", "morphkv:reference,capacity=8,window=1",
+        ])
     func contradictionsAreRefused(_ text: String) throws {
         let policy = try PolicyRegistry.standard.policy(text)
         #expect { try Session(Self.model, cache: CacheOptions(policy: policy)) } throws: {

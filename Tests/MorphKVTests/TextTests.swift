@@ -3,9 +3,11 @@ import MorphKV
 import Testing
 
 @Suite struct TextStreamTests {
-    @Test("pieces are valid UTF-8 and join to the whole text, wherever it is cut", arguments: [
-        "", "plain", "naïve", "東京タワー", "🙂🙃", "a🙂b東c", "e\u{301}x", "\r\n\u{0}",
-    ])
+    @Test(
+        "pieces are valid UTF-8 and join to the whole text, wherever it is cut",
+        arguments: [
+            "", "plain", "naïve", "東京タワー", "🙂🙃", "a🙂b東c", "e\u{301}x", "\r\n\u{0}",
+        ])
     func piecesJoinToTheText(_ text: String) {
         var random = SplitMix64(seed: 5)
         for _ in 0..<20 {
@@ -57,7 +59,10 @@ struct VocabularyTests {
     @Test("text survives encoding and decoding", arguments: Vocabularies.files)
     func textRoundTrips(_ url: URL) throws {
         let tokenizer = try Tokenizer(contentsOf: url)
-        for text in ["Hello, world!", "  two  spaces", "tabs\tand\nlines", "naïve café 東京 🙂", "3.14159 (x_1)", "\u{1F468}\u{200D}\u{1F4BB}"] {
+        for text in [
+            "Hello, world!", "  two  spaces", "tabs\tand\nlines", "naïve café 東京 🙂", "3.14159 (x_1)",
+            "\u{1F468}\u{200D}\u{1F4BB}",
+        ] {
             let tokens = tokenizer.encode(text, addSpecial: false)
             #expect(!tokens.isEmpty && tokens.allSatisfy(tokenizer.contains))
             // SentencePiece puts a space before the text.

@@ -23,7 +23,7 @@ struct TraceTests {
         let trace = try Trace(contentsOf: url)
         let model = try Model(contentsOf: url.deletingLastPathComponent().appendingPathComponent(trace.model))
         let options = CacheOptions(policy: try trace.cachePolicy(), elementType: .f32)
-        let run = try trace.rerun(model, options, threads: 2)
+        let run = try trace.rerun(model, options, threads: 1)
         #expect(trace.differences(from: run, tolerance: 1e-3) == [])
     }
 
@@ -32,7 +32,7 @@ struct TraceTests {
         let trace = try Trace(contentsOf: url)
         let model = try Model(contentsOf: url.deletingLastPathComponent().appendingPathComponent(trace.model))
         let run = try trace.rerun(
-            model, CacheOptions(policy: StreamingPolicy(capacity: 64, sinks: 4), elementType: .f32), threads: 2)
+            model, CacheOptions(policy: StreamingPolicy(capacity: 64, sinks: 4), elementType: .f32), threads: 1)
         #expect(!trace.differences(from: run, tolerance: 1e-3).isEmpty)
     }
 }

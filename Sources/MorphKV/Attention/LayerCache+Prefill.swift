@@ -21,9 +21,8 @@ extension LayerCache {
     ///
     /// - Parameters:
     ///   - table: positions and scores of all entries.
-    ///   - before: tokens of the sequence before the prompt.
     ///   - seen: tokens of the sequence with the prompt.
-    func select(_ table: ScoreTable, before: Int, seen: Int, scratch: PrefillScratch, _ prefill: Prefill) throws {
+    func select(_ table: ScoreTable, seen: Int, scratch: PrefillScratch, _ prefill: Prefill) throws {
         let entries = table.positions[0].count
         if let scores {
             // One slot stays free for the next token, as if it had been appended before the cut.
@@ -33,11 +32,11 @@ extension LayerCache {
             scores.store(kept, of: table, seen: seen)
             used = count
             queriesSinceHandOver = 0
-        } else if case .once(let rule) = plan.rule, before == 0 {
+        } else if case .once(let rule) = plan.rule, prefill.isFirstPrompt {
             let count = rule.kept(of: entries, in: plan.geometry)
             let kept = table.sums.map { rule.keep(count, scores: $0) }
             try store(kept, of: entries, scratch: scratch, prefill)
-            choose(kept, before: seen)
+            choose(zip(table.positions, kept).map { positions, kept in kept.map { positions[$0] } }, before: seen)
         } else {
             try storePositional(table.positions[0], seen: seen, scratch: scratch, prefill)
         }

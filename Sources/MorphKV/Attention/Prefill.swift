@@ -10,6 +10,8 @@ struct Prefill {
     let cache: KVCache
     let backend: Backend
     let allocator: GraphAllocator
+    /// Whether this is (a part of) the sequence's first prompt, which rules that choose once look at.
+    let isFirstPrompt: Bool
 
     /// - Parameters:
     ///   - stream: the scaled embeddings of the prompt, `[embedding, tokens]`; overwritten.
@@ -59,7 +61,8 @@ private struct LayerPass {
             slidingWindow: geometry.slidingWindow, queryHeads: geometry.queryHeads)
         votes = PromptVotes(
             backend: prefill.backend, allocator: prefill.allocator, layer: layer,
-            scale: prefill.model.description.attentionScale, mask: mask, before: seen, tokens: tokens)
+            scale: prefill.model.description.attentionScale, mask: mask, before: seen, tokens: tokens,
+            isFirstPrompt: prefill.isFirstPrompt)
     }
 
     private var tokens: Int { stream[1] }
@@ -85,7 +88,7 @@ private struct LayerPass {
             try votes.addEarlierVotes(
                 scores.table(old, seen: seen), keys: { scratch.keys(0..<entries, of: entries, in: $0) }, to: &table)
         }
-        try layer.select(table, before: seen, seen: seen + tokens, scratch: scratch, prefill)
+        try layer.select(table, seen: seen + tokens, scratch: scratch, prefill)
         return logits
     }
 

@@ -16,13 +16,15 @@ struct PromptVotes {
     let before: Int
     /// Tokens of the prompt.
     let tokens: Int
+    /// Whether this is (a part of) the sequence's first prompt.
+    let isFirstPrompt: Bool
 
     private var geometry: LayerGeometry { layer.plan.geometry }
 
     /// How many of the prompt's last queries vote.
     var votingQueries: Int {
         if let scores = layer.scores { return scores.votingQueries(of: tokens) }
-        guard case .once(let rule) = layer.plan.rule, before == 0 else { return 0 }
+        guard case .once(let rule) = layer.plan.rule, isFirstPrompt else { return 0 }
         return min(tokens, rule.window)
     }
 

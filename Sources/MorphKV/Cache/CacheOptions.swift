@@ -7,10 +7,24 @@ public struct CacheOptions: Sendable {
     /// The type of stored keys and values: f16 or f32.
     public var elementType: ElementType
 
+    /// How a prompt enters the cache.
+    public var prefill: PrefillMode
+
+    /// How a prompt enters the cache.
+    public enum PrefillMode: Sendable, Hashable {
+        /// The whole prompt attends in full, then the policy selects, layer by layer; the memory for one layer's keys and
+        /// values grows with the prompt.
+        case exact
+        /// Parts of about this many tokens attend to the cache and themselves, and the policy selects after each part:
+        /// constant memory for any prompt length.
+        case chunked(Int)
+    }
+
     /// Creates options.
-    public init(policy: any CachePolicy, elementType: ElementType = .f16) {
+    public init(policy: any CachePolicy, elementType: ElementType = .f16, prefill: PrefillMode = .exact) {
         self.policy = policy
         self.elementType = elementType
+        self.prefill = prefill
     }
 
     /// Everything stays.

@@ -12,6 +12,9 @@ struct LayerPlan: Hashable {
         guard options.elementType == .f16 || options.elementType == .f32 else {
             throw CacheError(.elementType, "keys and values of type \(options.elementType): use f16 or f32")
         }
+        if case .chunked(let tokens) = options.prefill, tokens < 1 {
+            throw CacheError(.invalidPolicy, "a prompt in parts of \(tokens) tokens: 1 or more is needed")
+        }
         self.geometry = geometry
         elementType = options.elementType
         rule = try options.policy.rule(for: geometry).limited(to: geometry.slidingWindow)

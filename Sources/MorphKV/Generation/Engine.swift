@@ -38,10 +38,19 @@ package final class Engine {
     /// Original positions held, ascending: `[layer][kvHead][entry]`.
     package var positions: [[[Int]]] { cache.positions }
 
+    /// Under a rule whose score is the last query's weights: these weights by position, `[layer][kvHead]`.
+    package var lastWeights: [[[Int: Float]]] {
+        cache.layers.map { layer in
+            guard let scores = layer.scores else { return [] }
+            let table = scores.table(scores.entries(), seen: seen)
+            return zip(table.positions, table.sums).map { Dictionary(uniqueKeysWithValues: zip($0, $1)) }
+        }
+    }
+
     /// Forgets the sequence; the memory stays.
     package func clear() { cache.clear() }
 
-    /// Feeds a prompt, in full attention, on top of what the cache holds; then the policy selects.
+    /// Feeds a prompt on top of what the cache holds, as ``CacheOptions/prefill`` says; then the policy selects.
     ///
     /// - Parameter wantsAllLogits: whether to return the logits of every token, `vocabulary` values each.
     /// - Returns: all logits if wanted, else nothing; ``logits`` has those of the last token.
@@ -51,6 +60,25 @@ package final class Engine {
     package func prefill(_ tokens: [Token], wantsAllLogits: Bool = false) throws -> [Float] {
         guard !tokens.isEmpty else { throw CacheError(.emptyPrompt, "there is no token to process") }
         for token in tokens { try check(token) }
+        let isFirst = cache.seen == 0
+        var all: [Float] = []
+        for part in parts(of: tokens) {
+            all += try prefill(part, isFirstPrompt: isFirst, wantsAllLogits: wantsAllLogits)
+        }
+        logits.replaceSubrange(0..., with: all.suffix(logits.count))
+        return wantsAllLogits ? all : []
+    }
+
+    /// The parts, of nearly the same length, in which a prompt enters the cache.
+    private func parts(of tokens: [Token]) -> [ArraySlice<Token>] {
+        guard case .chunked(let size) = cache.options.prefill else { return [tokens[...]] }
+        let count = (tokens.count + size - 1) / size
+        return (0..<count).map { tokens[$0 * tokens.count / count..<($0 + 1) * tokens.count / count] }
+    }
+
+    private func prefill(
+        _ tokens: ArraySlice<Token>, isFirstPrompt: Bool, wantsAllLogits: Bool
+    ) throws -> [Float] {
         try cache.grow(by: tokens.count)
         let arena = try Arena(tensors: 1)
         let stream = arena.tensor(.f32, [row.count, tokens.count], name: "stream")
@@ -59,16 +87,14 @@ package final class Engine {
             embed(token)
             stream.write(row, at: index * row.count)
         }
-        let prefill = Prefill(model: model, cache: cache, backend: backend, allocator: prefillAllocator)
-        let all: [Float]
+        let prefill = Prefill(
+            model: model, cache: cache, backend: backend, allocator: prefillAllocator, isFirstPrompt: isFirstPrompt)
         do {
-            all = try prefill.run(stream, wantsAllLogits: wantsAllLogits)
+            return try prefill.run(stream, wantsAllLogits: wantsAllLogits)
         } catch {
             cache.clear()
             throw error
         }
-        logits.replaceSubrange(0..., with: all.suffix(logits.count))
-        return wantsAllLogits ? all : []
     }
 
     /// Feeds one token; in the steady state this allocates nothing.

@@ -102,11 +102,14 @@ package struct Trace: Codable, Sendable {
     package func differences(from run: Trace, tolerance: Float) -> [String] {
         zip(checkpoints, run.checkpoints).flatMap { expected, actual -> [String] in
             var lines: [String] = []
-            for (layer, heads) in retained(expected).enumerated() {
-                for (head, positions) in heads.enumerated() where positions != actual.retained[layer][head] {
-                    let missing = positions.filter { !actual.retained[layer][head].contains($0) }
-                    let extra = actual.retained[layer][head].filter { !positions.contains($0) }
-                    lines.append("step \(expected.step) layer \(layer) head \(head): missing \(missing), extra \(extra)")
+            for (layer, heads) in actual.retained.enumerated() {
+                for (head, positions) in heads.enumerated() {
+                    let held = Set(positions)
+                    let missing = required(at: expected)[layer][head].filter { !held.contains($0) }
+                    let extra = held.subtracting(expected.retained[layer][head]).sorted()
+                    if missing.isEmpty, extra.isEmpty { continue }
+                    lines.append(
+                        "step \(expected.step) layer \(layer) head \(head): missing \(missing), extra \(extra)")
                 }
             }
             let error = zip(expected.logits, actual.logits).map { abs($0 - $1) }.max() ?? 0
@@ -118,11 +121,11 @@ package struct Trace: Codable, Sendable {
         }
     }
 
-    /// What must be held at a checkpoint.
+    /// What must be held at a checkpoint; nothing but what was recorded may be.
     ///
-    /// The traces append the first generated token to the whole prompt and then cut; we cut at the end of the prompt and
-    /// leave a slot for that token. So after the prompt we hold what the traces hold one step later, without it.
-    private func retained(_ checkpoint: Checkpoint) -> [[[Int]]] {
+    /// The traces append the first generated token to the whole prompt and then cut. We cut at the end of the prompt, so
+    /// after it we hold at least what the trace holds one step later. From then on it is the same set.
+    private func required(at checkpoint: Checkpoint) -> [[[Int]]] {
         guard checkpoint.step == 0, let next = checkpoints.first(where: { $0.step == 1 }) else {
             return checkpoint.retained
         }

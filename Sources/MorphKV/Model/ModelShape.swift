@@ -1,4 +1,3 @@
-
 /// The shape of a model with random weights, for measurements of speed and for tests.
 package struct ModelShape: Sendable, Hashable {
     package var architecture: String

@@ -20,9 +20,12 @@ public protocol CachePolicy: Sendable, Hashable {
 }
 
 extension CachePolicy {
-    /// The policy as text, `name:key=value,...`, which ``PolicyRegistry/policy(_:)`` reads back.
+    /// The policy as text, `name:key=value,...` without what is at its default; ``PolicyRegistry/policy(_:)`` reads it
+    /// back.
     public var specification: String {
-        let values = arguments.values.map { "\($0.name)=\($0.value)" }.joined(separator: ",")
+        let defaults = Self.descriptor.parameters.map(\.defaultValue)
+        let values = zip(arguments.values, defaults).filter { $0.value != $1 }
+            .map { "\($0.0.name)=\($0.0.value)" }.joined(separator: ",")
         return values.isEmpty ? Self.descriptor.name : "\(Self.descriptor.name):\(values)"
     }
 }

@@ -9,7 +9,7 @@ final class LibllamaOracle {
     private let context: OpaquePointer
     private let vocabularySize: Int
 
-    init(_ url: URL, contextLength: Int, cacheType: ggml_type = GGML_TYPE_F32, threads: Int32 = 2) throws {
+    init(_ url: URL, contextLength: Int, cacheType: ggml_type = GGML_TYPE_F32, threads: Int32 = 1) throws {
         Log.redirect()
         var modelParameters = llama_model_default_params()
         modelParameters.n_gpu_layers = 0

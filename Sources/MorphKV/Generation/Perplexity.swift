@@ -1,0 +1,85 @@
+internal import Foundation
+
+/// How well a model predicts a text under a policy, against the full cache on the same tokens.
+public struct Perplexity: Sendable, Hashable, Codable {
+    /// The policy, as text.
+    public var policy: String
+    /// Tokens predicted.
+    public var tokens: Int
+    /// exp of the mean negative log-likelihood under the policy.
+    public var perplexity: Double
+    /// The same under the full cache.
+    public var fullPerplexity: Double
+    /// Mean Kullback-Leibler divergence of the policy's next-token distributions from the full cache's, in nats.
+    public var meanKL: Double
+    /// Share of tokens for which both find the same one most likely.
+    public var sameTopToken: Double
+
+    /// Feeds a text token by token, as if the model had written it, in independent parts.
+    ///
+    /// - Parameters:
+    ///   - tokens: the text; its first token is not predicted.
+    ///   - context: tokens per part; each begins with an empty cache.
+    ///   - progress: called after every part with the tokens done.
+    /// - Throws: ``CacheError`` when the policy cannot be honoured or there are fewer than two tokens.
+    public static func measure(
+        _ model: Model, _ cache: CacheOptions, tokens: [Token], context: Int, threads: Int? = nil,
+        progress: (Int) -> Void = { _ in }
+    ) throws -> Perplexity {
+        guard tokens.count > 1, context > 1 else {
+            throw CacheError(.emptyPrompt, "a perplexity needs at least two tokens and a context of two")
+        }
+        let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let engine = try Engine(model, cache, threads: threads, reserve: context)
+        let full = try Engine(
+            model, CacheOptions(policy: FullPolicy(), elementType: cache.elementType), threads: threads,
+            reserve: context)
+        var sums = Sums()
+        for start in stride(from: 0, to: tokens.count - 1, by: context) {
+            let part = tokens[start..<min(start + context, tokens.count)]
+            guard part.count > 1 else { break }
+            engine.clear()
+            full.clear()
+            try engine.prefill([part.first!])
+            try full.prefill([part.first!])
+            for token in part.dropFirst() {
+                sums.add(engine.logits, full.logits, next: Int(token))
+                try engine.decode(token)
+                try full.decode(token)
+            }
+            progress(part.endIndex)
+        }
+        return sums.result(policy: cache.policy.specification)
+    }
+
+    private struct Sums {
+        var count = 0
+        var negativeLog = 0.0
+        var fullNegativeLog = 0.0
+        var divergence = 0.0
+        var sameTop = 0
+
+        mutating func add(_ logits: [Float], _ full: [Float], next: Int) {
+            let p = Self.logProbabilities(full)
+            let q = Self.logProbabilities(logits)
+            count += 1
+            negativeLog -= q[next]
+            fullNegativeLog -= p[next]
+            divergence += zip(p, q).reduce(0) { $0 + exp($1.0) * ($1.0 - $1.1) }
+            sameTop += p.indices.max { p[$0] < p[$1] } == q.indices.max { q[$0] < q[$1] } ? 1 : 0
+        }
+
+        static func logProbabilities(_ logits: [Float]) -> [Double] {
+            let highest = Double(logits.max() ?? 0)
+            let normalizer = highest + log(logits.reduce(0) { $0 + exp(Double($1) - highest) })
+            return logits.map { Double($0) - normalizer }
+        }
+
+        func result(policy: String) -> Perplexity {
+            let n = Double(count)
+            return Perplexity(
+                policy: policy, tokens: count, perplexity: exp(negativeLog / n),
+                fullPerplexity: exp(fullNegativeLog / n), meanKL: divergence / n, sameTopToken: Double(sameTop) / n)
+        }
+    }
+}

@@ -1,0 +1,43 @@
+internal import ArgumentParser
+internal import Foundation
+internal import MorphKV
+
+struct PerplexityCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "perplexity", abstract: "Measures how well a text is predicted under a policy.",
+        discussion: "The text is fed token by token, beside a full cache that is fed the same.")
+
+    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var cache: CacheFlags
+
+    @Option(name: [.short, .long], help: "The text.")
+    var file: String
+
+    @Option(help: "Tokens per part; each part begins with an empty cache.")
+    var context = 512
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        let model = try modelOptions.load()
+        guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
+        guard let text = String(data: try Data(contentsOf: URL(fileURLWithPath: file)), encoding: .utf8) else {
+            throw ValidationError("\(file) is not valid UTF-8")
+        }
+        let tokens = tokenizer.encode(text)
+        var status = StatusLine(isShown: Output.isTerminal(.standardError))
+        status.begin()
+        let result = try Perplexity.measure(
+            model, cache.options(), tokens: tokens, context: context, threads: modelOptions.threadCount
+        ) { status.show("\($0) of \(tokens.count) tokens") }
+        status.clear()
+        if json { return try Output.printJSON(result) }
+        print("\(result.policy): \(result.tokens) tokens")
+        print(
+            String(
+                format: "perplexity %.4f, full cache %.4f (%+.4f), KL %.5f nats, same top token %.1f %%",
+                result.perplexity, result.fullPerplexity, result.perplexity - result.fullPerplexity, result.meanKL,
+                100 * result.sameTopToken))
+    }
+}
