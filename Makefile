@@ -13,14 +13,19 @@ TEST_FLAGS ?=
 
 -include .deps/env
 
-.PHONY: setup demo test build lint format test-asan
+.PHONY: setup demo test build lint format test-asan test-python
 
 setup:
 	@scripts/bootstrap
 
 # `setup` may have created .deps/env just now, so the rules below start a fresh make that reads it.
+test: test-python
 build test test-asan demo: setup
 	@$(MAKE) --no-print-directory do-$@
+
+# Python with the packages that some scores and tests need; without it those tests are skipped.
+test-python:
+	@scripts/test-python
 
 .PHONY: do-build do-test do-test-asan do-demo
 do-build:
@@ -28,7 +33,8 @@ do-build:
 
 do-test:
 	swift build --build-tests
-	swift test --skip-build $(TEST_FLAGS)
+	MORPHKV_PYTHON="$$(scripts/test-python --path)" swift test --skip-build $(TEST_FLAGS)
+	swift test --package-path Examples/CustomPolicy -Xlinker -rpath -Xlinker "$(CURDIR)/.deps/lib"
 
 do-test-asan:
 	swift test --sanitize=address --scratch-path .build-asan $(TEST_FLAGS)

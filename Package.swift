@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
 
 let strict: [SwiftSetting] = [
@@ -18,11 +18,13 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "MorphKV", targets: ["MorphKV"]),
+        .library(name: "MorphEval", targets: ["MorphEval"]),
         .executable(name: "morphkv", targets: ["MorphKVCommand"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     ],
     targets: [
         .systemLibrary(
@@ -36,10 +38,14 @@ let package = Package(
             name: "MorphKV",
             dependencies: ["Ggml", "CLlama", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
+        .target(
+            name: "MorphEval",
+            dependencies: [.product(name: "Subprocess", package: "swift-subprocess")],
+            swiftSettings: strict),
         .executableTarget(
             name: "MorphKVCommand",
             dependencies: [
-                "MorphKV", "Ggml",
+                "MorphKV", "MorphEval", "Ggml",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -51,6 +57,9 @@ let package = Package(
         .testTarget(
             name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CLlama", "CTestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
+        .testTarget(
+            name: "MorphEvalTests", dependencies: ["MorphEval"], exclude: ["Fixtures/generate.py"],
+            resources: [.copy("Fixtures/metrics.json")], swiftSettings: strict),
         .testTarget(
             name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV"],
             swiftSettings: strict, linkerSettings: runtimePath),

@@ -1,0 +1,84 @@
+internal import Foundation
+
+/// A JSON value that knows where it was read, so that a missing or misshapen field can be reported with its place.
+struct JSONRecord: Sendable {
+    let url: URL
+    /// The line that holds it; `nil` within a document of many lines.
+    let line: Int?
+    /// Which element of a list it is, counted from 1.
+    var element: Int?
+    let value: JSONValue
+
+    init(url: URL, line: Int?, element: Int? = nil, value: JSONValue) {
+        self.url = url
+        self.line = line
+        self.element = element
+        self.value = value
+    }
+
+    /// Whether there is a field with a value other than null.
+    func has(_ name: String) -> Bool {
+        guard let value = value[name] else { return false }
+        return value != .null
+    }
+
+    /// A text that must be there.
+    func text(_ name: String) throws -> String {
+        let field = try require(name)
+        guard let text = field.text else { throw problem("'\(name)' is \(field.kind), not a text") }
+        return text
+    }
+
+    /// A whole number that must be there.
+    func integer(_ name: String) throws -> Int {
+        let field = try require(name)
+        guard let value = field.integer else { throw problem("'\(name)' is \(field.kind), not a whole number") }
+        return value
+    }
+
+    /// A list of texts (numbers are taken as their text, as Python's `str` would) that must be there.
+    func texts(_ name: String) throws -> [String] {
+        let field = try require(name)
+        guard let elements = field.elements else { throw problem("'\(name)' is \(field.kind), not a list of texts") }
+        return try elements.map { element in
+            guard let text = element.plainText else { throw problem("'\(name)' holds \(element.kind), not texts") }
+            return text
+        }
+    }
+
+    /// A list of texts, empty where the field is missing or null.
+    func optionalTexts(_ name: String) throws -> [String] { has(name) ? try texts(name) : [] }
+
+    /// The elements of a list that must be there.
+    func list(_ name: String) throws -> [JSONRecord] {
+        let field = try require(name)
+        guard field.elements != nil else { throw problem("'\(name)' is \(field.kind), not a list") }
+        return try JSONRecord(url: url, line: line, element: element, value: field).elements()
+    }
+
+    /// The elements of a value that must be a list.
+    func elements() throws -> [JSONRecord] {
+        guard let elements = value.elements else { throw problem("it holds \(value.kind), not a list") }
+        return elements.enumerated().map { index, value in
+            JSONRecord(url: url, line: line, element: element ?? index + 1, value: value)
+        }
+    }
+
+    /// The members of an object that must be there.
+    func object(_ name: String) throws -> [JSONMember] {
+        let field = try require(name)
+        guard let members = field.members else { throw problem("'\(name)' is \(field.kind), not an object") }
+        return members
+    }
+
+    /// An error that names the file, the line and the element.
+    func problem(_ what: String) -> EvaluationError {
+        EvaluationError(.format, file: url, line: line, element: element, what)
+    }
+
+    private func require(_ name: String) throws -> JSONValue {
+        guard value.members != nil else { throw problem("it holds \(value.kind), not an object") }
+        guard let field = value[name] else { throw problem("'\(name)' is missing") }
+        return field
+    }
+}
