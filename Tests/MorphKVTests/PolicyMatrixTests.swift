@@ -107,6 +107,41 @@ import Testing
         }
     }
 
+    @Test("a prompt in parts with ample capacity is the prompt at once", arguments: cases)
+    func chunkedPrefillIsExact(_ test: Case) throws {
+        let model = try test.model()
+        let tokens = TestModels.tokens(100, seed: 17)
+        let exact = try test.engine(model, capacity: 300)
+        try exact.prefill(tokens)
+        for size in [1, 7, 64, 100, 500] {
+            let options = CacheOptions(
+                policy: try test.make(capacity: 300), elementType: test.type, prefill: .chunked(size))
+            let chunked = try Engine(model, options, threads: 1)
+            try chunked.prefill(tokens)
+            expectClose(chunked.logits, exact.logits, test.tolerance)
+            #expect(chunked.positions == exact.positions)
+        }
+    }
+
+    @Test("a long prompt in parts never holds more than a part and the capacity", arguments: cases)
+    func chunkedPrefillIsBounded(_ test: Case) throws {
+        let model = try test.model()
+        let options = CacheOptions(
+            policy: try test.make(capacity: Self.capacity), elementType: test.type, prefill: .chunked(16))
+        let engine = try Engine(model, options, threads: 1)
+        try engine.prefill(TestModels.tokens(100, seed: 18))
+        for heads in engine.positions {
+            for positions in heads {
+                #expect(Set(positions).count == positions.count)
+                // TOVA alone gives the last token of a prompt no privilege.
+                if test.policy != "tova" { #expect(positions.last == 99) }
+                if test.policy != "full", test.policy != "pyramidkv" { #expect(positions.count <= Self.capacity) }
+            }
+        }
+        for token in TestModels.tokens(10, seed: 19) { try engine.decode(token) }
+        #expect(engine.seen == 110)
+    }
+
     @Test("after a second turn the cache goes on with the scores of one longer prompt", arguments: cases)
     func scoresSurviveASecondTurn(_ test: Case) throws {
         guard test.type == .f32, test.isConstant else { return }

@@ -1,3 +1,4 @@
+import Foundation
 import MorphKV
 import Testing
 
@@ -10,6 +11,17 @@ import Testing
         let text = policy.specification
         #expect(try PolicyRegistry.standard.policy(text).specification == text)
         #expect(policy.arguments.values.map(\.name) == descriptor.parameters.map(\.name))
+    }
+
+    @Test("every policy survives coding", arguments: PolicyRegistry.standard.descriptors)
+    func policiesSurviveCoding(_ descriptor: PolicyDescriptor) throws {
+        func check<Policy: CachePolicy>(_ policy: Policy) throws {
+            let data = try JSONEncoder().encode(policy)
+            let decoded = try JSONDecoder().decode(Policy.self, from: data)
+            #expect(decoded == policy)
+        }
+        let required = descriptor.parameters.filter { $0.defaultValue == nil }.map { ($0.name, "77") }
+        try check(PolicyRegistry.standard.policy(descriptor.name, Dictionary(uniqueKeysWithValues: required)))
     }
 
     @Test func presetsCanBeOverridden() throws {

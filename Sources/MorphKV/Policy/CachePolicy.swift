@@ -4,7 +4,7 @@
 /// of parts that every device executes inside its compute graph (see ``RetentionRule``).
 ///
 /// To add a policy, write one conforming type and hand it to ``PolicyRegistry``.
-public protocol CachePolicy: Sendable, Hashable {
+public protocol CachePolicy: Sendable, Hashable, Codable {
     /// Its name, what it does, where it comes from, and its parameters.
     static var descriptor: PolicyDescriptor { get }
     /// The values of its parameters.
@@ -27,6 +27,23 @@ extension CachePolicy {
         let values = zip(arguments.values, defaults).filter { $0.value != $1 }
             .map { "\($0.0.name)=\($0.0.value)" }.joined(separator: ",")
         return values.isEmpty ? Self.descriptor.name : "\(Self.descriptor.name):\(values)"
+    }
+}
+
+/// Coded as the values of its parameters by name.
+extension CachePolicy {
+    /// Reads the values of its parameters; those that are missing have their defaults.
+    ///
+    /// - Throws: ``CacheError`` naming the parameter concerned, or what the decoder throws.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.singleValueContainer().decode([String: String].self)
+        try self.init(PolicyArguments(values, for: Self.descriptor))
+    }
+
+    /// Writes the values of its parameters.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(Dictionary(uniqueKeysWithValues: arguments.values.map { ($0.name, $0.value) }))
     }
 }
 
