@@ -60,6 +60,11 @@ package final class Arena {
         precondition(buffer == nil, "an arena is allocated once")
         let bytes = plannedBytes(on: backend)
         guard bytes > 0 else { return }
+        // Systems that overcommit grant any amount and kill the process when it is touched.
+        let total = backend.device.memory.total
+        guard total == 0 || bytes <= total else {
+            throw GgmlError(.memory, "device \(backend.device.name) has \(total) bytes in all; \(bytes) are needed")
+        }
         guard let buffer = ggml_backend_alloc_ctx_tensors_from_buft(context, backend.bufferType) else {
             throw GgmlError(.memory, "device \(backend.device.name) has no \(bytes) bytes left")
         }

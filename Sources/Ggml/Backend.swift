@@ -10,9 +10,9 @@ package final class Backend {
 
     /// Opens a device.
     ///
-    /// - Parameter threads: CPU threads, at least 1; other devices ignore it.
+    /// - Parameter threads: CPU threads, 1 to 512 (ggml's limit); other devices ignore it.
     package init(_ device: Device, threads: Int) throws {
-        guard threads >= 1 else { throw GgmlError(.device, "\(threads) threads: at least 1 is needed") }
+        guard (1...512).contains(threads) else { throw GgmlError(.device, "\(threads) threads: 1 to 512 are possible") }
         guard let pointer = ggml_backend_dev_init(device.pointer, nil) else {
             throw GgmlError(.device, "device \(device.name) could not be opened")
         }

@@ -34,10 +34,22 @@ struct GgufHeaderCheck {
             let key = try readString("key")
             guard !key.isEmpty else { throw problem("a key is empty") }
             guard keys.insert(key).inserted else { throw problem("key \(text(key)) appears twice") }
+            if key.elementsEqual("general.alignment".utf8) { try checkAlignment() }
             try skipValue(of: key)
         }
         for _ in 0..<tensorCount { try checkTensor() }
         return data.count
+    }
+
+    /// Leaves the position before the value.
+    private mutating func checkAlignment() throws {
+        let start = position
+        let type: UInt32 = try read()
+        let value: UInt32 = try read()
+        guard type == 4, value >= 8, value & (value - 1) == 0 else {
+            throw problem("general.alignment is not a power of two from 8 on, stored with 32 bits")
+        }
+        position = start
     }
 
     private mutating func checkTensor() throws {
