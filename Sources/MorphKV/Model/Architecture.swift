@@ -24,7 +24,21 @@ struct Metadata {
     func key(_ name: String) -> String { "\(architecture).\(name)" }
 
     func integer(_ name: String) throws -> Int? { try file.integer(key(name)) }
-    func float(_ name: String) throws -> Float? { try file.float(key(name)) }
+
+    /// A number; what is not finite would turn everything into NaN, and some of it makes ggml abort.
+    func float(_ name: String) throws -> Float? {
+        guard let value = try file.float(key(name)) else { return nil }
+        guard value.isFinite else { throw ModelError(.metadata, "\(file.name): \(key(name)) is \(value)") }
+        return value
+    }
+
+    /// How many tokens back a layer sees, itself included; nil if that is all that the model's context holds.
+    ///
+    /// Phi-3 states windows beyond its context, for which room would be made at once.
+    func slidingWindow(context: Int) throws -> Int? {
+        guard let window = try integer("attention.sliding_window"), (1..<context).contains(window) else { return nil }
+        return window
+    }
 
     /// A positive whole number up to `limit`.
     func size(_ name: String, limit: Int) throws -> Int {
@@ -78,7 +92,7 @@ extension DecoderDescription {
         vocabularySize = embeddings.shape[1]
         embeddingLength = try metadata.size("embedding_length", limit: 1 << 20)
         feedForwardLength = try metadata.size("feed_forward_length", limit: 1 << 22)
-        contextLength = try metadata.size("context_length", limit: 1 << 31)
+        contextLength = try metadata.size("context_length", limit: Int(Int32.max))
         queryHeads = try metadata.size("attention.head_count", limit: 1 << 12)
         kvHeads = try metadata.size("attention.head_count_kv", limit: queryHeads, otherwise: queryHeads)
         headDimension = try metadata.size(
@@ -93,6 +107,10 @@ extension DecoderDescription {
         guard let epsilon = try metadata.float("attention.layer_norm_rms_epsilon") else {
             throw ModelError(.metadata, "key \(metadata.key("attention.layer_norm_rms_epsilon")) is missing")
         }
+        guard epsilon >= 0 else {
+            throw ModelError(
+                .metadata, "\(metadata.key("attention.layer_norm_rms_epsilon")) is \(epsilon), less than 0")
+        }
         normEpsilon = epsilon
         attentionScale = 1 / Float(headDimension).squareRoot()
         let rope = try RopeParameters(metadata, pairing: pairing, headDimension: headDimension, context: contextLength)
@@ -102,7 +120,7 @@ extension DecoderDescription {
 
     /// Lets every layer see at most the window that the file states, if it states one.
     mutating func applySlidingWindow(_ metadata: Metadata) throws {
-        guard let window = try metadata.integer("attention.sliding_window"), window > 0 else { return }
+        guard let window = try metadata.slidingWindow(context: contextLength) else { return }
         for index in layers.indices { layers[index].slidingWindow = window }
     }
 }
@@ -120,7 +138,7 @@ extension RopeParameters {
         }
         self.init(pairing: pairing, dimensions: dimensions, base: try metadata.float("rope.freq_base") ?? 10000)
         originalContext = try metadata.size(
-            "rope.scaling.original_context_length", limit: 1 << 31, otherwise: context)
+            "rope.scaling.original_context_length", limit: Int(Int32.max), otherwise: context)
         let scaling = try metadata.file.string(metadata.key("rope.scaling.type")) ?? "linear"
         guard ["none", "linear", "yarn", "longrope"].contains(scaling) else {
             throw ModelError(.unsupported, "RoPE scaling '\(scaling)'")

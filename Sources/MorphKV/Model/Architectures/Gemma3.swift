@@ -19,7 +19,7 @@ enum Gemma3: Architecture {
     }
 
     private static func applyLocalLayers(_ description: inout DecoderDescription, _ metadata: Metadata) throws {
-        guard let window = try metadata.integer("attention.sliding_window"), window > 0 else { return }
+        guard let window = try metadata.slidingWindow(context: description.contextLength) else { return }
         let base = try metadata.float("rope.freq_base_swa") ?? 10000
         let isLocal = try localLayers(description.layers.count, metadata)
         for index in description.layers.indices where isLocal[index] {
