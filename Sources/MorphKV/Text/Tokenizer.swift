@@ -57,22 +57,33 @@ public final class Tokenizer: @unchecked Sendable {
     ///     that you did not write.
     public func encode(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false) -> [Token] {
         var text = text
+        let addSpecial = addSpecial && canAddSpecial
         return text.withUTF8 { bytes in
-            bytes.withMemoryRebound(to: CChar.self) { characters in
-                let length = Int32(characters.count)
-                func tokenize(_ room: inout UnsafeMutableBufferPointer<Token>) -> Int32 {
-                    llama_tokenize(
-                        vocabulary, characters.baseAddress, length, room.baseAddress, Int32(room.count),
-                        addSpecial && canAddSpecial, parseSpecial)
-                }
-                var tokens = [Token](repeating: 0, count: characters.count + 2)
-                var count = tokens.withUnsafeMutableBufferPointer(tokenize)
-                if count < 0 {
-                    tokens = [Token](repeating: 0, count: Int(-count))
-                    count = tokens.withUnsafeMutableBufferPointer(tokenize)
-                }
-                return Array(tokens.prefix(Int(max(count, 0))))
+            let pieces = isBytePair ? LongRuns.pieces(bytes) : [0..<bytes.count]
+            guard pieces.count > 1 else { return encode(bytes, addSpecial, parseSpecial) }
+            let tokens = pieces.flatMap { encode(UnsafeBufferPointer(rebasing: bytes[$0]), false, parseSpecial) }
+            let first = addSpecial && llama_vocab_get_add_bos(vocabulary) ? [llama_vocab_bos(vocabulary)] : []
+            let last = addSpecial && llama_vocab_get_add_eos(vocabulary) ? [llama_vocab_eos(vocabulary)] : []
+            return first + tokens + last
+        }
+    }
+
+    private var isBytePair: Bool { llama_vocab_type(vocabulary) == LLAMA_VOCAB_TYPE_BPE }
+
+    private func encode(_ text: UnsafeBufferPointer<UInt8>, _ addSpecial: Bool, _ parseSpecial: Bool) -> [Token] {
+        text.withMemoryRebound(to: CChar.self) { characters in
+            func tokenize(_ room: inout UnsafeMutableBufferPointer<Token>) -> Int32 {
+                llama_tokenize(
+                    vocabulary, characters.baseAddress, Int32(characters.count), room.baseAddress, Int32(room.count),
+                    addSpecial, parseSpecial)
             }
+            var tokens = [Token](repeating: 0, count: characters.count + 2)
+            var count = tokens.withUnsafeMutableBufferPointer(tokenize)
+            if count < 0 {
+                tokens = [Token](repeating: 0, count: Int(-count))
+                count = tokens.withUnsafeMutableBufferPointer(tokenize)
+            }
+            return Array(tokens.prefix(Int(max(count, 0))))
         }
     }
 

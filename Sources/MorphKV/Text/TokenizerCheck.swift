@@ -31,9 +31,12 @@ struct TokenizerCheck {
     private func checkTokens(needsBytes: Bool) throws {
         var seen: Set<[UInt8]> = []
         var duplicate: [UInt8]?
+        var index = 0
         file.forEachString("tokenizer.ggml.tokens") { bytes in
-            let token = [UInt8](bytes)
-            if !token.isEmpty, !seen.insert(token).inserted { duplicate = token }
+            // libllama names empty tokens so, and then they must differ from all others too.
+            let token = bytes.isEmpty ? [UInt8]("[EMPTY_\(index)]".utf8) : [UInt8](bytes)
+            if !seen.insert(token).inserted { duplicate = token }
+            index += 1
         }
         if let duplicate { throw problem("has the token '\(String(decoding: duplicate, as: UTF8.self))' twice") }
         guard needsBytes else { return }
