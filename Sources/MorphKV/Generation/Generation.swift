@@ -98,7 +98,7 @@ final class Run {
             try engine.decode(token)
             unfed = nil
         }
-        let token = sampler.sample(engine.logits)
+        let token = try sampler.sample(engine.logits)
         if !options.ignoresEndOfText, tokenizer?.endsGeneration(token) == true {
             return finish(engine, .stop, token: nil, text: "")
         }

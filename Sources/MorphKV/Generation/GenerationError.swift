@@ -8,6 +8,8 @@ public struct GenerationError: Error, Sendable, Hashable, CustomStringConvertibl
         case busy
         /// The model has no tokenizer, so it cannot be used with text.
         case noTokenizer
+        /// The model computed something that is not a number.
+        case badLogits
     }
 
     /// What kind of problem it is.

@@ -36,9 +36,16 @@ final class Sampler {
     private func add(_ sampler: UnsafeMutablePointer<llama_sampler>?) { llama_sampler_chain_add(chain, sampler) }
 
     /// Chooses a token and remembers it.
-    func sample(_ logits: [Float]) -> Token {
+    ///
+    /// - Throws: ``GenerationError`` of kind `badLogits` if a logit is NaN or infinitely large: libllama sorts them,
+    ///   and sorting NaN is undefined in C++.
+    func sample(_ logits: [Float]) throws -> Token {
         precondition(logits.count == candidates.count, "one logit per token id")
         for index in logits.indices {
+            guard logits[index] < .infinity else {
+                throw GenerationError(
+                    .badLogits, "the model computed \(logits[index]) for token \(index); is its file damaged?")
+            }
             candidates[index] = llama_token_data(id: Token(index), logit: logits[index], p: 0)
         }
         let token = candidates.withUnsafeMutableBufferPointer { memory in

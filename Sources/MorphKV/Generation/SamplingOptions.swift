@@ -53,6 +53,8 @@ extension SamplingOptions {
         try require(
             frequencyPenalty.isFinite && presencePenalty.isFinite,
             "penalties of \(frequencyPenalty) and \(presencePenalty): finite numbers are needed")
-        try require(penaltyWindow >= 0, "a penalty window of \(penaltyWindow): 0 or more is needed")
+        // libllama makes room for the whole window at once.
+        try require(
+            (0...1 << 20).contains(penaltyWindow), "a penalty window of \(penaltyWindow): 0 to \(1 << 20) is needed")
     }
 }
