@@ -34,7 +34,10 @@ final class KVCache {
         }
     }
 
-    static func rounded(_ tokens: Int) -> Int { max(1, (tokens + growth - 1) / growth) * growth }
+    static func rounded(_ tokens: Int) -> Int {
+        // More slots cannot be numbered, and no memory holds them.
+        max(1, (min(tokens, Int(Int32.max)) + growth - 1) / growth) * growth
+    }
 
     /// Whether growing layers have room for that many more tokens.
     func hasRoom(for tokens: Int) -> Bool {

@@ -21,12 +21,30 @@ struct LayerPlan: Hashable {
         switch rule {
         case .everything: break
         case .recent(let slots, let sinks):
+            try Self.check(slots, sinks)
             guard slots > sinks, sinks >= 0 else {
                 throw CacheError(.invalidPolicy, "\(slots) slots with \(sinks) sinks leave no room for recent tokens")
             }
-        case .scored(let scoring): try scoring.validate()
-        case .once(let once): try once.validate()
+        case .scored(let scoring):
+            try Self.check(scoring.capacity, scoring.window, scoring.sinks)
+            switch scoring.accumulation {
+            case .windowSum(let queries), .profile(let queries, _, _): try Self.check(queries)
+            case .cumulative: break
+            }
+            try scoring.validate()
+            try Self.check(scoring.slots)
+        case .once(let once):
+            try Self.check(once.promptCapacity, once.window, once.kernel)
+            try once.validate()
         }
+    }
+
+    /// Positions are stored as 32-bit floats, which count exactly so far; and products of such numbers do not overflow.
+    private static let limit = 1 << 24
+
+    private static func check(_ numbers: Int...) throws {
+        guard let number = numbers.first(where: { !(-limit...limit).contains($0) }) else { return }
+        throw CacheError(.invalidPolicy, "the policy needs \(number) entries per KV head; \(limit) are possible")
     }
 
     /// Slots per KV head; nil if the layer grows.
