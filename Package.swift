@@ -50,12 +50,13 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict, linkerSettings: runtimePath),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
-            name: "GgmlTests", dependencies: ["Ggml", "CLlama"],
+            name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .testTarget(
-            name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CLlama", "CTestSupport"],
+            name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CLlama", "CTestSupport", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
             name: "MorphEvalTests", dependencies: ["MorphEval"], exclude: ["Fixtures/generate.py"],
