@@ -1,25 +1,25 @@
 /// A GGUF file as plain data, without any rule: it can be taken apart, changed and put together wrongly.
 ///
 /// Written from the format's description, not on top of gguf.h, so that tests do not compare ggml with itself.
-public struct RawGguf: Sendable {
+package struct RawGguf: Sendable {
     /// A value with the bytes that follow its type in the file.
-    public struct Value: Sendable {
-        public var type: UInt32
-        public var payload: [UInt8]
+    package struct Value: Sendable {
+        package var type: UInt32
+        package var payload: [UInt8]
 
-        public init(type: UInt32, payload: [UInt8]) {
+        package init(type: UInt32, payload: [UInt8]) {
             self.type = type
             self.payload = payload
         }
     }
 
-    public struct Tensor: Sendable {
-        public var name: [UInt8]
-        public var extents: [UInt64]
-        public var type: UInt32
-        public var offset: UInt64
+    package struct Tensor: Sendable {
+        package var name: [UInt8]
+        package var extents: [UInt64]
+        package var type: UInt32
+        package var offset: UInt64
 
-        public init(_ name: String, extents: [UInt64], type: UInt32 = 0, offset: UInt64 = 0) {
+        package init(_ name: String, extents: [UInt64], type: UInt32 = 0, offset: UInt64 = 0) {
             self.name = Array(name.utf8)
             self.extents = extents
             self.type = type
@@ -27,19 +27,19 @@ public struct RawGguf: Sendable {
         }
     }
 
-    public var magic = Array("GGUF".utf8)
-    public var version: UInt32 = 3
-    public var keys: [(name: [UInt8], value: Value)] = []
-    public var tensors: [Tensor] = []
+    package var magic = Array("GGUF".utf8)
+    package var version: UInt32 = 3
+    package var keys: [(name: [UInt8], value: Value)] = []
+    package var tensors: [Tensor] = []
     /// What follows the header, from the next multiple of 32 on.
-    public var data: [UInt8] = []
+    package var data: [UInt8] = []
     /// What the header says instead of the truth.
-    public var claimedKeyCount: UInt64?
-    public var claimedTensorCount: UInt64?
+    package var claimedKeyCount: UInt64?
+    package var claimedTensorCount: UInt64?
 
-    public init() {}
+    package init() {}
 
-    public var header: [UInt8] {
+    package var header: [UInt8] {
         var bytes = magic + littleEndian(version)
         bytes += littleEndian(claimedTensorCount ?? UInt64(tensors.count))
         bytes += littleEndian(claimedKeyCount ?? UInt64(keys.count))
@@ -52,13 +52,13 @@ public struct RawGguf: Sendable {
         return bytes
     }
 
-    public var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         let header = header
         return header + [UInt8](repeating: 0, count: (32 - header.count % 32) % 32) + data
     }
 
     /// The value under a key; assigning nil removes it.
-    public subscript(key: String) -> Value? {
+    package subscript(key: String) -> Value? {
         get { keys.first { $0.name == Array(key.utf8) }?.value }
         set {
             let name = Array(key.utf8)
@@ -73,7 +73,7 @@ public struct RawGguf: Sendable {
     }
 
     /// Changes the description of one tensor.
-    public mutating func withTensor(_ name: String, _ change: (inout Tensor) -> Void) {
+    package mutating func withTensor(_ name: String, _ change: (inout Tensor) -> Void) {
         guard let index = tensors.firstIndex(where: { $0.name == Array(name.utf8) }) else { return }
         change(&tensors[index])
     }
@@ -82,46 +82,46 @@ public struct RawGguf: Sendable {
 }
 
 /// The bytes of a number as GGUF stores it.
-public func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {
+package func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
 }
 
 extension RawGguf.Value {
-    public static func u8(_ value: UInt8) -> Self { Self(type: 0, payload: [value]) }
-    public static func i8(_ value: Int8) -> Self { Self(type: 1, payload: littleEndian(value)) }
-    public static func u16(_ value: UInt16) -> Self { Self(type: 2, payload: littleEndian(value)) }
-    public static func i16(_ value: Int16) -> Self { Self(type: 3, payload: littleEndian(value)) }
-    public static func u32(_ value: UInt32) -> Self { Self(type: 4, payload: littleEndian(value)) }
-    public static func i32(_ value: Int32) -> Self { Self(type: 5, payload: littleEndian(value)) }
-    public static func f32(_ value: Float) -> Self { Self(type: 6, payload: littleEndian(value.bitPattern)) }
-    public static func bool(_ value: UInt8) -> Self { Self(type: 7, payload: [value]) }
-    public static func text(_ value: String) -> Self { Self(type: 8, payload: RawGguf.text(Array(value.utf8))) }
-    public static func u64(_ value: UInt64) -> Self { Self(type: 10, payload: littleEndian(value)) }
-    public static func i64(_ value: Int64) -> Self { Self(type: 11, payload: littleEndian(value)) }
-    public static func f64(_ value: Double) -> Self { Self(type: 12, payload: littleEndian(value.bitPattern)) }
+    package static func u8(_ value: UInt8) -> Self { Self(type: 0, payload: [value]) }
+    package static func i8(_ value: Int8) -> Self { Self(type: 1, payload: littleEndian(value)) }
+    package static func u16(_ value: UInt16) -> Self { Self(type: 2, payload: littleEndian(value)) }
+    package static func i16(_ value: Int16) -> Self { Self(type: 3, payload: littleEndian(value)) }
+    package static func u32(_ value: UInt32) -> Self { Self(type: 4, payload: littleEndian(value)) }
+    package static func i32(_ value: Int32) -> Self { Self(type: 5, payload: littleEndian(value)) }
+    package static func f32(_ value: Float) -> Self { Self(type: 6, payload: littleEndian(value.bitPattern)) }
+    package static func bool(_ value: UInt8) -> Self { Self(type: 7, payload: [value]) }
+    package static func text(_ value: String) -> Self { Self(type: 8, payload: RawGguf.text(Array(value.utf8))) }
+    package static func u64(_ value: UInt64) -> Self { Self(type: 10, payload: littleEndian(value)) }
+    package static func i64(_ value: Int64) -> Self { Self(type: 11, payload: littleEndian(value)) }
+    package static func f64(_ value: Double) -> Self { Self(type: 12, payload: littleEndian(value.bitPattern)) }
 
-    public static func list(of type: UInt32, count: Int, _ payload: [UInt8]) -> Self {
+    package static func list(of type: UInt32, count: Int, _ payload: [UInt8]) -> Self {
         Self(type: 9, payload: littleEndian(type) + littleEndian(UInt64(count)) + payload)
     }
-    public static func texts(_ values: [[UInt8]]) -> Self {
+    package static func texts(_ values: [[UInt8]]) -> Self {
         list(of: 8, count: values.count, values.flatMap { RawGguf.text($0) })
     }
-    public static func floats(_ values: [Float]) -> Self {
+    package static func floats(_ values: [Float]) -> Self {
         list(of: 6, count: values.count, values.flatMap { littleEndian($0.bitPattern) })
     }
-    public static func integers(_ values: [Int32]) -> Self {
+    package static func integers(_ values: [Int32]) -> Self {
         list(of: 5, count: values.count, values.flatMap { littleEndian($0) })
     }
 
     /// The texts of a list of texts; empty if it is something else.
-    public var texts: [[UInt8]] {
+    package var texts: [[UInt8]] {
         guard type == 9, payload.prefix(4).elementsEqual(littleEndian(UInt32(8))) else { return [] }
         var reader = ByteReader(bytes: payload, position: 4)
         return (0..<reader.number(UInt64.self)).map { _ in reader.text() }
     }
 
     /// The numbers of a list of 32-bit integers; empty if it is something else.
-    public var integers: [Int32] {
+    package var integers: [Int32] {
         guard type == 9, payload.prefix(4).elementsEqual(littleEndian(UInt32(5))) else { return [] }
         var reader = ByteReader(bytes: payload, position: 4)
         return (0..<reader.number(UInt64.self)).map { _ in reader.number(Int32.self) }
@@ -132,7 +132,7 @@ extension RawGguf.Value {
 
 extension RawGguf {
     /// Takes apart a file that is known to be good.
-    public init(parsing bytes: [UInt8]) {
+    package init(parsing bytes: [UInt8]) {
         var reader = ByteReader(bytes: bytes, position: 4)
         version = reader.number()
         let tensorCount: UInt64 = reader.number()

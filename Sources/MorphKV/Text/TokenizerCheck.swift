@@ -25,7 +25,25 @@ struct TokenizerCheck {
         if let scores = try file.floatCount("tokenizer.ggml.scores"), scores < count {
             throw problem("has scores for \(scores) of its \(count) tokens")
         }
+        try checkTypes(count: count)
+        if kind == "gpt2", try file.stringCount("tokenizer.ggml.merges") == nil {
+            throw problem("has no tokenizer.ggml.merges")
+        }
         try checkTokens(needsBytes: kind == "llama")
+    }
+
+    /// libllama refuses these too, but without telling which key is wrong.
+    private func checkTypes(count: Int) throws {
+        if let types = try file.integers("tokenizer.ggml.token_type"), types.count < count {
+            throw problem("has types for \(types.count) of its \(count) tokens")
+        }
+        for name in ["bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask"] {
+            _ = try file.integer("tokenizer.ggml.\(name)_token_id")
+        }
+        for name in ["add_bos_token", "add_eos_token", "add_space_prefix", "remove_extra_whitespaces"] {
+            _ = try file.bool("tokenizer.ggml.\(name)")
+        }
+        _ = try file.string("tokenizer.ggml.pre")
     }
 
     private func checkTokens(needsBytes: Bool) throws {
