@@ -9,12 +9,11 @@ struct GgufHeaderCheck {
 
     init(_ url: URL) throws {
         self.url = url
-        do {
-            data = try Data(contentsOf: url, options: .alwaysMapped)
-        } catch {
-            let reason = FileManager.default.fileExists(atPath: url.path) ? "cannot be read" : "does not exist"
-            throw GgmlError(.file, "\(url.path) \(reason)")
-        }
+        // Not Data(contentsOf:), which leaks a page when the file is empty.
+        let mapping = try MappedFile(url)
+        data = Data(
+            bytesNoCopy: mapping.bytes.baseAddress!, count: mapping.bytes.count,
+            deallocator: .custom { _, _ in withExtendedLifetime(mapping) {} })
     }
 
     /// Checks the header and returns the size of the file in bytes.
