@@ -39,11 +39,6 @@ final class KVCache {
         max(1, (min(tokens, Int(Int32.max)) + growth - 1) / growth) * growth
     }
 
-    /// Whether growing layers have room for that many more tokens.
-    func hasRoom(for tokens: Int) -> Bool {
-        zip(plans, layers).allSatisfy { plan, layer in plan.slots != nil || layer.used + tokens <= layer.slots }
-    }
-
     /// Gives growing layers room for that many more tokens, one layer after the other.
     func grow(by tokens: Int) throws {
         for index in layers.indices where plans[index].slots == nil {

@@ -63,7 +63,8 @@ package final class Engine {
         let isFirst = cache.seen == 0
         var all: [Float] = []
         for part in parts(of: tokens) {
-            all += try prefill(part, isFirstPrompt: isFirst, wantsAllLogits: wantsAllLogits)
+            let new = try prefill(part, isFirstPrompt: isFirst, wantsAllLogits: wantsAllLogits)
+            if wantsAllLogits { all += new } else { all = new }
         }
         logits.replaceSubrange(0..., with: all.suffix(logits.count))
         return wantsAllLogits ? all : []
