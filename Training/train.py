@@ -1,0 +1,219 @@
+"""Trains the diary model: short diaries first, longer ones in stages.
+
+    python train.py --out RUN             from the beginning
+    python train.py --out RUN --resume    from RUN/last.pt
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from diary import Kind, Style, sample
+from model import Config, Llama
+from tokenizer import Tokenizer, language
+
+IGNORED = -1
+KEPT_FILLER = 0.25  # share of the free words that are trained on, at four times their weight
+WEIGHTS = torch.tensor([0.0, 0.03 / KEPT_FILLER, 0.1, 4.0, 10.0, 2.0, 2.0, 2.0, 10.0])  # by Kind
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some steps on diaries of one style, padded to one length."""
+
+    steps: int
+    length: int
+    batch: int
+    style: Style
+    stretch: int  # most positions that are skipped between the lines of a diary, to meet far positions in short texts
+    rate: tuple[float, float]  # factor on the learning rates, from the stage's first step to its last
+
+
+SHORT = dict(from_one=0.1, once=0.5, range=0.3, periodic=0.3, plans=0.4)
+DENSE = dict(from_one=0.1, once=0.9, range=0.1, periodic=0.1, plans=0.6)
+MIDDLE = dict(from_one=0.3, once=0.35, range=0.12, periodic=0.15, plans=0.25)
+STAGES = [
+    Stage(500, 256, 16, Style(weeks=(6, 9), drill=True), 0, (1.0, 0.8)),
+    Stage(800, 512, 8, Style(weeks=(5, 11), filler=0, **SHORT), 500, (0.8, 0.5)),
+    Stage(600, 1024, 4, Style(weeks=(10, 20), **MIDDLE), 500, (0.5, 0.4)),
+    Stage(400, 2560, 2, Style(weeks=(20, 54)), 500, (0.3, 0.02)),
+]
+
+
+@dataclass
+class Batch:
+    tokens: Tensor
+    positions: Tensor
+    targets: Tensor  # IGNORED where nothing is learned
+    kinds: Tensor
+
+    def to(self, device: str) -> Batch:
+        return Batch(*(t.to(device) for t in (self.tokens, self.positions, self.targets, self.kinds)))
+
+
+def make_batch(tokenizer: Tokenizer, stage: Stage, seeds: itertools.count, name: str) -> Batch:
+    """Diaries that fit the stage's length, each padded to it."""
+    shape = (stage.batch, stage.length)
+    tokens = torch.zeros(shape, dtype=torch.long)
+    kinds = torch.zeros(shape, dtype=torch.long)
+    targets = torch.full(shape, IGNORED)
+    positions = torch.arange(stage.length).repeat(stage.batch, 1)
+    newline = tokenizer.encode("\n")[0]
+    row = 0
+    while row < stage.batch:
+        seed = f"{name} {next(seeds)}"
+        ids, labels = (torch.tensor(x) for x in tokenizer.encode_pieces(sample(seed, stage.style)[1]))
+        n = len(ids) - 1
+        if n > stage.length:
+            continue
+        tokens[row, :n], targets[row, :n], kinds[row, :n] = ids[:-1], ids[1:], labels[1:]
+        if stage.stretch:
+            ends = (ids[:-1] == newline).nonzero().flatten() + 1
+            for cut in ends[torch.randint(len(ends), (3,))]:
+                positions[row, cut:] += int(torch.randint(stage.stretch // 3 + 1, ()))
+        row += 1
+    filler = (kinds == Kind.FILLER) & (torch.rand(shape) > KEPT_FILLER)
+    targets[(kinds == Kind.PROMPT) | filler] = IGNORED
+    return Batch(tokens, positions, targets, kinds)
+
+
+def loss_and_hits(model: Llama, batch: Batch, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The weighted loss, and [right, all] predictions for each kind."""
+    chosen = batch.targets.flatten() != IGNORED
+    features = model.features(batch.tokens, batch.positions).flatten(0, 1)[chosen]
+    targets, kinds = batch.targets.flatten()[chosen], batch.kinds.flatten()[chosen]
+    logits = model.logits(features)
+    weight = weights[kinds]
+    loss = (F.cross_entropy(logits, targets, reduction="none") * weight).sum() / weight.sum()
+    right = (logits.argmax(-1) == targets).float()
+    hits = torch.zeros(2, len(Kind), device=right.device)
+    hits[0].index_add_(0, kinds, right)
+    hits[1].index_add_(0, kinds, torch.ones_like(right))
+    return loss, hits
+
+
+def report(hits: Tensor) -> str:
+    """Accuracy by kind, in percent."""
+    shares = 100 * hits[0] / hits[1].clamp(min=1)
+    return " ".join(f"{kind.name.lower()} {shares[kind]:.1f}" for kind in Kind if kind != Kind.PROMPT)
+
+
+class Trainer:
+    """Model, optimisers and where the training stands; all of it goes into the checkpoint."""
+
+    def __init__(self, args: argparse.Namespace):
+        self.args = args
+        self.out: Path = args.out
+        self.out.mkdir(parents=True, exist_ok=True)
+        saved = torch.load(self.out / "last.pt", weights_only=True) if args.resume else None
+        path = self.out / "tokenizer.json"
+        if not args.resume:
+            Tokenizer.train(language()).save(path)
+        self.tokenizer = Tokenizer.load(path)
+        self.config = Config(**saved["config"]) if saved else Config(vocab=len(self.tokenizer.tokens))
+        self.model = Llama(self.config)
+        self.model.initialise(self.tokenizer.number_tokens(), args.seed)
+        self.model.to(args.device)
+        named = list(self.model.named_parameters())
+        matrices = [p for n, p in named if n.startswith("blocks") and p.ndim == 2]
+        words = [p for n, p in named if n.startswith("embedding")]
+        others = [p for n, p in named if n.startswith("head") or p.ndim == 1]
+        self.optimisers = [
+            torch.optim.Muon(matrices, lr=0.01, weight_decay=0.01),
+            torch.optim.AdamW([dict(params=words, lr=0.01), dict(params=others, lr=0.003)], betas=(0.9, 0.98)),
+        ]
+        self.rates = [group["lr"] for o in self.optimisers for group in o.param_groups]
+        self.step, self.seconds = 0, 0.0
+        if saved:
+            self.model.load_state_dict(saved["model"])
+            for optimiser, state in zip(self.optimisers, saved["optimisers"]):
+                optimiser.load_state_dict(state)
+            self.step, self.seconds = saved["step"], saved["seconds"]
+
+    def save(self) -> None:
+        state = dict(
+            config=asdict(self.config),
+            model=self.model.state_dict(),
+            optimisers=[o.state_dict() for o in self.optimisers],
+            step=self.step,
+            seconds=self.seconds,
+        )
+        torch.save(state, self.out / "new.pt")
+        (self.out / "new.pt").replace(self.out / "last.pt")
+
+    def set_rate(self, stage: Stage, done: int) -> None:
+        warm = min(1.0, (self.step + 1) / 100)
+        start, end = stage.rate
+        factor = warm * (start + (end - start) * done / stage.steps) * self.args.rate
+        groups = [group for o in self.optimisers for group in o.param_groups]
+        for group, rate in zip(groups, self.rates):
+            group["lr"] = rate * factor
+
+    def run(self) -> None:
+        """All stages, going on where the checkpoint stands."""
+        begin = 0
+        for number, stage in enumerate(STAGES):
+            end = begin + stage.steps
+            if self.step < end:
+                print(f"stage {number}: {stage}", flush=True)
+                self.run_stage(stage, number, begin, end)
+            begin = end
+        self.save()
+
+    def run_stage(self, stage: Stage, number: int, begin: int, end: int) -> None:
+        weights = WEIGHTS.to(self.args.device)
+        seeds = itertools.count(1_000_000 * self.step)
+        total, count, since = torch.zeros(2, len(Kind)), 0, time.time()
+        while self.step < end:
+            self.set_rate(stage, self.step - begin)
+            torch.manual_seed(self.step)
+            batch = make_batch(self.tokenizer, stage, seeds, "train").to(self.args.device)
+            with torch.autocast(self.args.device, dtype=torch.bfloat16):
+                loss, hits = loss_and_hits(self.model, batch, weights)
+            loss.backward()
+            for optimiser in self.optimisers:
+                optimiser.step()
+                optimiser.zero_grad()
+            total, count, self.step = total + hits.cpu(), count + 1, self.step + 1
+            if count == 50 or self.step == end:
+                speed = count * stage.batch * stage.length / (time.time() - since)
+                self.seconds += time.time() - since
+                print(f"{number} step {self.step} {self.seconds:.0f}s loss {loss.item():.3f} {report(total)} "
+                      f"{speed:.0f} tokens/s", flush=True)
+                total, count, since = torch.zeros(2, len(Kind)), 0, time.time()
+            if self.step % 250 == 0:
+                self.save()
+                print(f"  on full diaries: {self.measure()}", flush=True)
+
+    @torch.no_grad()
+    def measure(self) -> str:
+        """Accuracy by kind on unseen diaries of the full style, each word given the right ones before it."""
+        stage = Stage(0, 2816, 4, Style(), stretch=0, rate=(0.0, 0.0))
+        batch = make_batch(self.tokenizer, stage, itertools.count(), "validate").to(self.args.device)
+        with torch.autocast(self.args.device, dtype=torch.bfloat16):
+            return report(loss_and_hits(self.model, batch, WEIGHTS.to(self.args.device))[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    Trainer(args).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Compares an exported model with libllama: tokens, logits, and a greedy answer. Needs llama-cpp-python.
+
+    python verify.py --run RUN --gguf diary-f16.gguf
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from llama_cpp import Llama as LibLlama
+
+from diary import sample
+from evaluate import answers, unseen
+from export import load
+from tokenizer import BOS, EOS
+
+ODD_TEXT = "Zürich, naïve; 100 weeks & 7!  Two  spaces,\n\n\ttabs... week 42:it's <s> #*# done"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--gguf", type=Path, required=True)
+    parser.add_argument("--answers", type=int, default=3, help="greedy answers to compare")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    model, tokenizer = load(args.run)
+    lib = LibLlama(str(args.gguf), n_ctx=4096, n_batch=512, n_threads=1, logits_all=True, verbose=False)
+
+    texts = ["".join(text for text, _ in sample(f"verify {i}")[1]) for i in range(50)]
+    for text in [*texts, *tokenizer.number_tokens(), ODD_TEXT]:
+        text = str(text)
+        ours, theirs = tokenizer.encode(text), lib.tokenize(text.encode(), add_bos=False, special=False)
+        assert ours == theirs, f"tokens differ: {ours} {theirs}"
+        assert tokenizer.decode(ours) == text == lib.detokenize(theirs).decode()
+    print(f"tokens: the same for {len(texts)} diaries and an odd text")
+
+    ids = [BOS, *tokenizer.encode(texts[0])]
+    with torch.no_grad():
+        ours = model(torch.tensor([ids]))[0].numpy()
+    lib.eval(ids)
+    theirs = lib.scores[: len(ids)]
+    same = (ours.argmax(-1) == theirs.argmax(-1)).mean()
+    print(f"logits: {len(ids)} positions, largest difference {np.abs(ours - theirs).max():.4f}, "
+          f"root mean square {np.sqrt(((ours - theirs) ** 2).mean()):.4f}, same best token {100 * same:.2f} %")
+
+    for one in unseen(seed=99, count=args.answers):
+        ids = [BOS, *tokenizer.encode(one["prompt"])]
+        greedy: list[int] = []
+        lib.reset()
+        lib.eval(ids)
+        while (token := int(lib.scores[lib.n_tokens - 1].argmax())) != EOS and lib.n_tokens < 4000:
+            greedy.append(token)
+            lib.eval([token])
+        text = tokenizer.decode(greedy)
+        ours_text = answers(model, tokenizer, [one["prompt"]], "cpu")[0]
+        shared = next((i for i, (a, b) in enumerate(zip(text, ours_text)) if a != b), len(text))
+        print(f"answer of {len(greedy)} tokens: {'the same' if text == ours_text else f'differs at character {shared}'}")
+
+
+if __name__ == "__main__":
+    main()
