@@ -50,7 +50,7 @@ struct GenerateCommand: AsyncParsableCommand {
         let options = GenerationOptions(
             maxTokens: maxTokens, sampling: sampling.options, stop: stop, ignoresEndOfText: ignoreEos)
         let session = try Session(
-            model, cache: cache.options(), threads: modelOptions.threadCount, reserve: maxTokens)
+            model, cache: cache.options(), threads: modelOptions.threadCount, reserve: min(maxTokens, 4096))
         let tokens = try await GenerateRun(session: session, asJSON: json, sumsUp: stats).run(text, options)
         guard explain else { return }
         let explanation = try Explanation.of(
@@ -139,7 +139,6 @@ private struct GenerateRun {
         var status = StatusLine(
             isShown: !asJSON && Output.isTerminal(.standardOutput)
                 && Output.isTerminal(.standardError))
-        status.begin()
         let before = await session.statistics
         var report = Report()
         var tokens: [Token] = []

@@ -27,7 +27,6 @@ struct MakeModelCommand: ParsableCommand {
         }
         guard let type = ElementType(named: type) else { throw ValidationError("there is no type '\(type)'") }
         var status = StatusLine(isShown: Output.isTerminal(.standardError))
-        status.begin()
         var model = try RandomModel(shape, type: type, seed: seed)
         let url = URL(fileURLWithPath: output)
         try model.write(to: url) { done, total in status.show("\(done) of \(total) tensors") }

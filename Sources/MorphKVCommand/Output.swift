@@ -28,32 +28,39 @@ enum Output {
     }
 }
 
-/// One line at the bottom of the terminal that is rewritten as the work goes on.
+/// One line at the bottom of the terminal that is rewritten as the work goes on, while text scrolls above it.
 struct StatusLine {
     private let handle = FileHandle.standardError
-    private let isShown: Bool
+    private let rows: Int
     private var lastUpdate = ContinuousClock.now - .seconds(1)
 
     /// - Parameter isShown: whether there is a terminal to show it on.
-    init(isShown: Bool) { self.isShown = isShown }
+    init(isShown: Bool) {
+        var size = winsize()
+        rows = isShown && ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 ? Int(size.ws_row) : 0
+        guard rows > 2 else { return }
+        // Make room for the line, then let everything above it scroll.
+        send("\n\u{1B}[1A\u{1B}7\u{1B}[1;\(rows - 1)r\u{1B}8")
+        signal(SIGINT) { _ in
+            // Only what is safe in a signal handler: give the row back and end.
+            let reset: StaticString = "\u{1B}7\u{1B}[r\u{1B}8\n"
+            _ = write(STDERR_FILENO, reset.utf8Start, reset.utf8CodeUnitCount)
+            _exit(130)
+        }
+    }
 
     /// Replaces the line, ten times a second at most.
     mutating func show(_ text: @autoclosure () -> String) {
-        guard isShown, ContinuousClock.now - lastUpdate > .milliseconds(100) else { return }
+        guard rows > 2, ContinuousClock.now - lastUpdate > .milliseconds(100) else { return }
         lastUpdate = .now
-        // Save the cursor, go to the last row, write, come back: the generated text is left alone.
-        try? Output.write("\u{1B}7\u{1B}[999;1H\u{1B}[2K\u{1B}[7m \(text()) \u{1B}[0m\u{1B}8", to: handle)
+        send("\u{1B}7\u{1B}[\(rows);1H\u{1B}[2K\u{1B}[7m \(text()) \u{1B}[0m\u{1B}8")
     }
 
-    /// Removes the line.
+    /// Removes the line and gives its row back.
     func clear() {
-        guard isShown else { return }
-        try? Output.write("\u{1B}7\u{1B}[999;1H\u{1B}[2K\u{1B}8", to: handle)
+        guard rows > 2 else { return }
+        send("\u{1B}7\u{1B}[\(rows);1H\u{1B}[2K\u{1B}[r\u{1B}8")
     }
 
-    /// Keeps the last row of the terminal free of scrolling text.
-    func begin() {
-        guard isShown else { return }
-        try? Output.write("\n\u{1B}[1A", to: handle)
-    }
+    private func send(_ text: String) { try? Output.write(text, to: handle) }
 }

@@ -27,7 +27,6 @@ struct PerplexityCommand: ParsableCommand {
         }
         let tokens = tokenizer.encode(text)
         var status = StatusLine(isShown: Output.isTerminal(.standardError))
-        status.begin()
         let result = try Perplexity.measure(
             model, cache.options(), tokens: tokens, context: context, threads: modelOptions.threadCount
         ) { status.show("\($0) of \(tokens.count) tokens") }
