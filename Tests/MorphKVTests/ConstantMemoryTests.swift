@@ -19,15 +19,17 @@ final class ConstantMemoryTests: XCTestCase {
             if step == 200 { (heap, resident) = (Int(test_heap_bytes()), Self.residentBytes()) }
         }
         XCTAssertEqual(Int(test_heap_bytes()), heap, "bytes were allocated and kept between steps 200 and 2,000")
-        XCTAssertLessThanOrEqual(Self.residentBytes(), resident + resident / 1000)
+        // A few pages: which parts of the program have been touched is not up to us.
+        XCTAssertLessThanOrEqual(Self.residentBytes(), resident + (64 << 10))
         XCTAssert(engine.statistics.layers.allSatisfy { $0.used == 64 && $0.slots == 64 })
         XCTAssert(engine.positions.allSatisfy { $0.allSatisfy { $0.count == 64 } })
         XCTAssertEqual(engine.statistics.evicted, 2001 - 64)
     }
 
-    /// 0 where the system does not tell.
+    /// Resident memory that is not a mapped file, such as the program or the model; 0 where the system does not tell.
     private static func residentBytes() -> Int {
-        let fields = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ") ?? []
-        return fields.count > 1 ? Int(fields[1])! * Int(getpagesize()) : 0
+        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+        let line = status.split(separator: "\n").first { $0.hasPrefix("RssAnon:") } ?? ""
+        return (line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) * 1024
     }
 }
