@@ -61,18 +61,7 @@ struct GenerateCommand: AsyncParsableCommand {
     }
 
     private func promptText(_ model: Model) throws -> String {
-        let text: String
-        if let prompt {
-            text = prompt
-        } else {
-            let data =
-                try file.map { try Data(contentsOf: URL(fileURLWithPath: $0)) }
-                ?? FileHandle.standardInput.readToEnd() ?? Data()
-            guard let decoded = String(data: data, encoding: .utf8) else {
-                throw ValidationError("the prompt is not valid UTF-8")
-            }
-            text = decoded
-        }
+        let text = try prompt ?? Input.text(ofFile: file)
         guard chat else { return text }
         guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
         let messages = (system.map { [Tokenizer.Message(role: "system", content: $0)] } ?? [])

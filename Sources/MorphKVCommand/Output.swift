@@ -1,4 +1,21 @@
+internal import ArgumentParser
 internal import Foundation
+
+/// Reading what the user hands over.
+enum Input {
+    /// The text of a file, or of standard input if there is none.
+    ///
+    /// - Throws: an error that names the file if it cannot be read or is not UTF-8.
+    static func text(ofFile path: String?) throws -> String {
+        let data =
+            try path.map { try Data(contentsOf: URL(fileURLWithPath: $0)) }
+            ?? FileHandle.standardInput.readToEnd() ?? Data()
+        guard let text = String(data: data, encoding: .utf8) else {
+            throw ValidationError("\(path ?? "standard input") is not valid UTF-8")
+        }
+        return text
+    }
+}
 
 /// Writing to the terminal or to whatever the output is piped into.
 enum Output {

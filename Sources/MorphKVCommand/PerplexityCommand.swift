@@ -22,10 +22,7 @@ struct PerplexityCommand: ParsableCommand {
     func run() throws {
         let model = try modelOptions.load()
         guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
-        guard let text = String(data: try Data(contentsOf: URL(fileURLWithPath: file)), encoding: .utf8) else {
-            throw ValidationError("\(file) is not valid UTF-8")
-        }
-        let tokens = tokenizer.encode(text)
+        let tokens = tokenizer.encode(try Input.text(ofFile: file))
         var status = StatusLine(isShown: Output.isTerminal(.standardError))
         let result = try Perplexity.measure(
             model, cache.options(), tokens: tokens, context: context, threads: modelOptions.threadCount

@@ -58,17 +58,13 @@ extension LayerCache {
 
     /// Copies chosen entries, per KV head, into slots 0, 1, ...
     private func store(_ kept: [[Int]], of entries: Int, scratch: PrefillScratch, _ prefill: Prefill) throws {
-        let g = plan.geometry
         let count = kept[0].count
         let graph = try Graph(on: prefill.backend, capacity: 24, allocator: prefill.allocator)
-        let indices = graph.input(.i32, [count, g.kvHeads], name: "kept")
+        let indices = graph.input(.i32, [count, kept.count], name: "kept")
         let keptKeys = graph.rows(scratch.keys(0..<entries, of: entries, in: graph), at: indices)
         let keptValues = graph.rows(scratch.values(0..<entries, of: entries, in: graph), at: indices)
-        let keyTarget = graph.view(keys, [g.headDimension, count, g.kvHeads], strides: Array(keys.strides[1...2]))
-        let valueTarget = graph.view(
-            values, [count, g.headDimension, g.kvHeads], strides: Array(values.strides[1...2]))
-        graph.schedule(graph.copy(keptKeys, to: keyTarget))
-        graph.schedule(graph.copy(graph.permute(keptValues, [1, 0, 2, 3]), to: valueTarget))
+        graph.schedule(graph.copy(keptKeys, to: firstKeys(count, in: graph)))
+        graph.schedule(graph.copy(graph.permute(keptValues, [1, 0, 2, 3]), to: firstValues(count, in: graph)))
         try graph.allocate()
         indices.write(kept.flatMap { $0.map(Int32.init) })
         try graph.compute()

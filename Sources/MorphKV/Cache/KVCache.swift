@@ -82,18 +82,10 @@ extension LayerCache {
     /// Takes over the entries of a smaller layer whose slots are in the order of their positions.
     func copyEntries(of old: LayerCache, on backend: Backend) throws {
         guard old.used > 0 else { return }
-        let g = plan.geometry
+        let count = old.used
         let graph = try Graph(on: backend, capacity: 16)
-        let keyShape = [g.headDimension, old.used, g.kvHeads]
-        let valueShape = [old.used, g.headDimension, g.kvHeads]
-        func keyView(_ cache: LayerCache) -> Tensor {
-            graph.view(cache.keys, keyShape, strides: Array(cache.keys.strides[1...2]))
-        }
-        func valueView(_ cache: LayerCache) -> Tensor {
-            graph.view(cache.values, valueShape, strides: Array(cache.values.strides[1...2]))
-        }
-        graph.schedule(graph.copy(keyView(old), to: keyView(self)))
-        graph.schedule(graph.copy(valueView(old), to: valueView(self)))
+        graph.schedule(graph.copy(old.firstKeys(count, in: graph), to: firstKeys(count, in: graph)))
+        graph.schedule(graph.copy(old.firstValues(count, in: graph), to: firstValues(count, in: graph)))
         try graph.allocate()
         try graph.compute()
         adopt(old)

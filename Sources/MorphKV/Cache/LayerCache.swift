@@ -61,6 +61,16 @@ final class LayerCache {
         return position < slots ? position : sinks + (position - sinks) % (slots - sinks)
     }
 
+    /// Keys of the first `count` slots: `[headDim, count, kvHeads]`.
+    func firstKeys(_ count: Int, in graph: Graph) -> Tensor {
+        graph.view(keys, [keys[0], count, keys[2]], strides: Array(keys.strides[1...2]))
+    }
+
+    /// Values of the first `count` slots: `[count, headDim, kvHeads]`.
+    func firstValues(_ count: Int, in graph: Graph) -> Tensor {
+        graph.view(values, [count, values[1], values[2]], strides: Array(values.strides[1...2]))
+    }
+
     /// Takes over what the host knows about the slots of a smaller layer.
     func adopt(_ old: LayerCache) {
         used = old.used

@@ -46,14 +46,10 @@ struct ScoreState {
 
     /// How many of a prompt's last queries vote: all of them for sums over everything.
     func votingQueries(of prompt: Int) -> Int {
-        switch kind {
-        case .windowSum(let state): return min(prompt, state.queryCount)
-        case .profile(let state): return min(prompt, state.queryCount)
-        case .cumulative(_, let decay):
-            if decay == 1 { return prompt }
-            // Votes whose weight has fallen below 1e-9 are below the rounding of the sum.
-            return min(prompt, decay <= 0 ? 1 : 1 + Int(log(1e-9) / log(Double(decay))))
-        }
+        if let ringLength { return min(prompt, ringLength) }
+        guard case .cumulative(_, let decay) = kind, decay < 1 else { return prompt }
+        // Votes whose weight has fallen below 1e-9 are below the rounding of the sum.
+        return min(prompt, decay <= 0 ? 1 : 1 + Int(log(1e-9) / log(Double(decay))))
     }
 
     func clear() {
