@@ -107,6 +107,31 @@ import Testing
         }
     }
 
+    @Test("a prompt of several internal chunks is like any other", arguments: cases)
+    func longPromptsAreExact(_ test: Case) throws {
+        let model = try test.model()
+        let (full, ample) = (try test.full(model), try test.engine(model, capacity: 1300))
+        let small = try test.engine(model, capacity: Self.capacity)
+        let prompt = TestModels.tokens(1100, seed: 22)
+        for engine in [full, ample, small] { try engine.prefill(prompt) }
+        expectClose(small.logits, full.logits, test.tolerance)
+        for token in TestModels.tokens(10, seed: 23) {
+            expectClose(ample.logits, full.logits, test.tolerance)
+            for engine in [full, ample, small] { try engine.decode(token) }
+        }
+        if test.isConstant { #expect(small.statistics.used == Self.capacity) }
+    }
+
+    @Test("a prompt that is cut once takes memory for what stays only", arguments: ["snapkv", "pyramidkv"])
+    func cutOnceTakesLittleMemory(_ policy: String) throws {
+        let test = Case(policy: policy, queryHeads: 4, kvHeads: 2, type: .f16)
+        let engine = try test.engine(test.model(), capacity: Self.capacity)
+        try engine.prefill(TestModels.tokens(600, seed: 20))
+        #expect(engine.statistics.layers.allSatisfy { $0.slots == 256 && $0.used < 50 })
+        for token in TestModels.tokens(300, seed: 21) { try engine.decode(token) }
+        #expect(engine.statistics.layers.allSatisfy { $0.slots == 512 && $0.plannedBytes == $0.allocatedBytes })
+    }
+
     @Test("a prompt in parts with ample capacity is the prompt at once", arguments: cases)
     func chunkedPrefillIsExact(_ test: Case) throws {
         let model = try test.model()

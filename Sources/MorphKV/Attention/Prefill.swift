@@ -148,7 +148,7 @@ private struct LayerPass {
 
     /// Counts the votes of those of the prompt's voting queries that are in this chunk.
     private mutating func vote(_ range: Range<Int>) throws {
-        let voting = max(range.lowerBound, tokens - votes.votingQueries)..<range.upperBound
+        let voting = range.clamped(to: tokens - votes.votingQueries..<tokens)
         guard !voting.isEmpty else { return }
         let (scratch, entries, visible) = (scratch, entries, oldCount + range.upperBound)
         let ballot = PromptVotes.Ballot(

@@ -40,11 +40,17 @@ final class KVCache {
     }
 
     /// Gives growing layers room for that many more tokens, one layer after the other.
-    func grow(by tokens: Int) throws {
+    ///
+    /// - Parameter isFirstPrompt: whether a rule that chooses once cuts them; then it needs room for what it keeps only.
+    func grow(by tokens: Int, isFirstPrompt: Bool = false) throws {
         for index in layers.indices where plans[index].slots == nil {
             let old = layers[index]
-            guard old.used + tokens > old.slots else { continue }
-            let new = try LayerCache(plans[index], slots: Self.rounded(old.used + tokens))
+            var needed = old.used + tokens
+            if isFirstPrompt, case .once(let rule) = plans[index].rule {
+                needed = rule.kept(of: needed, in: plans[index].geometry)
+            }
+            guard needed > old.slots else { continue }
+            let new = try LayerCache(plans[index], slots: Self.rounded(needed))
             try new.allocate(on: backend)
             try new.copyEntries(of: old, on: backend)
             layers[index] = new

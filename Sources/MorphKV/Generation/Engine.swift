@@ -80,7 +80,7 @@ package final class Engine {
     private func prefill(
         _ tokens: ArraySlice<Token>, isFirstPrompt: Bool, wantsAllLogits: Bool
     ) throws -> [Float] {
-        try cache.grow(by: tokens.count)
+        try cache.grow(by: tokens.count, isFirstPrompt: isFirstPrompt)
         let arena = try Arena(tensors: 1)
         let stream = arena.tensor(.f32, [row.count, tokens.count], name: "stream")
         try arena.allocate(on: backend)
