@@ -14,6 +14,7 @@ import Testing
         let type: ElementType
         var adjust: @Sendable (inout ModelShape) -> Void = { _ in }
         var note = ""
+        var promptLength = 300
 
         var testDescription: String {
             "\(architecture) \(queryHeads)/\(kvHeads) \(tied ? "tied" : "untied") \(type) \(note)"
@@ -35,6 +36,9 @@ import Testing
     }
 
     static let scaled: [Case] = [
+        Case(
+            architecture: "llama", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+            note: "with a prompt of several internal chunks", promptLength: 1100),
         Case(
             architecture: "llama", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
             adjust: { $0.hasRopeFactors = true }, note: "with RoPE factors"),
@@ -78,7 +82,7 @@ import Testing
             test.architecture, queryHeads: test.queryHeads, kvHeads: test.kvHeads, tied: test.tied)
         test.adjust(&shape)
         let url = try TestModels.url(shape, test.type)
-        let prompt = TestModels.tokens(300, seed: 7)
+        let prompt = TestModels.tokens(test.promptLength, seed: 7)
         let oracle = try LibllamaOracle(url, contextLength: 2048)
         let engine = try Engine(
             Model(contentsOf: url), CacheOptions(policy: FullPolicy(), elementType: .f32), threads: 1)
