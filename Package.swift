@@ -30,13 +30,14 @@ let package = Package(
         .systemLibrary(
             name: "CLlama", pkgConfig: "llama",
             providers: [.brew(["llama.cpp"]), .apt(["libllama-dev"])]),
+        .target(name: "CAttention"),
         .target(
             name: "Ggml",
-            dependencies: ["CLlama", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["CAttention", "CLlama", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
         .target(
             name: "MorphKV",
-            dependencies: ["Ggml", "CLlama", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["CAttention", "Ggml", "CLlama", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
         .target(
             name: "MorphEval",

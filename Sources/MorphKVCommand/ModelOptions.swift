@@ -54,8 +54,14 @@ struct CacheFlags: ParsableArguments {
     @Option(help: "First positions that always stay.")
     var sinks: Int?
 
-    @Option(help: "Type of stored keys and values: f16 or f32.")
+    @Option(help: "Type of stored keys, and of values unless said otherwise: f32, f16, bf16 or q8_0.")
     var cacheType = "f16"
+
+    @Option(help: "Type of stored values (default: that of the keys).")
+    var cacheTypeV: String?
+
+    @Option(help: "What computes attention at decode: automatic, fused (CPU) or graph (any device, f16 or f32).")
+    var attention = "automatic"
 
     @Option(help: "Let the prompt enter in parts of this many tokens, compressed after each: constant memory.")
     var prefillChunk: Int?
@@ -74,10 +80,19 @@ struct CacheFlags: ParsableArguments {
     }
 
     func options(_ registry: PolicyRegistry = .standard) throws -> CacheOptions {
-        guard let type = ElementType(named: cacheType) else {
-            throw ValidationError("there is no element type '\(cacheType)'")
+        guard let path = CacheOptions.AttentionPath(rawValue: attention) else {
+            throw ValidationError("there is no attention '\(attention)': use automatic, fused or graph")
         }
         return CacheOptions(
-            policy: try cachePolicy(registry), elementType: type, prefill: prefillChunk.map { .chunked($0) } ?? .exact)
+            policy: try cachePolicy(registry), elementType: try Self.type(cacheType),
+            valueType: try cacheTypeV.map(Self.type), attention: path,
+            prefill: prefillChunk.map { .chunked($0) } ?? .exact)
+    }
+
+    private static func type(_ name: String) throws -> ElementType {
+        guard let type = ElementType(named: name) else {
+            throw ValidationError("there is no element type '\(name)'")
+        }
+        return type
     }
 }
