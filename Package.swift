@@ -51,7 +51,7 @@ let package = Package(
         .executableTarget(
             name: "MorphKVCommand",
             dependencies: [
-                "MorphKV", "MorphEval", "Ggml",
+                "MorphKV", "MorphEval", "Ggml", "CAttention", "CLlama",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
