@@ -13,7 +13,7 @@ import torch
 from llama_cpp import Llama as LibLlama
 
 from diary import sample
-from evaluate import answers, unseen
+XX
 from export import load
 from tokenizer import BOS, EOS
 
