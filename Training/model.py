@@ -10,11 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-import os
-UNDO=float(os.environ.get('UNDO','0.5'))
-PASS=float(os.environ.get('PASS','3'))
-MATCH=float(os.environ.get('MATCH','2'))
-
 @dataclass(frozen=True)
 class Config:
     """The shape of the model."""
@@ -179,10 +174,10 @@ class Llama(nn.Module):
         queries[..., 0] = 0
         queries.view(heads, group, 2, -1, config.width)[..., :6, :] *= 0.1  # match content, not distance
         keys = queries[:, 0] @ copied.T
-        keys *= MATCH * queries.std() / keys.std()
+        keys *= 4 * queries.std() / keys.std()
         block.key.weight.copy_(keys.view(-1, config.width))
         values = block.value.weight.view(heads, 1, dim, -1)
-        block.output.weight.add_(UNDO * values.expand(-1, group, -1, -1).reshape(config.width, config.width).T)
+        block.output.weight.add_(0.5 * values.expand(-1, group, -1, -1).reshape(config.width, config.width).T)
 
     def _look_back(self, block: Block, strength: float) -> None:
         """Sets queries and keys such that head h attends 1 + h tokens back, by the three fastest rotations."""
@@ -196,7 +191,7 @@ class Llama(nn.Module):
         for head in range(config.heads):
             angle = -speed * (1 + head)
             queries[head, 0, :3, 0], queries[head, 1, :3, 0] = strength * angle.cos(), strength * angle.sin()
-        block.output.weight *= PASS
+        block.output.weight *= 3
 
     def features(self, tokens: Tensor, positions: Tensor, past: list[Cache] | None = None) -> Tensor:
         """The last hidden states, ready for `logits`."""
