@@ -40,6 +40,7 @@ def main() -> None:
     args = parser.parse_args()
     tasks = [evaluation(args.seed, index) for index in range(args.samples)]
     if args.tasks:
+        args.tasks.parent.mkdir(parents=True, exist_ok=True)
         args.tasks.write_text("".join(json.dumps(t) + "\n" for t in tasks))
         return
     total, texts, tokens, seconds, ended = Score(), [], 0, 0.0, 0
