@@ -1,17 +1,17 @@
 """Scores an answer. This is the reference for every other implementation, so its rules are exact.
 
-Parsing, as LongGenBench does it: the text is the prompt's prefix ("#*# Week 1:") followed by the answer, split at "#*#".
-The number of a block is the first match of "Week (\\d+)" in it; a block without one is dropped; of two blocks with the
-same number the later one counts.
+Parsing, as LongGenBench does it: the text is the prompt's prefix ("#*# Week 1:") followed by the answer, split at
+"#*#". The number of a block is the first match of "Week (\\d+)" in it; a block without one is dropped; of two blocks
+with the same number the later one counts.
 
 Rules, where an entry that does not exist carries nothing, and entry N says a phrase if it holds "In week N <phrase>"
 followed by "." or ",":
 - completion: entries numbered 1 to `number`, out of `number`.
 - once, range, periodic: each (week, phrase) of the task is a check; it passes if the entry of the week says the phrase.
-- plan: every match of "make a plan, in week (\\d+) ([^.]*) again\\." in an entry v makes a plan (target, phrase). It is due
-  if target is at most `number`; each different (target, phrase) is a check. It passes if v < target, where v is the
-  latest entry that makes it, and the entry `target` says the phrase. A week of `plan_weeks` whose entry makes no plan is
-  a failed check.
+- plan: every match of "make a plan, in week (\\d+) ([^.]*) again\\." in an entry v makes a plan (target, phrase). It is
+  due if target is at most `number`; each different (target, phrase) is a check. It passes if v < target, where v is the
+  latest entry that makes it, and the entry `target` says the phrase. A week of `plan_weeks` whose entry makes no plan
+  is a failed check.
 
 Unlike LongGenBench, which judges only entries that exist, a check whose entry is missing has failed.
 """

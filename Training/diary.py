@@ -55,7 +55,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Style:
-    """How long and how dense diaries are. Densities are the largest numbers in 100 weeks. Evaluations use the default."""
+    """How long and how dense diaries are: largest numbers in 100 weeks. Evaluations use the default."""
 
     weeks: tuple[int, int] = (20, 60)
     anywhere: bool = False  # does the diary start at any week instead of week 1
@@ -94,7 +94,7 @@ class Rules:
             rules.once.append(Event(f"{name} {rng.choice(w.DEEDS)}", week, week))
         rules._draw_ranges(rng, amount(style.ranges))
         rules._draw_periodic(rng, amount(style.periodic))
-        # Plans are made where their favourite target is still in the diary; the short diaries of training have few such.
+        # Plans are made where their favourite target is still in the diary; short diaries (for training) have few such.
         early = [week for week in rules.weeks if week + AHEAD[week % 4] <= rules.last or length < 20]
         rules.plan_weeks = rng.sample(early, min(amount(style.plans), len(early)))
         return rules

@@ -1,7 +1,7 @@
 """Measures a GGUF on unseen prompts: greedy answers of the morphkv command with the full cache, scored by checker.py.
 
     python evaluate.py --gguf diary-f16.gguf --samples 200 --seed 7
-    python evaluate.py --tasks tasks.jsonl --samples 200 --seed 7     writes the prompts and checks, one JSON object a line
+    python evaluate.py --tasks tasks.jsonl --samples 200 --seed 7   writes the prompts and checks as JSON lines
 """
 
 from __future__ import annotations

@@ -138,9 +138,10 @@ class Llama(nn.Module):
     def initialise(self, numbers: dict[int, int], seed: int) -> None:
         """Random weights with a good start for looking things up.
 
-        The heads of the first and third layer look 1 to 4 tokens back, guided by an entry that all embeddings share. Those
-        of the second and fourth find what followed an earlier occurrence of the present token. The embeddings of the
-        numbers have waves in them, so that sums are easy to find. All of this is only a start and is trained like the rest.
+        The heads of the first and third layer look 1 to 4 tokens back, guided by an entry that all embeddings share.
+        Those of the second and fourth find what followed an earlier occurrence of the present token. The embeddings of
+        the numbers have waves in them, so that sums are easy to find. All of this is only a start and is trained like
+        the rest.
         """
         config, generator = self.config, torch.Generator().manual_seed(seed)
         scales = {"embedding": math.sqrt(config.width), "output": 0.3, "down": 0.0, "key": 1.8}

@@ -61,7 +61,8 @@ def main() -> None:
             lib.eval([token])
         text, ours_text = tokenizer.decode(greedy), answer(args.morphkv, args.gguf, prompt)["text"]
         shared = next((i for i, (a, b) in enumerate(zip(text, ours_text)) if a != b), len(text))
-        print(f"answer of {len(greedy)} tokens: {'the same' if text == ours_text else f'differs at character {shared}'}")
+        result = "the same" if text == ours_text else f"differs at character {shared}"
+        print(f"answer of {len(greedy)} tokens: {result}")
 
 
 if __name__ == "__main__":
