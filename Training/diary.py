@@ -202,7 +202,7 @@ def statement(kind: Kind, event: Event, week: int) -> list[Piece]:
     if kind in (Kind.RANGE, Kind.PERIODIC):
         after = week + event.step
         if after <= event.last:
-            pieces += [(",", DECIDE), *tag(f"in week {after} {words[0]}", FORM, FORM, Kind.NEXT, FORM)]
+            pieces += [(",", DECIDE), *tag(f"in week {after} {words[0]}", FORM, FORM, Kind.NEXT, kind)]
         return pieces + [(".", DECIDE)]
     return pieces + [(".", FORM)]
 

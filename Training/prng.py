@@ -35,7 +35,7 @@ class Random:
         return options[self.below(len(options))]
 
     def sample(self, options: Sequence[T], count: int) -> list[T]:
-        """`count` different options: position i = 0, 1, ... is swapped with one at or after i, then the front is taken."""
+        """`count` different options: position i = 0, 1, ... is swapped with one from i on, then the front is taken."""
         left = list(options)
         for i in range(count):
             j = i + self.below(len(left) - i)

@@ -34,8 +34,8 @@ TOPICS = """pottery chess yoga piano Latin French German Spanish guitar violin c
 sewing knitting poetry drama ballet judo tennis rowing sailing climbing fencing swimming weaving carving cello
 flute""".split()
 
-WEATHER = """sunny rainy cloudy windy foggy stormy snowy mild cold hot warm cool humid dry grey bright dull fresh wet icy
-misty calm hazy chilly frosty gloomy golden clear damp rough""".split()
+WEATHER = """sunny rainy cloudy windy foggy stormy snowy mild cold hot warm cool humid dry grey bright dull fresh wet
+icy misty calm hazy chilly frosty gloomy golden clear damp rough""".split()
 
 FOODS = """soup bread rice pasta fish cheese salad cake pie beans eggs honey apples pears plums grapes lemons onions
 carrots peas corn tofu nuts figs dates toast waffles pancakes noodles dumplings stew curry pizza omelette yogurt jam
