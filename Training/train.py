@@ -44,9 +44,9 @@ MIDDLE = dict(anywhere=True, once=45, ranges=12, periodic=12, plans=30)
 STAGES = [
     Stage(500, 320, 16, Style(weeks=(4, 10), filler=-1, drill=True, **DENSE), 500, (1.0, 0.8)),
     Stage(700, 512, 8, Style(weeks=(5, 14), filler=0, **SHORT), 1000, (0.8, 0.6)),
-    Stage(700, 1024, 4, Style(weeks=(10, 22), **MIDDLE), 1500, (0.6, 0.45)),
-    Stage(400, 2048, 2, Style(weeks=(20, 40), **MIDDLE), 1000, (0.4, 0.3)),
-    Stage(900, 3072, 2, Style(weeks=(20, 60)), 500, (0.3, 0.0)),
+    Stage(450, 1024, 4, Style(weeks=(10, 22), **MIDDLE), 1500, (0.6, 0.45)),
+    Stage(300, 2048, 2, Style(weeks=(20, 40), **MIDDLE), 1000, (0.4, 0.3)),
+    Stage(1150, 3072, 2, Style(weeks=(20, 60)), 500, (0.3, 0.0)),
 ]
 
 
