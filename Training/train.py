@@ -22,7 +22,7 @@ from tokenizer import BOS, Tokenizer, language
 
 IGNORED = -1
 KEPT_FILLER = 0.25  # share of the free words that are trained on, at four times their weight
-WEIGHTS = torch.tensor([0.0, 0.05 / KEPT_FILLER, 0.2, 4.0, 5.0, 5.0, 5.0, 3.0, 5.0, 0.5])  # by Kind
+WEIGHTS = torch.tensor([0.0, 0.05 / KEPT_FILLER, 0.2, 4.0, 5.0, 5.0, 5.0, 3.0, 5.0, 2.0])  # by Kind
 TRAIN, VALIDATE = 0, 1  # seeds
 
 
