@@ -50,6 +50,7 @@ def main() -> None:
     same = (ours.argmax(-1) == theirs.argmax(-1)).mean()
     print(f"logits: {len(ids)} positions, largest difference {np.abs(ours - theirs).max():.4f}, "
           f"root mean square {np.sqrt(((ours - theirs) ** 2).mean()):.4f}, same best token {100 * same:.2f} %")
+    assert same > 0.99, "the exported model predicts something else"
 
     for index in range(args.answers):
         prompt = evaluation(99, index)["prompt"]
