@@ -72,17 +72,19 @@ let package = Package(
         .testTarget(
             name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CLlama", "CTestSupport", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
-        .testTarget(
-            name: "MorphEvalTests",
+        .target(
+            name: "JudgeTestServer",
             dependencies: [
-                "MorphEval", "MorphKV", "Ggml",
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
+            path: "Tests/JudgeTestServer", swiftSettings: strict),
+        .testTarget(
+            name: "MorphEvalTests", dependencies: ["MorphEval", "MorphKV", "JudgeTestServer"],
             exclude: ["Fixtures/generate.py"], resources: [.copy("Fixtures/metrics.json")],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
-            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV"],
+            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV", "JudgeTestServer"],
             swiftSettings: strict, linkerSettings: runtimePath),
     ],
     swiftLanguageModes: [.v6]

@@ -40,8 +40,8 @@ package struct JudgePanel: Sendable {
     ///
     /// - Parameter progress: is told after each answer how many there are.
     /// - Throws: ``EvaluationError`` when a question cannot be answered; answers that were received are kept.
-    func answers(
-        to questions: [JudgeQuestion], progress: @Sendable (Int) -> Void = { _ in }
+    package func answers(
+        to questions: [JudgeQuestion], progress: @Sendable (_ done: Int) -> Void = { _ in }
     ) async throws -> [JudgeQuestion: String] {
         var answers: [JudgeQuestion: String] = [:]
         var waiting = ArraySlice(Set(questions))

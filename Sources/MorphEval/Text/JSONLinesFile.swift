@@ -27,7 +27,7 @@ package final class JSONLinesFile {
             guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
                 throw EvaluationError(.file, file: url, "another process is writing to it")
             }
-            let content = try Data(contentsOf: url)
+            let content = try Self.content(of: descriptor, url)
             let repair = LineRepair(content, lineStart: lineStart)
             guard repair != .foreign else {
                 throw EvaluationError(.format, file: url, "it is not a file that this program began; it stays as it is")
@@ -53,15 +53,34 @@ package final class JSONLinesFile {
 
     private func write(_ text: String) throws {
         let bytes = Array(text.utf8)
-        let written = Foundation.write(descriptor, bytes, bytes.count)
-        guard written == bytes.count else {
-            let error = Self.error(url, "a line cannot be written", written < 0 ? errno : ENOSPC)
-            try Self.truncate(descriptor, to: length, url)
-            throw error
+        // One call writes the whole line, unless there is no room for it; then another call says why.
+        var written = 0
+        while written < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Foundation.write(descriptor, $0.baseAddress! + written, bytes.count - written)
+            }
+            guard count > 0 || (count < 0 && errno == EINTR) else {
+                let error = Self.error(url, "a line cannot be written")
+                try Self.truncate(descriptor, to: length, url)
+                throw error
+            }
+            written += max(count, 0)
         }
         // Devices and pipes cannot be synchronized; files can, and say when the disk is full.
         guard fsync(descriptor) == 0 || errno == EINVAL else { throw Self.error(url, "a line cannot be saved") }
         length += bytes.count
+    }
+
+    /// What the file holds; devices and pipes hold nothing.
+    private static func content(of descriptor: Int32, _ url: URL) throws -> Data {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw error(url, "it cannot be read") }
+        guard status.st_mode & S_IFMT == S_IFREG else { return Data() }
+        do {
+            return try Data(contentsOf: url)
+        } catch {
+            throw EvaluationError(.file, file: url, "it cannot be read")
+        }
     }
 
     private static func truncate(_ descriptor: Int32, to length: Int, _ url: URL) throws {
@@ -70,8 +89,8 @@ package final class JSONLinesFile {
         }
     }
 
-    private static func error(_ url: URL, _ problem: String, _ code: Int32 = errno) -> EvaluationError {
-        EvaluationError(.file, file: url, "\(problem): \(String(cString: strerror(code)))")
+    private static func error(_ url: URL, _ problem: String) -> EvaluationError {
+        EvaluationError(.file, file: url, "\(problem): \(String(cString: strerror(errno)))")
     }
 }
 
