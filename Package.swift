@@ -80,7 +80,7 @@ let package = Package(
             ],
             path: "Tests/JudgeTestServer", swiftSettings: strict),
         .testTarget(
-            name: "MorphEvalTests", dependencies: ["MorphEval", "MorphKV", "JudgeTestServer"],
+            name: "MorphEvalTests", dependencies: ["MorphEval", "MorphKV", "JudgeTestServer", "TestSupport"],
             exclude: ["Fixtures/generate.py"], resources: [.copy("Fixtures/metrics.json")],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(

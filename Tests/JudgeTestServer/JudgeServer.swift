@@ -8,8 +8,11 @@ internal import Synchronization
 public final class JudgeServer: Sendable {
     /// What came in.
     public struct Request: Sendable, Hashable {
+        /// The path of the URL.
         public let path: String
+        /// The header that authorizes.
         public let authorization: String?
+        /// The body as text.
         public let body: String
     }
 

@@ -32,6 +32,7 @@ final class EchoModel: AnsweringModel {
         answer.parts = try reply(request).map { .init(text: $0, tokens: $0.utf8.count) }
         answer.promptTokens = request.context.count + request.questions.reduce(0) { $0 + $1.count }
         answer.promptWasCut = request.promptWasCut
+        answer.promptCacheBytes = 500
         answer.cacheBytes = 1000
         answer.peakBytes = 1500
         answer.decodeSeconds = 1

@@ -14,6 +14,7 @@ package struct HTTPJudge: Judge {
     private let key: String?
     private let timeout: Duration
     private let retry: RetryPolicy
+    private let connections: Connections
     package let identity: String
     package let concurrency: Int
 
@@ -41,6 +42,7 @@ package struct HTTPJudge: Judge {
         self.concurrency = concurrency
         self.timeout = timeout
         self.retry = retry
+        connections = Connections(atATime: concurrency)
         identity = "\(model) at \(endpoint.absoluteString)"
     }
 
@@ -60,6 +62,19 @@ package struct HTTPJudge: Judge {
                     for: retry.delay(after: failures, requested: failure.requestedDelay, random: random))
             }
         }
+    }
+
+    /// The client, which is shut down with the last copy of the judge.
+    private final class Connections: Sendable {
+        let client: HTTPClient
+
+        init(atATime count: Int) {
+            var configuration = HTTPClient.Configuration()
+            configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = count
+            client = HTTPClient(configuration: configuration)
+        }
+
+        deinit { client.shutdown { _ in } }
     }
 
     // MARK: One request
@@ -91,7 +106,7 @@ package struct HTTPJudge: Judge {
         let response: HTTPClientResponse
         let body: Data
         do {
-            response = try await HTTPClient.shared.execute(request, deadline: .distantFuture)
+            response = try await connections.client.execute(request, deadline: .distantFuture)
             body = Data(buffer: try await response.body.collect(upTo: Self.answerLimit))
         } catch let error where !(error is CancellationError) {
             throw Failure(problem: "the connection failed: \(error)")

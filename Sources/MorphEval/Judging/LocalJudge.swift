@@ -23,8 +23,8 @@ package struct LocalJudge: Judge {
         let frame = (try? session.chatFrame(system: nil)) ?? ChatFrame(head: "", tail: "")
         let tokens = try session.tokens(of: frame.head + question.prompt + frame.tail, isBeginning: true)
         let request = ModelRequest(
-            context: [], questions: [tokens], promptWasCut: false, maximumNewTokens: question.maximumTokens,
-            endsAfterLine: false, seed: UInt32(truncatingIfNeeded: question.attempt))
+            questions: [tokens], maximumNewTokens: question.maximumTokens,
+            seed: UInt32(truncatingIfNeeded: question.attempt))
         let answer = try await session.answer(request) { _ in }
         return answer.parts.first?.text ?? ""
     }

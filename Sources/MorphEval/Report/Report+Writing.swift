@@ -66,6 +66,7 @@ extension Report {
                 yLabel: "\(column.measure), percent",
                 series: names.map { .init($0, points[$0] ?? [], isLevel: levels.contains($0)) })
             chart.doublesAlongX = true
+            chart.beginsAtZero = false
             return chart
         }
     }
@@ -86,16 +87,15 @@ extension Report {
         return models + policy + (row.remarks.isEmpty ? "" : ", \(row.remarks)")
     }
 
-    /// At most 40 points: neighbours are replaced by their mean.
+    /// At most 41 points: the means of neighbours.
     private static func thinned(_ values: [(tokens: Int, bytes: Int)]) -> [LineChart.Point] {
-        let sorted = values.sorted { $0.tokens < $1.tokens }
-        let size = max(1, (sorted.count + 39) / 40)
-        return stride(from: 0, to: sorted.count, by: size).map { start in
-            let part = sorted[start..<min(start + size, sorted.count)]
-            let count = Double(part.count)
+        let longest = max(1, values.map(\.tokens).max() ?? 1)
+        let groups = Dictionary(grouping: values) { $0.tokens * 40 / longest }
+        return groups.values.map { group in
+            let count = Double(group.count)
             return LineChart.Point(
-                x: (part.reduce(0) { $0 + Double($1.tokens) } / count).rounded(),
-                y: part.reduce(0) { $0 + Double($1.bytes) } / count / 1e6)
+                x: (group.reduce(0) { $0 + Double($1.tokens) } / count).rounded(),
+                y: group.reduce(0) { $0 + Double($1.bytes) } / count / 1e6)
         }
     }
 

@@ -52,13 +52,14 @@ package struct ReportRun: Sendable {
         return seconds > 0 ? total("response_tokens") / seconds : 0
     }
 
-    /// The response lengths in tokens with the bytes of the cache at their ends.
+    /// The bytes of the cache at the beginnings of responses, and at their ends with the tokens until there.
     var memory: [(tokens: Int, bytes: Int)] {
-        lines.compactMap { line in
-            guard let tokens = line.record.value["response_tokens"]?.integer,
-                let bytes = line.record.value["cache_bytes"]?.integer
-            else { return nil }
-            return (tokens, bytes)
+        lines.flatMap { line -> [(tokens: Int, bytes: Int)] in
+            let value = line.record.value
+            guard let tokens = value["response_tokens"]?.integer, let end = value["cache_bytes"]?.integer,
+                let start = value["prompt_cache_bytes"]?.integer
+            else { return [] }
+            return [(0, start), (tokens, end)]
         }
     }
 }

@@ -46,6 +46,19 @@ package struct ModelRequest: Sendable, Hashable {
     package var endsAfterLine: Bool
     /// The seed of the random choice.
     package var seed: UInt32
+
+    /// Creates a request.
+    package init(
+        context: [Int32] = [], questions: [[Int32]], promptWasCut: Bool = false, maximumNewTokens: Int,
+        endsAfterLine: Bool = false, seed: UInt32 = 0
+    ) {
+        self.context = context
+        self.questions = questions
+        self.promptWasCut = promptWasCut
+        self.maximumNewTokens = maximumNewTokens
+        self.endsAfterLine = endsAfterLine
+        self.seed = seed
+    }
 }
 
 /// What a model answered, and what that cost.
@@ -73,6 +86,8 @@ package struct ModelAnswer: Sendable, Hashable {
     package var promptTokens = 0
     /// Whether something in the middle of the prompt was left out.
     package var promptWasCut = false
+    /// The bytes of the cache when the answer began; of several questions the most.
+    package var promptCacheBytes = 0
     /// The bytes of the cache when the answer was complete; of several questions the most.
     package var cacheBytes = 0
     /// The same with the intermediate results of the computation.

@@ -21,8 +21,8 @@ package struct PromptBuilder: Sendable {
         let reserved = try reservedTokens(prompt, frame)
         let room = settings.maximumPromptTokens ?? max(model.contextLength - limit, model.contextLength / 2) - reserved
         var request = ModelRequest(
-            context: [], questions: [], promptWasCut: false, maximumNewTokens: limit,
-            endsAfterLine: sample.endsAfterLine, seed: UInt32(truncatingIfNeeded: settings.seed + index))
+            questions: [], maximumNewTokens: limit, endsAfterLine: sample.endsAfterLine,
+            seed: UInt32(truncatingIfNeeded: settings.seed + index))
         if let context = prompt.context {
             let cut = try model.codec.truncatedInTheMiddle(context, maximumTokens: max(0, room))
             request.promptWasCut = cut != context

@@ -78,7 +78,8 @@ extension ModelAnswer {
         [JSONMember]([
             "prompt_tokens": .integer(promptTokens), "prompt_was_cut": .bool(promptWasCut),
             "response_tokens": .integer(parts.reduce(0) { $0 + $1.tokens }),
-            "finish": JSONValue(parts.map(\.finish)), "cache_bytes": .integer(cacheBytes),
+            "finish": JSONValue(parts.map(\.finish)), "prompt_cache_bytes": .integer(promptCacheBytes),
+            "cache_bytes": .integer(cacheBytes),
             "peak_bytes": .integer(peakBytes), "prefill_seconds": .number(prefillSeconds),
             "decode_seconds": .number(decodeSeconds),
         ])

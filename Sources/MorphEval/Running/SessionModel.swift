@@ -81,7 +81,10 @@ package struct SessionModel: AnsweringModel {
         var part = ModelAnswer.Part()
         var firstToken: ContinuousClock.Instant?
         for try await piece in session.generate(tokens: question, options: options) {
-            firstToken = firstToken ?? .now
+            if firstToken == nil {
+                firstToken = .now
+                answer.promptCacheBytes = max(answer.promptCacheBytes, await session.statistics.allocatedBytes)
+            }
             part.text += piece.text
             if piece.token != nil { part.tokens += 1 }
             if let finish = piece.finish { part.finish = finish.rawValue }

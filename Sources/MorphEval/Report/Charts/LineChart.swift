@@ -84,7 +84,7 @@ package struct LineChart: Sendable {
         let heights = points.flatMap { [$0.y, $0.interval?.lowerBound ?? $0.y, $0.interval?.upperBound ?? $0.y] }
         let placed = series.filter { !$0.isLevel }.flatMap(\.points).map(\.x)
         let xScale = ChartScale(
-            placed, kind: doublesAlongX ? .doubling : .linear, from: Self.left, to: Self.width - 20)
+            placed, kind: doublesAlongX ? .doubling : .linear, from: Self.left + 20, to: Self.width - 40)
         let yScale = ChartScale(
             heights, kind: .linear, from: Self.bottom, to: 20, includesZero: beginsAtZero)
         let drawn = series.enumerated().map { draw($1, $0, xScale, yScale) }.joined(separator: "\n")
@@ -120,7 +120,10 @@ package struct LineChart: Sendable {
             let y = yScale.position(level.y)
             return Self.line([(Self.left, y), (Self.width - 20, y)], index, isDashed: true)
         }
-        let places = series.points.map { (xScale.position($0.x), yScale.position($0.y)) }
+        // Intervals of several series at one place stand side by side.
+        let hasIntervals = self.series.contains { $0.points.contains { $0.interval != nil } }
+        let shift = hasIntervals ? 5 * (Double(index) - Double(self.series.count - 1) / 2) : 0
+        let places = series.points.map { (xScale.position($0.x) + shift, yScale.position($0.y)) }
         let marks = zip(series.points, places).map { point, place in
             let values = point.interval.map {
                 ", \(ChartScale.label($0.lowerBound)) to \(ChartScale.label($0.upperBound))"
