@@ -98,11 +98,10 @@ struct EvalCommand: AsyncParsableCommand {
         _ source: BenchmarkSource, _ dataset: String, _ samples: [EvaluationSample], _ model: Model,
         _ options: CacheOptions
     ) throws -> RunSettings {
-        let statement = cache.prefillChunk.map { "\(cache.cacheType), prompt in parts of \($0)" } ?? cache.cacheType
-        return RunSettings(
+        RunSettings(
             benchmark: source.name, dataset: dataset, samples: samples, model: model.url.lastPathComponent,
             modelFingerprint: try ModelFingerprint.of(model.url), policy: options.policy.specification,
-            capacity: options.policy.capacity, cache: statement, usesChatTemplate: !raw,
+            capacity: options.policy.capacity, cache: options.statement, usesChatTemplate: !raw,
             maximumNewTokens: maxTokens, maximumPromptTokens: maxPromptTokens, sampling: sampling.statement,
             seed: Int(sampling.seed))
     }

@@ -7,7 +7,7 @@ struct JudgeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "judge", abstract: "Has a model judge runs of LongGenBench and LongWriter.",
         discussion: """
-            Verdicts are written beside each run (run.judge.jsonl), where `morphkv report` finds them. Answers are kept, \
+            Verdicts are written beside each run (run.judge.json), where `morphkv report` finds them. Answers are kept, \
             so that an interrupted call continues and nothing is paid for twice. The key of the endpoint is taken from \
             the environment, MORPHKV_JUDGE_KEY.
             """)
@@ -30,7 +30,7 @@ struct JudgeCommand: AsyncParsableCommand {
     @Option(help: "LongWriter: a clone of its repository or its judge.txt.")
     var data: String?
 
-    @Option(help: "Where answers are kept (default: judge-cache.jsonl beside the first run).")
+    @Option(help: "Where answers are kept (default: .judge-cache.jsonl beside the first run).")
     var judgeCache: String?
 
     @Option(help: "Requests at a time.")
@@ -67,7 +67,7 @@ struct JudgeCommand: AsyncParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         let urls = runs.map { URL(fileURLWithPath: $0) }
         let tasks = try urls.map(task)
-        let beside = urls[0].deletingLastPathComponent().appendingPathComponent("judge-cache.jsonl")
+        let beside = urls[0].deletingLastPathComponent().appendingPathComponent(".judge-cache.jsonl")
         let cache = try JudgeCache(judgeCache.map { URL(fileURLWithPath: $0) } ?? beside)
         let panel = JudgePanel(judge: try judge(), cache: cache)
         try await announce(panel, zip(urls, tasks).map { ($0, $1) })

@@ -43,7 +43,7 @@ struct JudgeCommandTests {
         #expect(server.requests.count == 12)
         #expect(server.requests.allSatisfy { $0.authorization == "Bearer top-secret" })
         #expect(!(result.output + result.errors).contains("top-secret"))
-        #expect(try !folder.text("judge-cache.jsonl").contains("top-secret"))
+        #expect(try !folder.text(".judge-cache.jsonl").contains("top-secret"))
 
         let again = try judge(server)
         #expect(again.status == 0 && again.errors.contains("0 requests"), "\(again.errors)")
@@ -72,7 +72,7 @@ struct JudgeCommandTests {
         let result = try judge(server)
         #expect(result.status == 1 && result.errors.contains("401"), "\(result.errors)")
         #expect(result.errors.contains("bad key …") && !result.errors.contains("top-secret"))
-        #expect(!FileManager.default.fileExists(atPath: folder.path("run.judge.jsonl")))
+        #expect(!FileManager.default.fileExists(atPath: folder.path("run.judge.json")))
     }
 
     @Test("a local model judges without any endpoint")
@@ -81,7 +81,8 @@ struct JudgeCommandTests {
         let call = ["judge", folder.path("run.jsonl"), "--judge-gguf", Command.stories, "--threads", "1"]
         let result = try Command.run(call)
         #expect(result.status == 0 && result.output.contains("accuracy_once"), "\(result.errors)")
-        #expect(try folder.lines("run.judge.jsonl").count == 5)
+        let verdicts = try JSONSerialization.jsonObject(with: Data(folder.text("run.judge.json").utf8)) as? [Any]
+        #expect(verdicts?.count == 5)
         #expect(try Command.run(call).errors.contains("0 requests"))
     }
 

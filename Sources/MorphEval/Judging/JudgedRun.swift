@@ -1,10 +1,10 @@
 package import Foundation
 
-/// The verdicts about a run, in a file beside it: `run.judge.jsonl` for `run.jsonl`.
+/// The verdicts about a run, in a file beside it: `run.judge.json` for `run.jsonl`.
 package enum JudgedRun {
     /// The file of a run's verdicts.
     package static func file(of run: URL) -> URL {
-        run.deletingPathExtension().appendingPathExtension("judge.jsonl")
+        run.deletingPathExtension().appendingPathExtension("judge.json")
     }
 
     /// The numbers that verdicts give, in percent; empty where there are no verdicts.
@@ -13,7 +13,7 @@ package enum JudgedRun {
     package static func measures(of run: URL, lines: [RunLine]) throws -> [Measure] {
         let file = file(of: run)
         guard FileManager.default.fileExists(atPath: file.path) else { return [] }
-        let verdicts = try DataFile(file).lines()
+        let verdicts = try DataFile(file).records()
         let judged = try verdicts.map { [try $0.text("id"), try $0.text("sample"), try $0.text("response")] }
         guard judged == lines.map({ [$0.id, $0.digest, $0.responseDigest] }) else {
             throw EvaluationError(

@@ -31,11 +31,11 @@ package struct RunJudge: Sendable {
                 "id": .string(line.id), "sample": .string(line.digest), "response": .string(line.responseDigest),
                 "judge": .string(panel.judge.identity),
             ])
-            return JSONValue.object(start + verdict).line + "\n"
-        }.joined()
+            return JSONValue.object(start + verdict).line
+        }.joined(separator: ",\n")
         let file = JudgedRun.file(of: run)
         do {
-            try Data(text.utf8).write(to: file, options: .atomic)
+            try Data("[\n\(text)\n]\n".utf8).write(to: file, options: .atomic)
         } catch {
             throw EvaluationError(.file, file: file, "it cannot be written")
         }
