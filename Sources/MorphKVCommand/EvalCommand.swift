@@ -61,6 +61,9 @@ struct EvalCommand: AsyncParsableCommand {
         ] {
             if let value, value < 1 { throw ValidationError("\(name) \(value): 1 or more is needed") }
         }
+        if samplesPerType != nil, benchmark != Benchmark.longGenBench.rawValue {
+            throw ValidationError("only longgenbench has types; use --samples")
+        }
         if report, benchmark != Benchmark.needle.rawValue {
             throw ValidationError("--report draws niah; for other benchmarks use `morphkv report`")
         }
@@ -88,6 +91,8 @@ struct EvalCommand: AsyncParsableCommand {
         let display = ProgressDisplay()
         defer { display.finish() }
         let url = URL(fileURLWithPath: out)
+        try FileManager.default.createDirectory(
+            at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
         let end = try await runner.run(to: url) { display.show($0) }
         display.finish()
         try Output.write("\(out): \(end.done) of \(end.total) samples\n", to: .standardError)

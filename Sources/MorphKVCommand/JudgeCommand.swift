@@ -104,8 +104,10 @@ struct JudgeCommand: AsyncParsableCommand {
     }
 
     private func task(for run: URL) throws -> VerdictTask {
-        let benchmark = try RunJudge.lines(of: run).first?.settings.benchmark
-        switch benchmark {
+        guard let line = try RunJudge.lines(of: run).first else {
+            throw ValidationError("\(run.path) holds no results yet")
+        }
+        switch line.settings.benchmark {
         case Benchmark.longGenBench.rawValue: return .blocks
         case Benchmark.longWriter.rawValue:
             guard let data else {

@@ -72,6 +72,9 @@ struct StatusLine {
         }
     }
 
+    /// Whether there is a terminal that can show it.
+    var isShown: Bool { rows > 2 }
+
     /// Replaces the line, ten times a second at most.
     mutating func show(_ text: @autoclosure () -> String) {
         guard rows > 2, ContinuousClock.now - lastUpdate > .milliseconds(100) else { return }

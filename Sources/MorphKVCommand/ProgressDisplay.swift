@@ -10,7 +10,6 @@ final class ProgressDisplay: Sendable {
         var isFinished = false
     }
 
-    private let isTerminal = Output.isTerminal(.standardError)
     private let state: Mutex<State>
 
     init() { state = Mutex(State(status: StatusLine(isShown: Output.isTerminal(.standardError)))) }
@@ -19,7 +18,7 @@ final class ProgressDisplay: Sendable {
     func show(_ progress: EvaluationRunner.Progress) {
         state.withLock { state in
             guard !state.isFinished else { return }
-            if isTerminal { return state.status.show(Self.bar(progress)) }
+            if state.status.isShown { return state.status.show(Self.bar(progress)) }
             guard let done = state.lastDone else {
                 state.lastDone = progress.done
                 if progress.resumed > 0 { Self.print("continuing after \(progress.resumed) of \(progress.total)") }

@@ -6,7 +6,9 @@ import Testing
     @Test func helpNamesEveryCommand() throws {
         let result = try Command.run(["--help"])
         #expect(result.status == 0)
-        for name in ["generate", "inspect", "policies", "perplexity", "trace", "make-model"] {
+        for name in [
+            "generate", "inspect", "policies", "perplexity", "trace", "make-model", "eval", "score", "judge", "report",
+        ] {
             #expect(result.output.contains(name))
         }
     }

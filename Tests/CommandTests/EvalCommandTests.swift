@@ -118,7 +118,9 @@ struct EvalCommandTests {
             (["nothing", "--data", "x"], [], "longgenbench"),
             (["longbench", "--data", folder.url.path], [], "passage_count"),
             (["longwriter", "--data", folder.path("absent")], [], "absent"),
-            (data, ["--samples", "0"], "--samples 0"), (data, ["--report"], "morphkv report"),
+            (data, ["--samples-per-type", "2"], "longgenbench"), (data, ["--samples", "0"], "--samples 0"),
+            (try folder.benchmark("niah"), ["--depths", "101"], "0 to 100"),
+            (try folder.benchmark("niah"), ["--lengths", "9,x"], "'x'"), (data, ["--report"], "morphkv report"),
             (Array(data.dropLast()), ["-n", "4"], "--raw"),
         ] {
             let result = try eval(benchmark, out: "run.jsonl", flags)

@@ -86,6 +86,13 @@ struct HTTPJudgeTests {
         #expect(throws: EvaluationError.self) { try HTTPJudge(url: url, model: "m", key: nil) }
     }
 
+    @Test("a name and password in an address are never shown")
+    func credentials() throws {
+        let url = try #require(URL(string: "http://me:hidden@127.0.0.1:1/v1/chat/completions"))
+        let judge = try HTTPJudge(url: url, model: "m", key: nil)
+        #expect(judge.identity == "m at http://127.0.0.1:1/v1/chat/completions")
+    }
+
     @Test("waits double, are spread, and end at the longest")
     func delays() {
         var retry = RetryPolicy()

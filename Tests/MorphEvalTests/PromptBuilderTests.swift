@@ -41,6 +41,14 @@ struct PromptBuilderTests {
         #expect(chosen.questions.map(\.text) == ["abij"])
     }
 
+    @Test("a question that leaves no room for anything else is an error")
+    func noRoom() throws {
+        var prompt = EvaluationPrompt("a question that is too long", usesChatTemplate: true)
+        prompt.context = "context"
+        let error = #expect(throws: EvaluationError.self) { try request(prompt, contextLength: 20) }
+        #expect(error?.kind == .model)
+    }
+
     @Test("questions share a context, which alone is cut")
     func sharedContext() throws {
         var prompt = EvaluationPrompt("", usesChatTemplate: true)

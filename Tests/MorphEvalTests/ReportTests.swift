@@ -122,6 +122,10 @@ struct ReportTests {
         try FileManager.default.copyItem(at: first.url, to: copy)
         let twin = try await ReportRun(copy)
         #expect(throws: EvaluationError.self) { try Report([first, twin]) }
+        let text = try String(contentsOf: copy, encoding: .utf8)
+        let doubled = try folder.write(text + text, to: "doubled.jsonl")
+        let twice = await #expect(throws: EvaluationError.self) { try await ReportRun(doubled) }
+        #expect(twice?.line == 5 && twice?.description.contains("is there twice") == true)
         let empty = try folder.write("", to: "empty.jsonl")
         await #expect(throws: EvaluationError.self) { try await ReportRun(empty) }
         let foreign = try folder.write(#"{"pred": "x", "answers": ["x"]}"#, to: "foreign.jsonl")
@@ -142,6 +146,7 @@ struct ReportTests {
         #expect(map.markdown.contains("| 50 | 92 | 92 |"))
         #expect(map.terminal.contains("\u{1B}[48;5;221;38;5;16m   92\u{1B}[0m"))
         #expect(XMLParser(data: Data(map.svg.utf8)).parse())
+        #expect(try Report([run]).html.contains("Needle: niah_recall"))
         #expect(NeedleReport.heatMap(of: try await self.run("a", policy: "full", capacity: nil, right: 1)) == nil)
     }
 

@@ -43,7 +43,11 @@ package struct HTTPJudge: Judge {
         self.timeout = timeout
         self.retry = retry
         connections = Connections(atATime: concurrency)
-        identity = "\(model) at \(endpoint.absoluteString)"
+        // Without a name and password, which a URL may hold: the identity is written down and shown.
+        var place = URLComponents(url: endpoint, resolvingAgainstBaseURL: true)
+        place?.user = nil
+        place?.password = nil
+        identity = "\(model) at \(place?.string ?? "its endpoint")"
     }
 
     package func answer(_ question: JudgeQuestion) async throws -> String {

@@ -24,6 +24,10 @@ package struct ReportRun: Sendable {
             throw EvaluationError(
                 .differentRun, file: url, line: line.record.line, "it holds lines of another run: \(differences)")
         }
+        var ids: Set<String> = []
+        for line in lines where !ids.insert(line.id).inserted {
+            throw line.record.problem("the sample '\(line.id)' is there twice")
+        }
         guard let benchmark = Benchmark(rawValue: settings.benchmark) else {
             throw EvaluationError(.name, file: url, "there is no way to score '\(settings.benchmark)'")
         }

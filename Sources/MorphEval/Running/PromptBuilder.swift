@@ -20,17 +20,21 @@ package struct PromptBuilder: Sendable {
         let questions = prompt.questions.map { prompt.context == nil ? $0 : $0 + frame.tail }
         let reserved = try reservedTokens(prompt, frame)
         let room = settings.maximumPromptTokens ?? max(model.contextLength - limit, model.contextLength / 2) - reserved
+        guard room > 0 else {
+            throw EvaluationError(
+                .model, "\(sample.id): question and template alone have \(reserved) tokens, too many for this model")
+        }
         var request = ModelRequest(
             questions: [], maximumNewTokens: limit, endsAfterLine: sample.endsAfterLine,
             seed: UInt32(truncatingIfNeeded: settings.seed + index))
         if let context = prompt.context {
-            let cut = try model.codec.truncatedInTheMiddle(context, maximumTokens: max(0, room))
+            let cut = try model.codec.truncatedInTheMiddle(context, maximumTokens: room)
             request.promptWasCut = cut != context
             request.context = try model.tokens(of: frame.head + cut, isBeginning: true)
             request.questions = try questions.map { try model.tokens(of: $0, isBeginning: false) }
         } else {
             request.questions = try questions.map { question in
-                let cut = try model.codec.truncatedInTheMiddle(question, maximumTokens: max(0, room))
+                let cut = try model.codec.truncatedInTheMiddle(question, maximumTokens: room)
                 if cut != question { request.promptWasCut = true }
                 return try model.tokens(of: frame.head + cut + frame.tail, isBeginning: true)
             }

@@ -16,7 +16,7 @@ package struct RunFile {
     ///   `format` if it is damaged.
     package init(_ url: URL, settings: RunSettings, samples: [EvaluationSample]) throws {
         self.settings = settings
-        let digests = Dictionary(uniqueKeysWithValues: samples.map { ($0.id, $0.digest) })
+        let digests = Dictionary(samples.map { ($0.id, $0.digest) }) { $1 }
         var done: Set<String> = []
         file = try JSONLinesFile(url, lineStart: Self.lineStart) { lines in
             for line in lines {

@@ -24,7 +24,8 @@ package final class JSONLinesFile {
         descriptor = open(url.path, O_RDWR | O_CREAT | O_APPEND, 0o644)
         guard descriptor >= 0 else { throw Self.error(url, "it cannot be opened for writing") }
         do {
-            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            // A file system without locks has none to respect.
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
                 throw EvaluationError(.file, file: url, "another process is writing to it")
             }
             let content = try Self.content(of: descriptor, url)

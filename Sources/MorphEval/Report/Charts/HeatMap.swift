@@ -97,7 +97,7 @@ package struct HeatMap: Sendable, Hashable {
         let lines = rows.indices.map { row in
             let cells = shares[row].map { share -> String in
                 guard let share else { return padded("", width) }
-                let color = colors[min(colors.count - 1, Int(share * Double(colors.count)))]
+                let color = colors[Int(min(max(share, 0), 0.999) * Double(colors.count))]
                 let ink = color == 17 || color == 60 ? 231 : 16
                 return "\u{1B}[48;5;\(color);38;5;\(ink)m\(padded(Self.percent(share), width))\u{1B}[0m"
             }

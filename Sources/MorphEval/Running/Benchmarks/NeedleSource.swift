@@ -9,9 +9,12 @@ extension BenchmarkSource {
         }
         let needle = NeedleHaystack.Needle()
         let hay = try NeedleHaystack(folder: request.data, maximumLength: longest, needle: needle, codec: codec)
-        return try request.lengths.flatMap { length in
-            try request.depths.map { depth in
-                let place = "needle/\(length)/\(JSONValue.number(depth).line)"
+        guard request.lengths.allSatisfy({ $0 > 0 }), request.depths.allSatisfy({ (0...100).contains($0) }) else {
+            throw EvaluationError(.name, "a needle's length is 1 or more, its depth 0 to 100")
+        }
+        return try Set(request.lengths).sorted().flatMap { length in
+            try Set(request.depths).sorted().map { depth in
+                let place = "needle/\(length)/\(ChartScale.label(depth))"
                 return EvaluationSample(
                     id: place,
                     prompt: EvaluationPrompt(try hay.sample(length: length, depth: depth), task: request.dataset),
