@@ -51,13 +51,16 @@ struct EvalCommand: AsyncParsableCommand {
     @Option(help: "niah: the depths of the needle in percent.", transform: { try Self.numbers($0, as: Double.self) })
     var depths = stride(from: 0.0, through: 100, by: 10).map(\.self)
 
+    @Option(help: "Answer so many samples at a time, each with --threads threads; the answers are the same.")
+    var parallel = 1
+
     @Flag(help: "niah: draw the recall by depth and length, here and as a page beside the file.")
     var report = false
 
     func validate() throws {
         for (name, value) in [
             ("--samples", samples), ("--samples-per-type", samplesPerType), ("--max-tokens", maxTokens),
-            ("--max-prompt-tokens", maxPromptTokens),
+            ("--max-prompt-tokens", maxPromptTokens), ("--parallel", parallel),
         ] {
             if let value, value < 1 { throw ValidationError("\(name) \(value): 1 or more is needed") }
         }
@@ -77,7 +80,8 @@ struct EvalCommand: AsyncParsableCommand {
         let model = try modelOptions.load()
         let options = try cache.options()
         let answering = try SessionModel(
-            model, cache: options, sampling: sampling.options, threads: modelOptions.threadCount)
+            model, cache: options, sampling: sampling.options,
+            threads: modelOptions.threads ?? max(1, modelOptions.threadCount / parallel))
 
         var request = BenchmarkSource.Request(data: URL(fileURLWithPath: data), dataset: dataset)
         request.samplesPerType = samplesPerType
@@ -86,7 +90,7 @@ struct EvalCommand: AsyncParsableCommand {
         let all = try source.samples(request, answering.codec)
         let chosen = Array(all.prefix(samples ?? all.count))
         let settings = try settings(source, dataset, chosen, model, options)
-        let runner = EvaluationRunner(model: answering, settings: settings, samples: chosen)
+        let runner = EvaluationRunner(model: answering, settings: settings, samples: chosen, samplesAtATime: parallel)
 
         let display = ProgressDisplay()
         defer { display.finish() }

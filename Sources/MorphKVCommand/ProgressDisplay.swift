@@ -48,7 +48,7 @@ final class ProgressDisplay: Sendable {
         let width = 30
         let filled = progress.total > 0 ? progress.done * width / progress.total : width
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
-        let current = progress.current.map { "  \($0): \(progress.tokens) tokens" } ?? ""
+        let current = progress.current.sorted { $0.key < $1.key }.map { "  \($0.key): \($0.value) tokens" }.joined()
         return "\(bar) \(progress.done)/\(progress.total)\(timeLeft(progress))\(current)"
     }
 

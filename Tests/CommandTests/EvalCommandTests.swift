@@ -63,6 +63,21 @@ struct EvalCommandTests {
         #expect(scored.status == 0 && scored.output.contains(#""n":5"#), "\(scored.errors)")
     }
 
+    @Test("several samples at a time get the same answers")
+    func parallel() throws {
+        let data = try folder.benchmark("longwriter")
+        let flags = ["-n", "80", "--capacity", "32", "--window", "8", "--temperature", "0.8"]
+        #expect(try eval(data, out: "one.jsonl", flags).status == 0)
+        let result = try eval(data, out: "three.jsonl", flags + ["--parallel", "3"])
+        #expect(result.status == 0, "\(result.errors)")
+        func answers(_ name: String) throws -> [String: String] {
+            try folder.lines(name).reduce(into: [:]) { $0[$1["id"] as? String ?? ""] = $1["response"] as? String }
+        }
+        #expect(try answers("one.jsonl") == answers("three.jsonl"))
+        #expect(try folder.lines("three.jsonl").count == 5)
+        #expect(try folder.lines("three.jsonl").allSatisfy { $0["samples_at_a_time"] as? Int == 3 })
+    }
+
     @Test("a line records tokens, policy, memory, times, seed and model")
     func record() throws {
         let data = try folder.benchmark("longwriter")

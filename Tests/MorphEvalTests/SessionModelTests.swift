@@ -69,6 +69,17 @@ struct SessionModelTests {
         #expect(line.parts[0].tokens < whole.parts[0].tokens)
     }
 
+    @Test("an answer that is cancelled is no answer")
+    func cancellation() async throws {
+        let model = try stories(CacheOptions(policy: try PolicyRegistry.standard.policy("streaming:capacity=16")))
+        let request = try request(model, ["Once upon a time"], 1_000_000)
+        let (tokens, continuation) = AsyncStream<Int>.makeStream()
+        let task = Task { try await model.answer(request) { continuation.yield($0) } }
+        for await count in tokens where count > 3 { break }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+    }
+
     @Test("what stands around a message comes from the model's own template")
     func template() throws {
         let template = "{% for m in messages %}<|im_start|>{{ m.role }}{{ m.content }}<|im_end|>{% endfor %}"

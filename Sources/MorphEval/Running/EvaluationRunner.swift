@@ -1,6 +1,7 @@
 package import Foundation
+internal import Synchronization
 
-/// Runs a benchmark: asks a model one sample after the other and writes each answer down before it asks the next.
+/// Runs a benchmark: asks a model for each sample and writes every answer down as soon as it is there.
 package struct EvaluationRunner: Sendable {
     /// How far a run is.
     package struct Progress: Sendable, Hashable {
@@ -10,10 +11,8 @@ package struct EvaluationRunner: Sendable {
         package internal(set) var done: Int
         /// How many of them an earlier call had written down.
         package let resumed: Int
-        /// The sample that is being answered; `nil` at the end.
-        package internal(set) var current: String?
-        /// The tokens of the answer so far.
-        package internal(set) var tokens = 0
+        /// The samples that are being answered, each with the tokens of its answer so far.
+        package internal(set) var current: [String: Int] = [:]
         /// The time left in seconds, from the time that the samples of this call took; `nil` before the first.
         package internal(set) var secondsLeft: Double?
 
@@ -28,12 +27,18 @@ package struct EvaluationRunner: Sendable {
     let model: any AnsweringModel
     let settings: RunSettings
     let samples: [EvaluationSample]
+    let samplesAtATime: Int
 
     /// Prepares a run.
-    package init(model: any AnsweringModel, settings: RunSettings, samples: [EvaluationSample]) {
+    ///
+    /// - Parameter samplesAtATime: How many samples the model is asked for at the same time; answers do not depend on it.
+    package init(
+        model: any AnsweringModel, settings: RunSettings, samples: [EvaluationSample], samplesAtATime: Int = 1
+    ) {
         self.model = model
         self.settings = settings
         self.samples = samples
+        self.samplesAtATime = max(1, samplesAtATime)
     }
 
     /// Runs what the file does not hold yet.
@@ -48,28 +53,62 @@ package struct EvaluationRunner: Sendable {
         to url: URL, progress report: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws -> Progress {
         var file = try RunFile(url, settings: settings, samples: samples)
-        let builder = PromptBuilder(model: model, settings: settings)
-        let resumed = file.done.count
-        let start = ContinuousClock.now
-        var progress = Progress(total: samples.count, done: resumed, resumed: resumed)
-        for (index, sample) in samples.enumerated() where !file.done.contains(sample.id) {
-            try Task.checkCancellation()
-            progress.current = sample.id
-            report(progress)
-            let request = try builder.request(for: sample, index: index)
-            let before = progress
-            let answer = try await model.answer(request) { tokens in
-                var now = before
-                now.tokens = tokens
-                report(now)
+        let state = RunState(total: samples.count, done: file.done.count, report: report)
+        var open = samples.enumerated().filter { !file.done.contains($0.element.id) }[...]
+        try await withThrowingTaskGroup(of: (EvaluationSample, ModelAnswer).self) { group in
+            for _ in 0..<samplesAtATime {
+                guard let (index, sample) = open.popFirst() else { break }
+                group.addTask { (sample, try await answer(to: sample, index, state)) }
             }
-            try file.append(sample, answer)
-            progress.done += 1
-            let seconds = (ContinuousClock.now - start) / .seconds(1)
-            progress.secondsLeft = seconds / Double(progress.done - resumed) * Double(progress.total - progress.done)
+            while let (sample, answer) = try await group.next() {
+                try file.append(sample, answer, samplesAtATime: samplesAtATime)
+                state.finish(sample.id)
+                guard let (index, sample) = open.popFirst() else { continue }
+                group.addTask { (sample, try await self.answer(to: sample, index, state)) }
+            }
         }
-        progress.current = nil
+        return state.progress
+    }
+
+    private func answer(to sample: EvaluationSample, _ index: Int, _ state: RunState) async throws -> ModelAnswer {
+        try Task.checkCancellation()
+        state.note(0, of: sample.id)
+        let request = try PromptBuilder(model: model, settings: settings).request(for: sample, index: index)
+        return try await model.answer(request) { state.note($0, of: sample.id) }
+    }
+}
+
+/// How far a run is, as its parts report it from wherever they compute.
+private final class RunState: Sendable {
+    private let start = ContinuousClock.now
+    private let report: @Sendable (EvaluationRunner.Progress) -> Void
+    private let state: Mutex<EvaluationRunner.Progress>
+
+    init(total: Int, done: Int, report: @escaping @Sendable (EvaluationRunner.Progress) -> Void) {
+        self.report = report
+        let progress = EvaluationRunner.Progress(total: total, done: done, resumed: done)
+        state = Mutex(progress)
         report(progress)
-        return progress
+    }
+
+    var progress: EvaluationRunner.Progress { state.withLock(\.self) }
+
+    func note(_ tokens: Int, of id: String) {
+        report(
+            state.withLock {
+                $0.current[id] = tokens
+                return $0
+            })
+    }
+
+    func finish(_ id: String) {
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        report(
+            state.withLock {
+                $0.current[id] = nil
+                $0.done += 1
+                $0.secondsLeft = seconds / Double($0.done - $0.resumed) * Double($0.total - $0.done)
+                return $0
+            })
     }
 }

@@ -39,14 +39,19 @@ package struct RunFile {
     }
 
     /// Adds the result of a sample.
-    package mutating func append(_ sample: EvaluationSample, _ answer: ModelAnswer) throws {
+    ///
+    /// - Parameter samplesAtATime: How many samples were answered at the same time, which the times depend on.
+    package mutating func append(
+        _ sample: EvaluationSample, _ answer: ModelAnswer, samplesAtATime: Int = 1
+    ) throws {
         let texts = answer.parts.map(\.text)
         let prediction: JSONValue =
             sample.answerField == .predictions ? JSONValue(texts) : .string(texts.first ?? "")
         let line =
             [JSONMember](["id": .string(sample.id), "sample": .string(sample.digest)])
             + [JSONMember(name: sample.answerField.rawValue, value: prediction)] + sample.fields
-            + answer.members + [JSONMember(name: "run", value: settings.json)]
+            + answer.members + [JSONMember(name: "samples_at_a_time", value: .integer(samplesAtATime))]
+            + [JSONMember(name: "run", value: settings.json)]
         try file.append(.object(line))
         done.insert(sample.id)
     }

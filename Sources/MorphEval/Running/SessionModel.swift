@@ -68,6 +68,8 @@ package struct SessionModel: AnsweringModel {
             answer.cacheBytes = max(answer.cacheBytes, cacheBytes)
             answer.peakBytes = max(answer.peakBytes, cacheBytes + (await session.computeBytes))
         }
+        // A generation ends early when its task is cancelled; what it wrote is no answer then.
+        try Task.checkCancellation()
         return answer
     }
 
