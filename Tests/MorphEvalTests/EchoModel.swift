@@ -48,7 +48,8 @@ extension [Int32] {
 
 /// Small files of every benchmark, in their published formats.
 enum SmallBenchmarks {
-    /// Writes the files of a benchmark and returns what to name as its data.
+    /// Writes the files of a benchmark, or of one of its datasets (`name:dataset`), and returns what to name as its
+    /// data.
     static func write(_ name: String, to folder: TemporaryFolder) throws -> URL {
         switch name {
         case "longbench":
@@ -89,6 +90,16 @@ enum SmallBenchmarks {
                 #"{"id": 1, "context": "ctx", "multi_turns": [{"input": "x?", "answer": "u"}, {"input": "y?", "answer": "v"}]}"#,
                 to: "scbench_kv.jsonl")
             return folder.url
+        case "scbench:scbench_repoqa":
+            try folder.write(
+                #"{"context": "code", "lang": "python", "multi_turns": [{"input": "f?", "answer": "def f(): pass", "name": "f"}]}"#,
+                to: "scbench_repoqa.jsonl")
+            return folder.url
+        case "gsm8k:gsm":
+            let story = String(repeating: "She eats 1. ", count: 10)
+            return try folder.write(
+                ##"{"question": "Ann has 12 eggs. \##(story)How many are left?", "answer": "12-10=2\n#### 2"}"##,
+                to: "test.jsonl")
         default:
             return try folder.write(
                 ##"{"question": "Ann has 3 eggs. She eats 1. How many are left?", "answer": "3-1=2\n#### 2"}"##,
@@ -97,13 +108,17 @@ enum SmallBenchmarks {
     }
 
     /// The dataset of the small files.
-    static func dataset(_ name: String) -> String? {
-        ["longbench": "hotpotqa", "scbench": "scbench_kv"][name]
+    private static func dataset(_ name: String) -> String? {
+        let parts = name.split(separator: ":")
+        return parts.count > 1 ? String(parts[1]) : ["longbench": "hotpotqa", "scbench": "scbench_kv"][name]
     }
+
+    /// The benchmark of `name` or `name:dataset`.
+    static func benchmark(_ name: String) -> String { String(name.prefix { $0 != ":" }) }
 
     /// The samples of the small files.
     static func samples(_ name: String, in folder: TemporaryFolder) throws -> (String, [EvaluationSample]) {
-        let source = try BenchmarkSource.named(name)
+        let source = try BenchmarkSource.named(benchmark(name))
         let dataset = try source.dataset(named: dataset(name))
         var request = BenchmarkSource.Request(data: try write(name, to: folder), dataset: dataset)
         request.lengths = [200, 400]
@@ -114,7 +129,7 @@ enum SmallBenchmarks {
     /// The settings of a run.
     static func settings(_ name: String, _ dataset: String, _ samples: [EvaluationSample]) -> RunSettings {
         RunSettings(
-            benchmark: name, dataset: dataset, samples: samples, model: "echo", modelFingerprint: "0",
+            benchmark: benchmark(name), dataset: dataset, samples: samples, model: "echo", modelFingerprint: "0",
             policy: "full", capacity: nil)
     }
 }

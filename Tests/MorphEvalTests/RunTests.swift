@@ -16,7 +16,7 @@ struct RunTests {
             ("longbench", [["a0"], ["a1"], ["a2"], ["a3"]]), ("longwriter", [["a b c d"], ["一二三四"]]),
             ("longgenbench", [[": a #*# Week 2: b"], [": a #*# Floor 2: b"]]), ("squad", [["one", "two"]]),
             ("niah", Array(repeating: [NeedleHaystack.Needle().answer], count: 6)), ("scbench", [["is u", "v"]]),
-            ("gsm8k", [["It is 2."]]),
+            ("gsm8k", [["It is 2."]]), ("gsm8k:gsm", [["The answer is 2."]]),
         ])
     func fullMarks(_ name: String, _ answers: [[String]]) async throws {
         let (dataset, samples) = try SmallBenchmarks.samples(name, in: folder)
@@ -26,7 +26,7 @@ struct RunTests {
         let settings = SmallBenchmarks.settings(name, dataset, samples)
         try await EvaluationRunner(model: model, settings: settings, samples: samples).run(to: run)
 
-        let benchmark = try #require(Benchmark(rawValue: name))
+        let benchmark = try #require(Benchmark(rawValue: SmallBenchmarks.benchmark(name)))
         let result = try await PredictionScorer().score(run, benchmark: benchmark)
         // The needle's score counts found words once and divides by all, and the needle has one word twice.
         let full = name == "niah" ? 100 * 11.0 / 12 : 100
@@ -35,6 +35,17 @@ struct RunTests {
         let report = try await ReportRun(run)
         #expect(abs(try #require(report.measures.first?.value) - full) < 1e-9)
         #expect(report.lines.map(\.id) == samples.map(\.id))
+    }
+
+    @Test("source code is written down with what its scoring needs")
+    func repository() async throws {
+        let (dataset, samples) = try SmallBenchmarks.samples("scbench:scbench_repoqa", in: folder)
+        let run = folder.url.appending(path: "run.jsonl")
+        let settings = SmallBenchmarks.settings("scbench", dataset, samples)
+        try await EvaluationRunner(model: EchoModel { _ in ["x"] }, settings: settings, samples: samples).run(to: run)
+        let line = try #require(RunJudge.lines(of: run).first).record
+        #expect(try line.texts("answers") == ["def f(): pass"] && line.texts("preds") == ["x"])
+        #expect(try line.texts("func_name") == ["f"] && line.text("lang") == "python")
     }
 
     private struct PowerCut: Error {}

@@ -47,7 +47,10 @@ package struct Report: Sendable {
                 Scores in percent, with the 95 % interval in brackets (bootstrap over samples, percentile method, \
                 \(Measure.resamples) resamples, fixed seed) and the number of samples.
                 """,
-                "Cache and peak are the largest of any sample; the peak adds the intermediate results.",
+                """
+                Cache and peak are the largest of any sample; the peak adds the intermediate results. Speed is that of one \
+                sequence while it writes.
+                """,
             ] + Self.limits(runs) + unfinished + differences
     }
 
