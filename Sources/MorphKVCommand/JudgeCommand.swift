@@ -99,7 +99,7 @@ struct JudgeCommand: AsyncParsableCommand {
         retry.attempts = judgeAttempts
         let key = ProcessInfo.processInfo.environment["MORPHKV_JUDGE_KEY"]
         return try HTTPJudge(
-            url: url, model: judgeModel, key: key.flatMap { $0.isEmpty ? nil : $0 }, concurrency: judgeConcurrency,
+            url: url, model: judgeModel, key: key, concurrency: judgeConcurrency,
             timeout: .seconds(judgeTimeout), retry: retry)
     }
 

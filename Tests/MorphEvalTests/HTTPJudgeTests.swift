@@ -80,6 +80,39 @@ struct HTTPJudgeTests {
         #expect(server.requests.count == 1)
     }
 
+    @Test("half a key is not shown either, wherever an error is shortened")
+    func longRefusal() async throws {
+        for length in stride(from: 480, through: 620, by: 4) {
+            let server = try await JudgeServer { _, request in
+                .response(status: 400, body: String(repeating: "x", count: length) + (request.authorization ?? ""))
+            }
+            let error = await #expect(throws: EvaluationError.self) { try await judge(server).answer(Self.question) }
+            #expect(error?.description.contains("secr") == false)
+        }
+    }
+
+    @Test("space around a key does not count, and a key that no header can hold is refused without showing it")
+    func keys() async throws {
+        let server = try await JudgeServer { _, _ in .answer("yes") }
+        _ = try await judge(server, key: " secret-key\n").answer(Self.question)
+        _ = try await judge(server, key: "\n").answer(Self.question)
+        #expect(server.requests.map(\.authorization) == ["Bearer secret-key", nil])
+        for key in ["secret\nkey", "sécret", "secret key"] {
+            let error = #expect(throws: EvaluationError.self) { try judge(server, key: key) }
+            #expect(error?.kind == .judge && error?.description.contains(key) == false)
+        }
+    }
+
+    @Test("a redirection is not followed: the key is for the host that was named")
+    func redirection() async throws {
+        let other = try await JudgeServer { _, _ in .answer("yes") }
+        let server = try await JudgeServer { _, _ in
+            .response(status: 307, headers: ["Location": other.url.absoluteString + "/chat/completions"])
+        }
+        let error = await #expect(throws: EvaluationError.self) { try await judge(server).answer(Self.question) }
+        #expect(error?.description.contains("307") == true && other.requests.isEmpty)
+    }
+
     @Test("addresses that are not of the web are refused", arguments: ["file:///x", "host/v1", "ftp://host"])
     func addresses(_ text: String) throws {
         let url = try #require(URL(string: text))

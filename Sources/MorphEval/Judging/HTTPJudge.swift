@@ -26,9 +26,9 @@ package struct HTTPJudge: Judge {
     /// - Parameters:
     ///   - url: The endpoint, such as `https://host/v1`; `/chat/completions` is added where it is missing.
     ///   - model: The model's name at the endpoint.
-    ///   - key: What authorizes the requests; never part of a message.
+    ///   - key: What authorizes the requests; never part of a message. White space around it does not count.
     ///   - timeout: How long one request may take.
-    /// - Throws: ``EvaluationError`` of kind `judge` if the URL is not of the web.
+    /// - Throws: ``EvaluationError`` of kind `judge` if the URL is not of the web or the key cannot be sent.
     package init(
         url: URL, model: String, key: String?, concurrency: Int = 8, timeout: Duration = .seconds(120),
         retry: RetryPolicy = RetryPolicy()
@@ -37,8 +37,12 @@ package struct HTTPJudge: Judge {
             throw EvaluationError(.judge, "'\(url.absoluteString)' is not a URL that begins with http:// or https://")
         }
         endpoint = url.path.hasSuffix("/chat/completions") ? url : url.appending(path: "chat/completions")
+        let trimmed = key?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+        guard trimmed.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw EvaluationError(.judge, "the key holds characters that a header cannot")
+        }
+        self.key = trimmed.isEmpty ? nil : trimmed
         self.model = model
-        self.key = key
         self.concurrency = concurrency
         self.timeout = timeout
         self.retry = retry
@@ -75,6 +79,8 @@ package struct HTTPJudge: Judge {
         init(atATime count: Int) {
             var configuration = HTTPClient.Configuration()
             configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = count
+            // A key is for the host that was named.
+            configuration.redirectConfiguration = .disallow
             client = HTTPClient(configuration: configuration)
         }
 
@@ -126,8 +132,7 @@ package struct HTTPJudge: Judge {
                 problem: "the answer was \(response.status)",
                 requestedDelay: RetryPolicy.requestedDelay(response.headers.first(name: "Retry-After")))
         default:
-            let words = String(decoding: body.prefix(500), as: UTF8.self)
-            throw error("the answer was \(response.status): \(words)")
+            throw error("the answer was \(response.status): \(String(decoding: body, as: UTF8.self))")
         }
     }
 
@@ -138,9 +143,9 @@ package struct HTTPJudge: Judge {
     }
 
     private func error(_ problem: String) -> EvaluationError {
-        // Servers repeat parts of a request in their errors.
+        // Servers repeat parts of a request in their errors. Shortening comes last: half a key is still a secret.
         let safe = key.map { problem.replacing($0, with: "…") } ?? problem
-        return EvaluationError(.judge, "\(identity): \(safe)")
+        return EvaluationError(.judge, "\(identity): \(safe.prefix(600))")
     }
 
     /// Ends an operation that takes too long.
