@@ -89,6 +89,7 @@ struct EvalCommand: AsyncParsableCommand {
         request.depths = depths
         let all = try source.samples(request, answering.codec)
         let chosen = Array(all.prefix(samples ?? all.count))
+        guard !chosen.isEmpty else { throw EvaluationError(.format, file: request.data, "it holds no samples") }
         let settings = try settings(source, dataset, chosen, model, options)
         let runner = EvaluationRunner(model: answering, settings: settings, samples: chosen, samplesAtATime: parallel)
 
@@ -111,8 +112,8 @@ struct EvalCommand: AsyncParsableCommand {
             benchmark: source.name, dataset: dataset, samples: samples, model: model.url.lastPathComponent,
             modelFingerprint: try ModelFingerprint.of(model.url), policy: options.policy.specification,
             capacity: options.policy.capacity, cache: options.statement, usesChatTemplate: !raw,
-            maximumNewTokens: maxTokens, maximumPromptTokens: maxPromptTokens, sampling: sampling.statement,
-            seed: Int(sampling.seed))
+            maximumNewTokens: maxTokens, maximumPromptTokens: maxPromptTokens,
+            contextLength: modelOptions.contextLength, sampling: sampling.statement, seed: Int(sampling.seed))
     }
 
     private static func numbers<Number: LosslessStringConvertible & Comparable & ExpressibleByIntegerLiteral>(

@@ -128,11 +128,13 @@ struct EvalCommandTests {
 
     @Test("mistakes are named before anything is computed")
     func mistakes() throws {
+        try folder.write("", to: "empty.jsonl")
         let data = try folder.benchmark("longwriter")
         for (benchmark, flags, message) in [
             (["nothing", "--data", "x"], [], "longgenbench"),
             (["longbench", "--data", folder.url.path], [], "passage_count"),
             (["longwriter", "--data", folder.path("absent")], [], "absent"),
+            (["longwriter", "--data", folder.path("empty.jsonl")], [], "no samples"),
             (data, ["--samples-per-type", "2"], "longgenbench"), (data, ["--samples", "0"], "--samples 0"),
             (try folder.benchmark("niah"), ["--depths", "101"], "0 to 100"),
             (try folder.benchmark("niah"), ["--lengths", "9,x"], "'x'"), (data, ["--report"], "morphkv report"),

@@ -128,6 +128,9 @@ extension RunSettings {
         if Set(keys.map(\.modelFingerprint)).count > Set(keys.map(\.model)).count { parts.append(modelFingerprint) }
         if Set(keys.map(\.cache)).count > 1 { parts.append(cache) }
         if Set(keys.map(\.usesChatTemplate)).count > 1 { parts.append(usesChatTemplate ? "chat template" : "raw") }
+        if Set(keys.map(\.contextLength)).count > 1 {
+            parts.append("context \(contextLength.map(String.init) ?? "as trained")")
+        }
         if Set(keys.map(\.sampling)).count > 1 { parts.append(sampling) }
         if Set(keys.map(\.seed)).count > 1 { parts.append("seed \(seed)") }
         return parts.joined(separator: ", ")

@@ -24,6 +24,8 @@ package struct RunSettings: Sendable, Hashable {
     package var maximumNewTokens: Int?
     /// The user's limit of tokens for a prompt; `nil` for what the model's context has room for.
     package var maximumPromptTokens: Int?
+    /// The context length that the model was loaded for; `nil` for the trained one.
+    package var contextLength: Int?
     /// How tokens are chosen, "greedy" or the parameters.
     package var sampling: String
     /// The seed of the random choice.
@@ -33,7 +35,8 @@ package struct RunSettings: Sendable, Hashable {
     package init(
         benchmark: String, dataset: String, samples: [EvaluationSample], model: String, modelFingerprint: String,
         policy: String, capacity: Int?, cache: String = "f16", usesChatTemplate: Bool = true,
-        maximumNewTokens: Int? = nil, maximumPromptTokens: Int? = nil, sampling: String = "greedy", seed: Int = 0
+        maximumNewTokens: Int? = nil, maximumPromptTokens: Int? = nil, contextLength: Int? = nil,
+        sampling: String = "greedy", seed: Int = 0
     ) {
         self.benchmark = benchmark
         self.dataset = dataset
@@ -47,6 +50,7 @@ package struct RunSettings: Sendable, Hashable {
         self.usesChatTemplate = usesChatTemplate
         self.maximumNewTokens = maximumNewTokens
         self.maximumPromptTokens = maximumPromptTokens
+        self.contextLength = contextLength
         self.sampling = sampling
         self.seed = seed
     }
@@ -67,7 +71,7 @@ extension RunSettings {
                 "model_fingerprint": .string(modelFingerprint), "policy": .string(policy),
                 "capacity": JSONValue(capacity), "cache": .string(cache), "chat_template": .bool(usesChatTemplate),
                 "max_tokens": JSONValue(maximumNewTokens), "max_prompt_tokens": JSONValue(maximumPromptTokens),
-                "sampling": .string(sampling), "seed": .integer(seed),
+                "context_length": JSONValue(contextLength), "sampling": .string(sampling), "seed": .integer(seed),
             ]))
     }
 
@@ -91,6 +95,7 @@ extension RunSettings {
         usesChatTemplate = run.value["chat_template"] == .bool(true)
         maximumNewTokens = try run.has("max_tokens") ? run.integer("max_tokens") : nil
         maximumPromptTokens = try run.has("max_prompt_tokens") ? run.integer("max_prompt_tokens") : nil
+        contextLength = try run.has("context_length") ? run.integer("context_length") : nil
         sampling = try run.text("sampling")
         seed = try run.integer("seed")
     }
