@@ -23,8 +23,10 @@ struct DemoCommand: AsyncParsableCommand {
         let model = try modelOptions.load()
         let writer = try DiaryWriter(model, threads: modelOptions.threads)
         let plan = try DemoPlan(seed: modelOptions.seed, isQuick: quick)
-        try Output.write(plan.introduction(model))
-        let written = try await writeSideBySide(writer, plan)
+        let length = try await writer.answer(to: plan.task, policy: FullPolicy()).tokens
+        let sides = plan.sides(responseTokens: length)
+        try Output.write(plan.introduction(model, sides, responseTokens: length))
+        let written = try await writeSideBySide(writer, plan.task, sides)
 
         try Output.write(
             "\nEvery policy on \(plan.samples) other diaries, \(plan.share) of the response as capacity:\n\n")
@@ -42,24 +44,26 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     /// The diary with the full cache and with morphkv, at the same time if there is a terminal to show it on.
-    private func writeSideBySide(_ writer: DiaryWriter, _ plan: DemoPlan) async throws -> [DemoReport.Written] {
-        let sides = plan.sides.map { DemoSide(name: $0.name, task: plan.task) }
+    private func writeSideBySide(_ writer: DiaryWriter, _ task: DiaryTask, _ sides: [DemoPlan.Side]) async throws
+        -> [DemoReport.Written]
+    {
+        let shown = sides.map { DemoSide(name: $0.name, task: task) }
         let answers: [DiaryAnswer]
-        if let screen = SideBySide(sides) {
-            async let left = writer.answer(to: plan.task, policy: plan.sides[0].policy) {
+        if let screen = SideBySide(shown) {
+            async let left = writer.answer(to: task, policy: sides[0].policy) {
                 try await screen.add($0, cacheBytes: $1, to: 0)
             }
-            async let right = writer.answer(to: plan.task, policy: plan.sides[1].policy) {
+            async let right = writer.answer(to: task, policy: sides[1].policy) {
                 try await screen.add($0, cacheBytes: $1, to: 1)
             }
             answers = try await [left, right]
             try await screen.finish()
         } else {
             var all: [DiaryAnswer] = []
-            for (index, side) in plan.sides.enumerated() {
-                var shown = sides[index]
+            for (index, side) in sides.enumerated() {
+                var shown = shown[index]
                 try Output.write("\n\(side.name)\n\n\(shown.text)")
-                let answer = try await writer.answer(to: plan.task, policy: side.policy) {
+                let answer = try await writer.answer(to: task, policy: side.policy) {
                     shown.add($0, cacheBytes: $1)
                     try Output.write($0.text)
                 }
@@ -69,11 +73,11 @@ struct DemoCommand: AsyncParsableCommand {
             }
             answers = all
         }
-        return zip(plan.sides, answers).map { DemoReport.Written(name: $0.name, answer: $1) }
+        return zip(sides, answers).map { DemoReport.Written(name: $0.name, answer: $1) }
     }
 
     private func measure(_ writer: DiaryWriter, _ plan: DemoPlan) async throws -> [DemoResult] {
-        let evaluation = DemoEvaluation(writer, tasks: plan.tasks, jobs: modelOptions.jobs)
+        let evaluation = DemoEvaluation(writer, tasks: plan.tasks, jobs: modelOptions.parallel)
         let display = ProgressDisplay()
         defer { display.finish() }
         var results: [DemoResult] = []

@@ -18,8 +18,6 @@ struct DemoPlan {
     let tasks: [DiaryTask]
     /// The policies as they are, which have lines in the charts.
     let chartedPolicies = PolicyRegistry.standard.descriptors.map(\.name)
-    /// The two caches.
-    let sides: [Side]
     /// What is measured.
     let methods: [DemoMethod]
 
@@ -29,30 +27,36 @@ struct DemoPlan {
     init(seed: UInt32, isQuick: Bool) throws {
         let share = DemoCapacity.share(1, of: 4)
         self.share = share
-        // Sixty weeks are the longest there are; fifty make 1,900 tokens.
+        // Long enough for 1,500 tokens and more.
         var index: UInt32 = 0
-        while DiaryTask(seed: seed, index: index).sample.number < 50 { index += 1 }
+        while DiaryTask(seed: seed, index: index).sample.number < 58 { index += 1 }
         task = DiaryTask(seed: seed, index: index)
         tasks = DiaryTask.tasks(seed: seed, count: isQuick ? 2 : 10)
-        let capacity = share.entries(forResponse: 38 * task.sample.number)
-        sides = [
-            Side(name: "full cache", policy: FullPolicy()),
-            Side(name: "morphkv, \(capacity) slots per head", policy: MorphKVPolicy(capacity: capacity)),
-        ]
         let others: [DemoCapacity] = [2, 4, 8, 16].map { .share(1, of: $0) }.filter { $0 != share }
         methods =
             try DemoMethod.methods(DemoMethod.allPolicies(), [share])
             + DemoMethod.methods(chartedPolicies.filter { $0 != FullPolicy.descriptor.name }, others)
     }
+    /// The two caches for a diary of that many tokens.
+    func sides(responseTokens: Int) -> [Side] {
+        let capacity = share.entries(forResponse: responseTokens)
+        return [
+            Side(name: "full cache", policy: FullPolicy()),
+            Side(name: "morphkv, \(capacity) slots per head", policy: MorphKVPolicy(capacity: capacity)),
+        ]
+    }
+
     /// What is about to be shown.
-    func introduction(_ model: Model) throws -> String {
-        let tokens = 38 * task.sample.number
-        let bytes = try sides.map { try CachePlan(model, CacheOptions(policy: $0.policy), tokens: tokens).bytes }
+    func introduction(_ model: Model, _ sides: [Side], responseTokens: Int) throws -> String {
+        let bytes = try sides.map {
+            try CachePlan(model, CacheOptions(policy: $0.policy), tokens: responseTokens).bytes
+        }
         let percent = 100 * bytes[1] / max(1, bytes[0])
         return """
-            The same diary of \(task.sample.number) weeks, about \(tokens) tokens, written twice: with everything in the \
-            cache (\(Output.bytes(bytes[0]))) and with \(percent) % of that memory (\(Output.bytes(bytes[1]))).
-            The instructions stand in the prompt; plans are made in the diary itself and have to be kept weeks later.
+            The same diary of \(task.sample.number) weeks, about \(responseTokens) tokens, written twice: with everything \
+            in the cache (\(Output.bytes(bytes[0]))), and with slots for \(share) of the response, \(percent) % of that \
+            memory (\(Output.bytes(bytes[1]))). The instructions stand in the prompt; plans are made in the diary itself \
+            and have to be kept weeks later.
 
             \(task.sample.prompt)
 

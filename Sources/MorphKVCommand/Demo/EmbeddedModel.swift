@@ -32,13 +32,13 @@ struct DemoModelOptions: ParsableArguments {
     var threads = 1
 
     @Option(help: "Answers to write at the same time.")
-    var jobs = 1
+    var parallel = 1
 
     @Option(help: "Seed of the prompts.")
     var seed: UInt32 = 7
 
     func validate() throws {
-        for (name, value) in [("--threads", threads), ("--jobs", jobs)] where value < 1 {
+        for (name, value) in [("--threads", threads), ("--parallel", parallel)] where value < 1 {
             throw ValidationError("\(name) \(value): 1 or more is needed")
         }
     }

@@ -40,7 +40,7 @@ struct EvalDemoCommand: AsyncParsableCommand {
         let methods = try DemoMethod.methods(policies, capacity)
         let evaluation = DemoEvaluation(
             try DiaryWriter(modelOptions.load(), threads: modelOptions.threads),
-            tasks: DiaryTask.tasks(seed: modelOptions.seed, count: samples), jobs: modelOptions.jobs)
+            tasks: DiaryTask.tasks(seed: modelOptions.seed, count: samples), jobs: modelOptions.parallel)
         let display = ProgressDisplay()
         defer { display.finish() }
         var results: [DemoResult] = []
