@@ -67,8 +67,18 @@ package struct DemoReport: Sendable {
             series: written.map { written in
                 LineChart.Series(
                     written.name,
-                    written.answer.memory.map { .init(x: Double($0.tokens), y: Double($0.bytes) / 1000) })
+                    Self.corners(written.answer.memory).map {
+                        .init(x: Double($0.tokens), y: Double($0.bytes) / 1000)
+                    })
             })
+    }
+
+    /// The points before and after every change, and both ends.
+    private static func corners(_ points: [DiaryAnswer.MemoryPoint]) -> [DiaryAnswer.MemoryPoint] {
+        points.indices.filter { index in
+            let neighbours = [index - 1, index + 1]
+            return neighbours.contains { !points.indices.contains($0) || points[$0].bytes != points[index].bytes }
+        }.map { points[$0] }
     }
 
     private func map(of written: Written) -> PositionMap {
