@@ -20,6 +20,10 @@ struct DemoCommand: AsyncParsableCommand {
     var report = "report.html"
 
     func run() async throws {
+        let folder = URL(fileURLWithPath: report).deletingLastPathComponent().path
+        guard FileManager.default.isWritableFile(atPath: folder) else {
+            throw ValidationError("\(report) cannot be written: \(folder) is not a folder that can be written to")
+        }
         let model = try modelOptions.load()
         let writer = try DiaryWriter(model, threads: modelOptions.threads)
         let plan = try DemoPlan(seed: modelOptions.seed, isQuick: quick)
