@@ -33,5 +33,5 @@ package struct DiaryTask: Sendable, Hashable {
     }
 
     /// More tokens than any correct answer has; an answer that gets there goes round in circles.
-    package var maximumNewTokens: Int { 100 + 60 * sample.number }
+    package var maximumNewTokens: Int { 100 + 50 * sample.number }
 }
