@@ -29,8 +29,8 @@ import Testing
     func streamingForgets() async throws {
         let results = try await results(["full", "streaming"], [.share(1, of: 16)])
         let (full, streaming) = (results[0], results[1])
-        #expect(full.completionRate >= 95 && full.finished == full.samples)
-        #expect(full.once >= 80 && full.range >= 75 && full.periodic >= 70 && full.plan >= 70)
+        #expect(full.completionRate >= 98 && full.finished == full.samples)
+        #expect(full.once >= 95 && full.range >= 90 && full.periodic >= 85 && full.plan >= 90)
         #expect(streaming.once <= full.once / 2)
         #expect(streaming.plan <= full.plan / 2)
         #expect(streaming.cacheBytes < full.cacheBytes / 4)

@@ -81,7 +81,8 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     private func measure(_ writer: DiaryWriter, _ plan: DemoPlan) async throws -> [DemoResult] {
-        let evaluation = DemoEvaluation(writer, tasks: plan.tasks, jobs: modelOptions.parallel)
+        let parallel = modelOptions.parallel ?? min(4, ProcessInfo.processInfo.activeProcessorCount)
+        let evaluation = DemoEvaluation(writer, tasks: plan.tasks, jobs: parallel)
         let display = ProgressDisplay()
         defer { display.finish() }
         var results: [DemoResult] = []

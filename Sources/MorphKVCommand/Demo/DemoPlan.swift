@@ -31,7 +31,7 @@ struct DemoPlan {
         var index: UInt32 = 0
         while DiaryTask(seed: seed, index: index).sample.number < 58 { index += 1 }
         task = DiaryTask(seed: seed, index: index)
-        tasks = DiaryTask.tasks(seed: seed, count: isQuick ? 2 : 10)
+        tasks = DiaryTask.tasks(seed: seed, count: isQuick ? 2 : 8)
         let others: [DemoCapacity] = [2, 4, 8, 16].map { .share(1, of: $0) }.filter { $0 != share }
         methods =
             try DemoMethod.methods(DemoMethod.allPolicies(), [share])

@@ -31,14 +31,14 @@ struct DemoModelOptions: ParsableArguments {
     @Option(name: [.short, .long], help: "CPU threads for each answer; more than one does not help so small a model.")
     var threads = 1
 
-    @Option(help: "Answers to write at the same time.")
-    var parallel = 1
+    @Option(help: "Answers to write at the same time (default: 1, of `demo` one for each core, but at most 4).")
+    var parallel: Int?
 
     @Option(help: "Seed of the prompts.")
     var seed: UInt32 = 7
 
     func validate() throws {
-        for (name, value) in [("--threads", threads), ("--parallel", parallel)] where value < 1 {
+        for (name, value) in [("--threads", threads), ("--parallel", parallel ?? 1)] where value < 1 {
             throw ValidationError("\(name) \(value): 1 or more is needed")
         }
     }

@@ -40,7 +40,7 @@ struct EvalDemoCommand: AsyncParsableCommand {
         let methods = try DemoMethod.methods(policies, capacity)
         let evaluation = DemoEvaluation(
             try DiaryWriter(modelOptions.load(), threads: modelOptions.threads),
-            tasks: DiaryTask.tasks(seed: modelOptions.seed, count: samples), jobs: modelOptions.parallel)
+            tasks: DiaryTask.tasks(seed: modelOptions.seed, count: samples), jobs: modelOptions.parallel ?? 1)
         let display = ProgressDisplay()
         defer { display.finish() }
         var results: [DemoResult] = []
