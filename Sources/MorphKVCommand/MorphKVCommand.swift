@@ -9,8 +9,8 @@ struct MorphKVCommand: AsyncParsableCommand {
         commandName: "morphkv",
         abstract: "Runs GGUF language models with a KV cache of constant size.",
         subcommands: [
-            DemoCommand.self, GenerateCommand.self, InspectCommand.self, PoliciesCommand.self, PerplexityCommand.self, TraceCommand.self,
-            EvalGroup.self, ScoreCommand.self, JudgeCommand.self, ReportCommand.self, BenchCommand.self,
-            MakeModelCommand.self,
+            DemoCommand.self, GenerateCommand.self, InspectCommand.self, PoliciesCommand.self, PerplexityCommand.self,
+            TraceCommand.self, EvalGroup.self, ScoreCommand.self, JudgeCommand.self, ReportCommand.self,
+            BenchCommand.self, MakeModelCommand.self,
         ])
 }
