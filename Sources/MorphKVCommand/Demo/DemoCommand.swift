@@ -44,7 +44,8 @@ struct DemoCommand: AsyncParsableCommand {
             task: plan.task, written: written, results: results, chartedPolicies: Set(plan.chartedPolicies),
             notes: plan.notes)
         try Output.save(page.html, to: report)
-        try Output.write("\n\(report): memory against tokens, accuracy against capacity, which positions stayed\n")
+        try Output.write(
+            "\nThe page shows memory against tokens, accuracy against capacity and which positions each layer kept.\n")
     }
 
     /// The diary with the full cache and with morphkv, at the same time if there is a terminal to show it on.
