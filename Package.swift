@@ -19,12 +19,18 @@ let package = Package(
     products: [
         .library(name: "MorphKV", targets: ["MorphKV"]),
         .library(name: "MorphEval", targets: ["MorphEval"]),
+        .library(name: "MorphServer", targets: ["MorphServer"]),
         .executable(name: "morphkv", targets: ["MorphKVCommand"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.5.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.81.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.26.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.3.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
         .systemLibrary(
@@ -42,10 +48,28 @@ let package = Package(
             name: "MorphEval",
             dependencies: [.product(name: "Subprocess", package: "swift-subprocess")],
             swiftSettings: strict),
+        .target(
+            name: "MorphServer",
+            dependencies: [
+                "MorphKV",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOFoundationCompat", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            resources: [
+                .embedInCode("Page/page.html"), .embedInCode("Page/page.css"), .embedInCode("Page/page.js"),
+            ],
+            swiftSettings: strict),
         .executableTarget(
             name: "MorphKVCommand",
             dependencies: [
-                "MorphKV", "MorphEval", "Ggml",
+                "MorphKV", "MorphEval", "MorphServer", "Ggml",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -61,6 +85,15 @@ let package = Package(
         .testTarget(
             name: "MorphEvalTests", dependencies: ["MorphEval"], exclude: ["Fixtures/generate.py"],
             resources: [.copy("Fixtures/metrics.json")], swiftSettings: strict),
+        .testTarget(
+            name: "MorphServerTests",
+            dependencies: [
+                "MorphServer", "MorphKV", "Ggml",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
             name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV"],
             swiftSettings: strict, linkerSettings: runtimePath),

@@ -9,7 +9,8 @@ struct MorphKVCommand: AsyncParsableCommand {
         commandName: "morphkv",
         abstract: "Runs GGUF language models with a KV cache of constant size.",
         subcommands: [
-            GenerateCommand.self, InspectCommand.self, PoliciesCommand.self, PerplexityCommand.self, TraceCommand.self,
+            GenerateCommand.self, ChatCommand.self, ServeCommand.self, InspectCommand.self, PoliciesCommand.self,
+            PerplexityCommand.self, TraceCommand.self,
             ScoreCommand.self, MakeModelCommand.self,
         ])
 }
