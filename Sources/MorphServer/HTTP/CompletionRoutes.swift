@@ -94,7 +94,7 @@ struct CompletionRoutes: Sendable {
         guard type?.filter({ $0 != " " }) == "application/json" else {
             throw APIError(
                 status: .unsupportedMediaType, message: "the body must be of type application/json",
-                type: "invalid_request_error", code: "unsupported_media_type", headers: [.connection: "close"])
+                type: "invalid_request_error", code: "unsupported_media_type")
         }
         if let length = request.headers[.contentLength].flatMap(Int.init), length > configuration.maxBodyBytes {
             throw APIError.tooLarge

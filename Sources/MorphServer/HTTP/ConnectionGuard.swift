@@ -63,6 +63,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // What comes after the last response is not answered.
+        if isAnswered, closesAfterResponse { return }
         switch unwrapInboundIn(data) {
         case .head:
             (isAnswered, hasHead) = (false, false)

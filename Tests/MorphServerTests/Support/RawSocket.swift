@@ -1,7 +1,7 @@
 import Foundation
 
 /// A connection without manners: it sends any bytes, reads or does not, and closes as it likes.
-final class RawSocket {
+final class RawSocket: Sendable {
     private let descriptor: Int32
 
     init(port: Int) throws {
@@ -45,7 +45,15 @@ final class RawSocket {
     func closeInput() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// What comes until the other side closes, or until some text has come.
-    func read(until end: String? = nil) -> String {
+    ///
+    /// It waits on a thread of its own, because waiting would take one from everybody else here.
+    func read(until end: String? = nil) async -> String {
+        await withCheckedContinuation { continuation in
+            Thread { continuation.resume(returning: self.wait(until: end)) }.start()
+        }
+    }
+
+    private func wait(until end: String?) -> String {
         var all: [UInt8] = []
         var part = [UInt8](repeating: 0, count: 16384)
         while true {

@@ -1,4 +1,5 @@
 import Foundation
+import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
 import Logging
@@ -25,6 +26,8 @@ enum TestServer {
         let scheduler = try Scheduler(Model(contentsOf: stories), options)
         var configuration = ServerConfiguration(modelName: "stories")
         configuration.port = 0
+        // The test client connects long before it asks.
+        configuration.headerTime = .seconds(600)
         configure(&configuration)
         var logger = Logger(label: "tests")
         logger.logLevel = .critical
