@@ -96,7 +96,7 @@ let package = Package(
             ],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
-            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV"],
+            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV"], exclude: ["Python"],
             swiftSettings: strict, linkerSettings: runtimePath),
     ],
     swiftLanguageModes: [.v6]

@@ -6,7 +6,7 @@ import Testing
     @Test func helpNamesEveryCommand() throws {
         let result = try Command.run(["--help"])
         #expect(result.status == 0)
-        for name in ["generate", "inspect", "policies", "perplexity", "trace", "make-model"] {
+        for name in ["generate", "chat", "serve", "inspect", "policies", "perplexity", "trace", "make-model"] {
             #expect(result.output.contains(name))
         }
     }
@@ -149,7 +149,7 @@ enum Command {
     static var storiesExists: Bool { FileManager.default.fileExists(atPath: stories) }
 
     /// The command beside the test bundle, where the build puts both.
-    private static let executable: URL = {
+    static let executable: URL = {
         let bundle = CommandLine.arguments.first { $0.contains(".xctest") } ?? CommandLine.arguments[0]
         var folder = URL(fileURLWithPath: bundle)
         while folder.path != "/" {
