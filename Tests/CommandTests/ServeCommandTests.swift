@@ -45,7 +45,10 @@ struct ServeCommandTests {
     @Test func addressesOfOtherMachinesNeedAKeyOrTheWordInsecure() throws {
         let result = try Command.run(["serve", "--model", Command.stories, "--host", "0.0.0.0"])
         #expect(result.status != 0 && result.errors.contains("--api-key-file"), "\(result.errors)")
-        let empty = try Command.run(["serve", "--model", Command.stories, "--api-key-file", "/dev/null"])
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).keys")
+        try "\n \n".write(to: file, atomically: true, encoding: .utf8)
+        defer { try? FileManager.default.removeItem(at: file) }
+        let empty = try Command.run(["serve", "--model", Command.stories, "--api-key-file", file.path])
         #expect(empty.status != 0 && empty.errors.contains("no key"), "\(empty.errors)")
     }
 
