@@ -13,6 +13,11 @@ let runtimePath: [LinkerSetting] = [
     .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", "\(Context.packageDirectory)/.deps/lib"])
 ]
 
+/// The kernel is too slow without optimisation for tests in debug builds; the Makefile asks for it. A dependency's
+/// manifest must not carry such flags, so they are not there by themselves.
+let kernelFlags: [CSetting] =
+    Context.environment["MORPHKV_OPTIMIZE_KERNEL"] == nil ? [] : [.unsafeFlags(["-O2"])]
+
 let package = Package(
     name: "swift-morphkv",
     platforms: [.macOS(.v15)],
@@ -36,13 +41,14 @@ let package = Package(
         .systemLibrary(
             name: "CLlama", pkgConfig: "llama",
             providers: [.brew(["llama.cpp"]), .apt(["libllama-dev"])]),
+        .target(name: "CAttention", cSettings: kernelFlags),
         .target(
             name: "Ggml",
-            dependencies: ["CLlama", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["CAttention", "CLlama", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
         .target(
             name: "MorphKV",
-            dependencies: ["Ggml", "CLlama", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["CAttention", "Ggml", "CLlama", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
         .target(
             name: "MorphEval",
@@ -69,12 +75,13 @@ let package = Package(
         .executableTarget(
             name: "MorphKVCommand",
             dependencies: [
-                "MorphKV", "MorphEval", "MorphServer", "Ggml",
+                "MorphKV", "MorphEval", "MorphServer", "Ggml", "CAttention", "CLlama",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict, linkerSettings: runtimePath),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "AttentionTests", dependencies: ["CAttention"], swiftSettings: strict),
         .testTarget(
             name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),

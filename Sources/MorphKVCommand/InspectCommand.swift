@@ -58,7 +58,7 @@ struct InspectCommand: ParsableCommand {
     }
 
     private func showCosts(_ model: Model) throws {
-        let type = try cache.options().elementType
+        let options = try cache.options()
         let context = contextLength ?? model.description.contextLength
         let memory = Int(ProcessInfo.processInfo.physicalMemory)
         func row(_ name: String, _ options: CacheOptions, tokens: Int) throws {
@@ -66,16 +66,15 @@ struct InspectCommand: ParsableCommand {
             let fits = bytes + model.weightBytes < memory ? "fits" : "does not fit"
             print("    \(name): \(Output.bytes(bytes)), \(fits) in \(Output.bytes(memory)) with the weights")
         }
-        print("cache (\(type) keys and values), all layers together:")
-        try row("full, \(context) tokens", CacheOptions(policy: FullPolicy(), elementType: type), tokens: context)
+        print("cache (\(options.keyType) keys, \(options.valueType) values), all layers together:")
+        try row("full, \(context) tokens", options.with(FullPolicy()), tokens: context)
         if cache.policy != nil || cache.capacity != nil {
-            let options = try cache.options()
             try row(options.policy.specification, options, tokens: context)
             return
         }
         for capacity in capacities where capacity > 1 {
             let policy = MorphKVPolicy(capacity: capacity, window: min(32, capacity / 2))
-            try row(policy.specification, CacheOptions(policy: policy, elementType: type), tokens: context)
+            try row(policy.specification, options.with(policy), tokens: context)
         }
     }
 

@@ -19,13 +19,17 @@ struct ModelOptions: ParsableArguments {
             "The longest context you will use, for models with long and short RoPE factors (default: the trained one).")
     var contextLength: Int?
 
+    @Flag(help: "Leave the weights in the mapped file instead of copying them into a faster layout.")
+    var noRepack = false
+
     @Flag(help: "Show the messages of ggml and libllama.")
     var verbose = false
 
     func load() throws -> Model {
         Log.setVerbose(verbose)
         return try Model(
-            contentsOf: URL(fileURLWithPath: model), device: .named(device), contextLength: contextLength)
+            contentsOf: URL(fileURLWithPath: model), device: .named(device), contextLength: contextLength,
+            repacks: !noRepack)
     }
 
     var threadCount: Int { threads ?? ProcessInfo.processInfo.activeProcessorCount }
@@ -54,8 +58,14 @@ struct CacheFlags: ParsableArguments {
     @Option(help: "First positions that always stay.")
     var sinks: Int?
 
-    @Option(help: "Type of stored keys and values: f16 or f32.")
+    @Option(help: "Type of stored keys, and of values unless said otherwise: f32, f16, bf16 or q8_0.")
     var cacheType = "f16"
+
+    @Option(help: "Type of stored values (default: that of the keys).")
+    var cacheTypeV: String?
+
+    @Option(help: "What computes attention at decode: automatic, fused (CPU) or graph (any device, f16 or f32).")
+    var attention = "automatic"
 
     @Option(help: "Let the prompt enter in parts of this many tokens, compressed after each: constant memory.")
     var prefillChunk: Int?
@@ -74,10 +84,19 @@ struct CacheFlags: ParsableArguments {
     }
 
     func options(_ registry: PolicyRegistry = .standard) throws -> CacheOptions {
-        guard let type = ElementType(named: cacheType) else {
-            throw ValidationError("there is no element type '\(cacheType)'")
+        guard let path = CacheOptions.AttentionPath(rawValue: attention) else {
+            throw ValidationError("there is no attention '\(attention)': use automatic, fused or graph")
         }
         return CacheOptions(
-            policy: try cachePolicy(registry), elementType: type, prefill: prefillChunk.map { .chunked($0) } ?? .exact)
+            policy: try cachePolicy(registry), elementType: try Self.type(cacheType),
+            valueType: try cacheTypeV.map(Self.type), attention: path,
+            prefill: prefillChunk.map { .chunked($0) } ?? .exact)
+    }
+
+    private static func type(_ name: String) throws -> ElementType {
+        guard let type = ElementType(named: name) else {
+            throw ValidationError("there is no element type '\(name)'")
+        }
+        return type
     }
 }

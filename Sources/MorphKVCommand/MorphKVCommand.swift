@@ -10,7 +10,6 @@ struct MorphKVCommand: AsyncParsableCommand {
         abstract: "Runs GGUF language models with a KV cache of constant size.",
         subcommands: [
             GenerateCommand.self, ChatCommand.self, ServeCommand.self, InspectCommand.self, PoliciesCommand.self,
-            PerplexityCommand.self, TraceCommand.self,
-            ScoreCommand.self, MakeModelCommand.self,
+            PerplexityCommand.self, TraceCommand.self, ScoreCommand.self, BenchCommand.self, MakeModelCommand.self,
         ])
 }

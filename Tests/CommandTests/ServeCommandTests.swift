@@ -122,7 +122,7 @@ enum OpenAIClient {
 
 /// A server that runs as long as a test.
 final class ServerProcess: Sendable {
-    nonisolated(unsafe) private let process = Process()
+    private let process = Process()
     /// What it said before it listened.
     let announcement: String
     let port: Int

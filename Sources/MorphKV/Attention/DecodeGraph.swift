@@ -1,6 +1,6 @@
 internal import Ggml
 
-/// The graph of one decode step: built once, executed for every token.
+/// The graph of one decode step of one sequence, of ggml's own operations: built once, executed for every token.
 final class DecodeGraph {
     private let graph: Graph
     private let layers: [LayerCache]
@@ -9,7 +9,10 @@ final class DecodeGraph {
     private let steps: [StepInputs]
     private let logits: Tensor
 
+    private let reader: EmbeddingReader
+
     init(_ model: Model, _ cache: KVCache, on backend: Backend) throws {
+        reader = EmbeddingReader(model)
         let description = model.description
         // Reductions over the votes of a window take a few operations per halving, besides those of the block.
         let perLayer = 384
@@ -42,16 +45,11 @@ final class DecodeGraph {
     func serves(_ cache: KVCache) -> Bool { zip(layers, cache.layers).allSatisfy { $0 === $1 } }
 
     /// Feeds one token and leaves its logits in `output`.
-    func run(_ row: UnsafeRawBufferPointer, at position: Int, into output: inout [Float]) throws {
-        embedding.write(row)
+    func run(_ token: Token, at position: Int, into output: inout [Float]) throws {
+        reader.write(token, to: embedding, column: 0)
         self.position.write(Int32(position))
         for step in steps { step.fill(position: position) }
         try graph.compute()
         output.withUnsafeMutableBytes { logits.read(into: $0) }
-        for layer in layers {
-            layer.used = min(layer.used + 1, layer.slots)
-            guard case .windowSum(let window) = layer.scores?.kind else { continue }
-            layer.queriesSinceHandOver = layer.queriesSinceHandOver % window.queryCount + 1
-        }
     }
 }

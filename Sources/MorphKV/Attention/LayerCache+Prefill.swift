@@ -9,7 +9,7 @@ extension LayerCache {
         let count = entries[0].count
         let graph = try Graph(on: prefill.backend, capacity: 24, allocator: prefill.allocator)
         let slots = graph.input(.i32, [count, entries.count], name: "slots")
-        let asRows = graph.contiguous(graph.permute(values, [1, 0, 2, 3]))  // [headDim, slots, kvHeads]
+        let asRows = plan.isFused ? values : graph.contiguous(graph.permute(values, [1, 0, 2, 3]))
         graph.schedule(graph.copy(graph.rows(keys, at: slots), to: scratch.keys(0..<count, of: total, in: graph)))
         graph.schedule(graph.copy(graph.rows(asRows, at: slots), to: scratch.values(0..<count, of: total, in: graph)))
         try graph.allocate()
@@ -64,7 +64,8 @@ extension LayerCache {
         let keptKeys = graph.rows(scratch.keys(0..<entries, of: entries, in: graph), at: indices)
         let keptValues = graph.rows(scratch.values(0..<entries, of: entries, in: graph), at: indices)
         graph.schedule(graph.copy(keptKeys, to: firstKeys(count, in: graph)))
-        graph.schedule(graph.copy(graph.permute(keptValues, [1, 0, 2, 3]), to: firstValues(count, in: graph)))
+        let asStored = plan.isFused ? keptValues : graph.permute(keptValues, [1, 0, 2, 3])
+        graph.schedule(graph.copy(asStored, to: firstValues(count, in: graph)))
         try graph.allocate()
         indices.write(kept.flatMap { $0.map(Int32.init) })
         try graph.compute()

@@ -17,8 +17,8 @@ final class PrefillScratch {
         geometry = plan.geometry
         arena = try Arena(tensors: 3)
         let count = entries * geometry.headDimension * geometry.kvHeads
-        keyMemory = arena.tensor(plan.elementType, [count], name: "scratchKeys")
-        valueMemory = arena.tensor(plan.elementType, [count], name: "scratchValues")
+        keyMemory = arena.tensor(plan.keyType, [count], name: "scratchKeys")
+        valueMemory = arena.tensor(plan.valueType, [count], name: "scratchValues")
         queryMemory = arena.tensor(
             .f32, [geometry.headDimension, geometry.queryHeads, queries], name: "scratchQueries")
         try arena.allocate(on: backend)

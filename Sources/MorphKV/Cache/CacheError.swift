@@ -8,6 +8,8 @@ public struct CacheError: Error, Sendable, Hashable, CustomStringConvertible {
         case unknownPolicy
         /// The cache's element type cannot be used.
         case elementType
+        /// The device cannot compute attention in the way that was asked for.
+        case attention
         /// A token id is not in the vocabulary.
         case invalidToken
         /// There is nothing to process.

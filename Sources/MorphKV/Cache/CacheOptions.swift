@@ -4,8 +4,22 @@ public import Ggml
 public struct CacheOptions: Sendable {
     /// What stays when the cache is full.
     public var policy: any CachePolicy
-    /// The type of stored keys and values: f16 or f32.
-    public var elementType: ElementType
+    /// The type of stored keys: f32, f16, bf16 or q8_0.
+    public var keyType: ElementType
+    /// The type of stored values: f32, f16, bf16 or q8_0.
+    public var valueType: ElementType
+    /// What computes attention while an answer is written.
+    public var attention: AttentionPath
+
+    /// What computes attention while an answer is written; the result is the same.
+    public enum AttentionPath: String, Sendable, Hashable, CaseIterable {
+        /// The fused kernel where memory is the host's, else the graph.
+        case automatic
+        /// One kernel that chooses a slot, attends and updates the scores; on the CPU only.
+        case fused
+        /// A graph of ggml's own operations, on any device; keys and values in f32 or f16.
+        case graph
+    }
 
     /// How a prompt enters the cache.
     public var prefill: PrefillMode
@@ -21,10 +35,26 @@ public struct CacheOptions: Sendable {
     }
 
     /// Creates options.
-    public init(policy: any CachePolicy, elementType: ElementType = .f16, prefill: PrefillMode = .exact) {
+    ///
+    /// - Parameters:
+    ///   - elementType: the type of keys, and of values unless `valueType` says otherwise.
+    ///   - valueType: the type of values.
+    public init(
+        policy: any CachePolicy, elementType: ElementType = .f16, valueType: ElementType? = nil,
+        attention: AttentionPath = .automatic, prefill: PrefillMode = .exact
+    ) {
         self.policy = policy
-        self.elementType = elementType
+        keyType = elementType
+        self.valueType = valueType ?? elementType
+        self.attention = attention
         self.prefill = prefill
+    }
+
+    /// The same with another policy.
+    public func with(_ policy: any CachePolicy) -> CacheOptions {
+        var changed = self
+        changed.policy = policy
+        return changed
     }
 
     /// Everything stays.

@@ -16,10 +16,10 @@ public struct CachePlan: Sendable, Hashable {
     /// - Throws: ``CacheError`` when the policy cannot be honoured for this model.
     public init(_ model: Model, _ options: CacheOptions, tokens: Int) throws {
         let backend = try Backend(model.device, threads: 1)
-        let plans = try KVCache.plans(for: model.description, options)
+        let plans = try KVCache.plans(for: model.description, options, on: model.device)
         rules = plans.map(\.rule)
         layerBytes = try plans.map { plan in
-            let layer = try LayerCache(plan, slots: plan.slots ?? KVCache.rounded(tokens))
+            let layer = try LayerCache(plan, slots: plan.slots ?? KVCache.rounded(tokens), scale: 1)
             layer.plan(on: backend)
             return layer.plannedBytes
         }

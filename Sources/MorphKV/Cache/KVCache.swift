@@ -9,6 +9,7 @@ final class KVCache {
     let plans: [LayerPlan]
     private(set) var layers: [LayerCache]
     private let backend: Backend
+    private let scale: Float
     /// Tokens of the sequence so far: the position of the next one.
     var seen = 0
 
@@ -19,18 +20,23 @@ final class KVCache {
     init(_ description: DecoderDescription, _ options: CacheOptions, on backend: Backend, reserve: Int) throws {
         self.options = options
         self.backend = backend
-        plans = try Self.plans(for: description, options)
-        layers = try plans.map { try LayerCache($0, slots: $0.slots ?? Self.rounded(reserve)) }
+        scale = description.attentionScale
+        plans = try Self.plans(for: description, options, on: backend.device)
+        layers = try plans.map {
+            try LayerCache($0, slots: $0.slots ?? Self.rounded(reserve), scale: description.attentionScale)
+        }
         for layer in layers { try layer.allocate(on: backend) }
     }
 
-    static func plans(for description: DecoderDescription, _ options: CacheOptions) throws -> [LayerPlan] {
+    static func plans(
+        for description: DecoderDescription, _ options: CacheOptions, on device: Device
+    ) throws -> [LayerPlan] {
         try description.layers.enumerated().map { index, layer in
             let geometry = LayerGeometry(
                 layer: index, layerCount: description.layers.count, queryHeads: description.queryHeads,
                 kvHeads: description.kvHeads, headDimension: description.headDimension,
                 slidingWindow: layer.slidingWindow)
-            return try LayerPlan(geometry, options)
+            return try LayerPlan(geometry, options, on: device)
         }
     }
 
@@ -50,7 +56,7 @@ final class KVCache {
                 needed = rule.kept(of: needed, in: plans[index].geometry)
             }
             guard needed > old.slots else { continue }
-            let new = try LayerCache(plans[index], slots: Self.rounded(needed))
+            let new = try LayerCache(plans[index], slots: Self.rounded(needed), scale: scale)
             try new.allocate(on: backend)
             try new.copyEntries(of: old, on: backend)
             layers[index] = new
@@ -60,6 +66,15 @@ final class KVCache {
     /// Makes room in layers whose rule drops many entries at a time.
     func evictBursts() {
         for layer in layers { layer.evictBurst(seen: seen) }
+    }
+
+    /// Whether the fused kernel attends to the cache.
+    var isFused: Bool { plans[0].isFused }
+
+    /// Notes that tokens were decoded.
+    func advance(by tokens: Int) {
+        seen += tokens
+        for layer in layers { layer.advance(by: tokens) }
     }
 
     /// Forgets the whole sequence.

@@ -9,10 +9,14 @@ final class LayerCache {
     let slots: Int
     /// `[headDim, slots, kvHeads]`
     let keys: Tensor
-    /// Transposed, so that weights times values needs no copy: `[slots, headDim, kvHeads]`
+    /// `[headDim, slots, kvHeads]` for the fused kernel; for graphs transposed, so that weights times values needs no
+    /// copy: `[slots, headDim, kvHeads]`
     let values: Tensor
     /// What a scoring rule keeps; nil for rules that depend on positions only.
     let scores: ScoreState?
+    /// The layer as the fused kernel sees it; nil if graphs attend to it, and before it is allocated.
+    private(set) var kernel: KernelCache?
+    private let scale: Float
     private let arena: Arena
     /// Bytes that ``allocate(on:)`` takes, known before it is called.
     private(set) var plannedBytes = 0
@@ -25,13 +29,17 @@ final class LayerCache {
     private(set) var chosen: (positions: [[Int]], before: Int)?
 
     /// Describes the layer without allocating it.
-    init(_ plan: LayerPlan, slots: Int) throws {
+    ///
+    /// - Parameter scale: what attention scores are multiplied by before the softmax.
+    init(_ plan: LayerPlan, slots: Int, scale: Float) throws {
         let g = plan.geometry
         arena = try Arena(tensors: 12)
         self.plan = plan
         self.slots = slots
-        keys = arena.tensor(plan.elementType, [g.headDimension, slots, g.kvHeads], name: "keys")
-        values = arena.tensor(plan.elementType, [slots, g.headDimension, g.kvHeads], name: "values")
+        self.scale = scale
+        keys = arena.tensor(plan.keyType, [g.headDimension, slots, g.kvHeads], name: "keys")
+        values = arena.tensor(
+            plan.valueType, plan.isFused ? keys.shape.dropLast() : [slots, g.headDimension, g.kvHeads], name: "values")
         scores = plan.scoring.map { [arena] in ScoreState($0, g, slots: slots, in: arena) }
     }
 
@@ -42,6 +50,7 @@ final class LayerCache {
     func allocate(on backend: Backend) throws {
         plan(on: backend)
         try arena.allocate(on: backend)
+        if plan.isFused { kernel = KernelCache(self, scale: scale) }
         clear()
     }
 
@@ -66,9 +75,17 @@ final class LayerCache {
         graph.view(keys, [keys[0], count, keys[2]], strides: Array(keys.strides[1...2]))
     }
 
-    /// Values of the first `count` slots: `[count, headDim, kvHeads]`.
+    /// Values of the first `count` slots, as they are stored.
     func firstValues(_ count: Int, in graph: Graph) -> Tensor {
-        graph.view(values, [count, values[1], values[2]], strides: Array(values.strides[1...2]))
+        let shape = plan.isFused ? [values[0], count, values[2]] : [count, values[1], values[2]]
+        return graph.view(values, shape, strides: Array(values.strides[1...2]))
+    }
+
+    /// Notes that tokens were decoded.
+    func advance(by tokens: Int) {
+        used = min(used + tokens, slots)
+        guard case .windowSum(let window) = scores?.kind else { return }
+        for _ in 0..<tokens { queriesSinceHandOver = queriesSinceHandOver % window.queryCount + 1 }
     }
 
     /// Takes over what the host knows about the slots of a smaller layer.

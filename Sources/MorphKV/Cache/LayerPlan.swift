@@ -5,18 +5,23 @@ struct LayerPlan: Hashable {
     let geometry: LayerGeometry
     /// The rule that really applies, the layer's sliding window taken into account.
     let rule: RetentionRule
-    let elementType: ElementType
+    let keyType: ElementType
+    let valueType: ElementType
+    /// Whether the fused kernel attends to it: values are then rows like keys, else transposed.
+    let isFused: Bool
 
     /// - Throws: ``CacheError`` when the policy or the type cannot be honoured.
-    init(_ geometry: LayerGeometry, _ options: CacheOptions) throws {
-        guard options.elementType == .f16 || options.elementType == .f32 else {
-            throw CacheError(.elementType, "keys and values of type \(options.elementType): use f16 or f32")
+    init(_ geometry: LayerGeometry, _ options: CacheOptions, on device: Device) throws {
+        isFused = try Self.isFused(options, on: device)
+        for type in [options.keyType, options.valueType] {
+            try Self.check(type, isFused: isFused, dimension: geometry.headDimension)
         }
         if case .chunked(let tokens) = options.prefill, tokens < 1 {
             throw CacheError(.invalidPolicy, "a prompt in parts of \(tokens) tokens: 1 or more is needed")
         }
         self.geometry = geometry
-        elementType = options.elementType
+        keyType = options.keyType
+        valueType = options.valueType
         rule = try options.policy.rule(for: geometry).limited(to: geometry.slidingWindow)
         switch rule {
         case .everything: break
@@ -36,6 +41,26 @@ struct LayerPlan: Hashable {
         case .once(let once):
             try Self.check(once.promptCapacity, once.window, once.kernel)
             try once.validate()
+        }
+    }
+
+    private static func isFused(_ options: CacheOptions, on device: Device) throws -> Bool {
+        if options.attention == .fused, !device.usesHostMemory {
+            throw CacheError(.attention, "the fused kernel runs on the CPU, not on device \(device.name)")
+        }
+        return options.attention != .graph && device.usesHostMemory
+    }
+
+    private static func check(_ type: ElementType, isFused: Bool, dimension: Int) throws {
+        let usable: [ElementType] = isFused ? [.f32, .f16, .bf16, .q8_0] : [.f32, .f16]
+        guard usable.contains(type) else {
+            let names = usable.map(\.description).joined(separator: ", ")
+            throw CacheError(.elementType, "keys or values of type \(type) are not possible here: use one of \(names)")
+        }
+        guard dimension % type.blockLength == 0 else {
+            throw CacheError(
+                .elementType,
+                "heads of \(dimension) numbers are no whole blocks of \(type.blockLength), as \(type) needs")
         }
     }
 

@@ -1,17 +1,34 @@
-/// Decodes one token of each of several sequences at a time.
+internal import Ggml
+
+/// Decodes one token of each of several sequences at a time; the weights are read once for all of them.
+///
+/// What a sequence's logits are does not depend on which others take part.
 package final class Batch {
-    private let model: Model
+    private let stepper: Stepper
 
     /// - Parameters:
     ///   - model: the model of all engines.
     ///   - threads: CPU threads.
-    package init(_ model: Model, threads: Int) throws { self.model = model }
+    package init(_ model: Model, threads: Int) throws {
+        stepper = try Stepper(model, on: Backend(model.device, threads: threads), rounding: .independent)
+    }
 
-    /// Feeds one token to each engine; afterwards each engine's `logits` are those after its token.
+    /// Bytes of intermediate results held.
+    package var computeBytes: Int { stepper.allocatedBytes }
+
+    /// Feeds one token to each engine; afterwards each engine's ``Engine/logits`` are those after its token.
+    ///
+    /// Engines on devices that the fused kernel cannot run on are fed one after the other.
+    ///
+    /// - Throws: ``CacheError`` for an id outside the vocabulary, `GgmlError` when memory is short; no sequence of
+    ///   the batch has then changed, except that room was made.
     package func decode(_ steps: [(engine: Engine, token: Token)]) throws {
-        for step in steps {
-            precondition(step.engine.model === model, "all sequences of a batch use its model")
-            try step.engine.decode(step.token)
+        for step in steps { try step.engine.prepareToDecode(step.token) }
+        let fused = steps.filter { $0.engine.cache.isFused }
+        if !fused.isEmpty {
+            let feeds = fused.map { Stepper.Feed(cache: $0.engine.cache, tokens: [$0.token]) }
+            try stepper.step(feeds) { $1.readLogits($0, into: &fused[$0].engine.logits) }
         }
+        for step in steps where !step.engine.cache.isFused { try step.engine.decode(step.token) }
     }
 }

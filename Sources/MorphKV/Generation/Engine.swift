@@ -22,13 +22,13 @@ package final class EngineWorkspace {
 package final class Engine {
     package let model: Model
     private let backend: Backend
-    private let cache: KVCache
+    let cache: KVCache
     private let prefillAllocator: GraphAllocator
+    private let reader: EmbeddingReader
+    private let stepper: Stepper?
     private var decodeGraph: DecodeGraph?
-    private var row: [Float]
-    private var rawRow: [UInt8]
     /// The logits after the last token fed, one per token id.
-    package private(set) var logits: [Float]
+    package internal(set) var logits: [Float]
 
     /// - Parameters:
     ///   - threads: CPU threads.
@@ -47,8 +47,8 @@ package final class Engine {
         backend = workspace.backend
         cache = try KVCache(model.description, options, on: backend, reserve: reserve)
         prefillAllocator = workspace.prefillAllocator
-        row = Array(repeating: 0, count: model.description.embeddingLength)
-        rawRow = Array(repeating: 0, count: model.weights.value.tokenEmbeddings.type.bytes(row.count))
+        reader = EmbeddingReader(model)
+        stepper = cache.isFused ? try Stepper(model, on: backend) : nil
         logits = Array(repeating: 0, count: model.description.vocabularySize)
     }
 
@@ -58,7 +58,9 @@ package final class Engine {
     /// Entries per KV head at present; the largest layer's.
     package var slotsUsed: Int { cache.layers.reduce(0) { max($0, $1.used) } }
     /// Bytes of intermediate results held on the device.
-    package var computeBytes: Int { prefillAllocator.allocatedBytes + (decodeGraph?.allocatedBytes ?? 0) }
+    package var computeBytes: Int {
+        prefillAllocator.allocatedBytes + (stepper?.allocatedBytes ?? 0) + (decodeGraph?.allocatedBytes ?? 0)
+    }
     /// Original positions held, ascending: `[layer][kvHead][entry]`.
     package var positions: [[[Int]]] { cache.positions }
 
@@ -111,12 +113,9 @@ package final class Engine {
     ) throws -> [Float] {
         try cache.grow(by: tokens.count, isFirstPrompt: isFirstPrompt)
         let arena = try Arena(tensors: 1)
-        let stream = arena.tensor(.f32, [row.count, tokens.count], name: "stream")
+        let stream = arena.tensor(.f32, [model.description.embeddingLength, tokens.count], name: "stream")
         try arena.allocate(on: backend)
-        for (index, token) in tokens.enumerated() {
-            embed(token)
-            stream.write(row, at: index * row.count)
-        }
+        for (index, token) in tokens.enumerated() { reader.write(token, to: stream, column: index) }
         let prefill = Prefill(
             model: model, cache: cache, backend: backend, allocator: prefillAllocator, isFirstPrompt: isFirstPrompt)
         do {
@@ -131,9 +130,22 @@ package final class Engine {
     ///
     /// - Throws: ``CacheError`` for an id outside the vocabulary, `GgmlError` when memory is short.
     package func decode(_ token: Token) throws {
+        try prepareToDecode(token)
+        if let stepper {
+            try stepper.step([Stepper.Feed(cache: cache, tokens: [token])]) { $1.readLogits($0, into: &logits) }
+        } else {
+            try decodeByGraph(token)
+        }
+    }
+
+    /// Checks a token and makes room for it.
+    func prepareToDecode(_ token: Token) throws {
         try check(token)
         cache.evictBursts()
         try cache.grow(by: 1)
+    }
+
+    private func decodeByGraph(_ token: Token) throws {
         let graph: DecodeGraph
         if let current = decodeGraph, current.serves(cache) {
             graph = current
@@ -142,21 +154,17 @@ package final class Engine {
             graph = try DecodeGraph(model, cache, on: backend)
             decodeGraph = graph
         }
-        embed(token)
-        try row.withUnsafeBytes { try graph.run($0, at: cache.seen, into: &logits) }
-        cache.seen += 1
+        try graph.run(token, at: cache.seen, into: &logits)
+        cache.advance(by: 1)
     }
 
-    /// Runs the largest steps there can be on a cache that looks full, so that all intermediate memory exists, and
-    /// forgets them.
+    /// Makes the cache look as full as it can get, so that the next step needs as much memory as any.
     ///
-    /// - Parameter chunk: tokens of the longest prompt that will be fed at a time.
+    /// - Parameter chunk: tokens of a prompt that is then fed, the longest that ever will be at a time; 0 for none.
     package func rehearse(chunk: Int) throws {
         clear()
         cache.pretendFull(leaving: chunk + 1)
-        try prefill(Array(repeating: 0, count: chunk))
-        try decode(0)
-        clear()
+        if chunk > 0 { try prefill(Array(repeating: 0, count: chunk)) }
     }
 
     private func check(_ token: Token) throws {
@@ -164,16 +172,5 @@ package final class Engine {
             throw CacheError(
                 .invalidToken, "token id \(token) is not in the vocabulary of \(model.description.vocabularySize)")
         }
-    }
-
-    /// Puts the scaled embedding of a token into `row`.
-    private func embed(_ token: Token) {
-        let table = model.weights.value.tokenEmbeddings
-        rawRow.withUnsafeMutableBytes { table.read(into: $0, at: Int(token) * $0.count) }
-        row.withUnsafeMutableBufferPointer { target in
-            rawRow.withUnsafeBytes { table.type.dequantize($0.baseAddress!, into: target) }
-        }
-        let scale = model.description.embeddingScale
-        if scale != 1 { for index in row.indices { row[index] *= scale } }
     }
 }

@@ -58,9 +58,7 @@ public struct Explanation: Sendable, Hashable, Codable {
             ? nil
             : Engine(
                 model,
-                CacheOptions(
-                    policy: TOVAPolicy(capacity: prompt.count + response.count + 1), elementType: cache.elementType),
-                threads: threads)
+                cache.with(TOVAPolicy(capacity: prompt.count + response.count + 1)), threads: threads)
         var kept: [[Double]] = []
         try engine.prefill(prompt)
         try probe?.prefill(prompt)

@@ -32,8 +32,7 @@ public struct Perplexity: Sendable, Hashable, Codable {
         let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
         let engine = try Engine(model, cache, threads: threads, reserve: context)
         let full = try Engine(
-            model, CacheOptions(policy: FullPolicy(), elementType: cache.elementType), threads: threads,
-            reserve: context)
+            model, cache.with(FullPolicy()), threads: threads, reserve: context)
         var sums = Sums()
         for start in stride(from: 0, to: tokens.count - 1, by: context) {
             let part = tokens[start..<min(start + context, tokens.count)]

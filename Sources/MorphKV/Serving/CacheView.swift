@@ -56,8 +56,8 @@ struct FullCacheCost: Sendable {
 
     init(_ model: Model, _ cache: CacheOptions) throws {
         let description = model.description
-        let vector = cache.elementType.bytes(description.headDimension)
-        layers = description.layers.map { (2 * vector * description.kvHeads, $0.slidingWindow ?? .max) }
+        let pair = [cache.keyType, cache.valueType].reduce(0) { $0 + $1.bytes(description.headDimension) }
+        layers = description.layers.map { (pair * description.kvHeads, $0.slidingWindow ?? .max) }
     }
 
     func bytes(of tokens: Int) -> Int { layers.reduce(0) { $0 + $1.bytesPerToken * min(tokens, $1.limit) } }

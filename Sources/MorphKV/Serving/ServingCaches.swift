@@ -31,7 +31,7 @@ final class ServingCaches {
 
     /// Bytes of keys and values of the largest part of a prompt, which are allocated while it is fed.
     private static func scratchBytes(of engine: Engine, _ options: ServingOptions) throws -> Int {
-        let plans = try KVCache.plans(for: engine.model.description, options.cache)
+        let plans = try KVCache.plans(for: engine.model.description, options.cache, on: engine.model.device)
         let backend = try Backend(engine.model.device, threads: 1)
         let scratch = try PrefillScratch(
             plans[0], entries: engine.statistics.slots + options.promptChunk, queries: options.promptChunk, on: backend)
@@ -42,19 +42,20 @@ final class ServingCaches {
     var bytes: Int { slots.count * limits.bytesPerSequence }
 
     /// Everything that was allocated.
-    var memory: ServingMemory {
+    ///
+    /// - Parameter steps: bytes of intermediate results of a step.
+    func memory(steps: Int) -> ServingMemory {
         let graphs = slots.reduce(0) { $0 + ($1.engine.map { $0.computeBytes - workspace.bytes } ?? 0) }
         return ServingMemory(
             weights: model.weightBytes, caches: bytes, cachePerSequence: limits.bytesPerSequence,
-            compute: workspace.bytes + scratchBytes + graphs)
+            compute: workspace.bytes + scratchBytes + graphs + steps)
     }
 
-    /// Runs the largest steps there can be, so that all memory is in use that ever will be.
+    /// Feeds the largest part of a prompt there can be, and leaves all caches looking full for a step.
     func rehearse() throws {
         // Requests may ask for the policy whose prompts need most: every query votes.
         let capacity = slots[0].engine!.statistics.slots
-        let votes = CacheOptions(
-            policy: H2OPolicy(capacity: capacity, window: 0), elementType: options.cache.elementType)
+        let votes = options.cache.with(H2OPolicy(capacity: capacity, window: 0))
         if try CachePlan(model, votes, tokens: options.tokensPerSequence).bytes <= limits.bytesPerSequence {
             let slot = slots[0]
             slot.engine = nil
@@ -62,7 +63,7 @@ final class ServingCaches {
             slot.engine = try Engine(model, options.cache, in: workspace, reserve: slot.kind.reserve)
         }
         try slots[0].engine!.rehearse(chunk: options.promptChunk)
-        for slot in slots.dropFirst() { try slot.engine!.decode(0) }
+        for slot in slots.dropFirst() { try slot.engine!.rehearse(chunk: 0) }
     }
 
     // MARK: Giving them out

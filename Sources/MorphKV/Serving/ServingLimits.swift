@@ -23,12 +23,13 @@ struct ServingLimits: Sendable {
 
     /// Whether some layer's cache grows with the sequence.
     static func grows(_ model: Model, _ cache: CacheOptions) throws -> Bool {
-        try KVCache.plans(for: model.description, cache).contains { $0.slots == nil }
+        try KVCache.plans(for: model.description, cache, on: model.device).contains { $0.slots == nil }
     }
 
     private static func kind(of cache: CacheOptions, reserve: Int) -> ServingSlot.Kind {
         ServingSlot.Kind(
-            policy: cache.policy.specification, elementType: "\(cache.elementType)", reserve: reserve)
+            policy: cache.policy.specification,
+            types: "\(cache.keyType) \(cache.valueType) \(cache.attention.rawValue)", reserve: reserve)
     }
 
     /// The kind of a cache that was checked before.

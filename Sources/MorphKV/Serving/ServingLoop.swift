@@ -39,7 +39,7 @@ final class ServingLoop {
     }
 
     /// What was allocated.
-    var memory: ServingMemory { caches.memory }
+    var memory: ServingMemory { caches.memory(steps: batch.computeBytes) }
 
     /// Works until the inbox is stopped.
     func run() {

@@ -3,7 +3,7 @@ final class ServingSlot {
     /// What makes two caches interchangeable.
     struct Kind: Hashable {
         let policy: String
-        let elementType: String
+        let types: String
         /// Tokens that a growing cache has room for; 0 for caches of constant size.
         let reserve: Int
     }

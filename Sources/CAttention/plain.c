@@ -1,0 +1,10 @@
+// The kernel for what every machine of an architecture has: NEON or SSE2.
+#define LANES 4
+#include "kernel.h"
+
+void attention_compute_plain(
+    const struct attention_batch *batch, const float *query, const float *key, const float *value, float *output,
+    int32_t thread, int32_t threads
+) {
+    compute(batch, query, key, value, output, thread, threads);
+}
