@@ -73,6 +73,17 @@ struct ServeCommand: AsyncParsableCommand {
     @Flag(help: "Show every message.")
     var verbose = false
 
+    func validate() throws {
+        func require(_ condition: Bool, _ what: String) throws {
+            guard condition else { throw ValidationError(what) }
+        }
+        try require((0...65535).contains(port), "port \(port): 0 to 65535 are possible")
+        try require((0.001...1e7).contains(requestTime), "--request-time \(requestTime): 0.001 to 10 million seconds")
+        try require((0...1e7).contains(shutdownTime), "--shutdown-time \(shutdownTime): 0 to 10 million seconds")
+        try require((1...1 << 30).contains(maxBody), "--max-body \(maxBody): 1 byte to 1 GiB are possible")
+        try require((1...1 << 16).contains(maxConnections), "--max-connections \(maxConnections): 1 to 65536")
+    }
+
     func run() async throws {
         let configuration = try serverConfiguration()
         var logger = Logger(label: "morphkv") { StreamLogHandler.standardError(label: $0) }

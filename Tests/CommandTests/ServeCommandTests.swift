@@ -52,6 +52,18 @@ struct ServeCommandTests {
         #expect(empty.status != 0 && empty.errors.contains("no key"), "\(empty.errors)")
     }
 
+    @Test(
+        "numbers that make no sense are refused",
+        arguments: [
+            ["--port", "70000"], ["--port", "-1"], ["--request-time", "inf"], ["--request-time", "0"],
+            ["--shutdown-time", "nan"], ["--max-body", "0"], ["--max-connections", "0"], ["--parallel", "0"],
+            ["--threads", "0"], ["--prompt-part", "0"], ["--queue", "-1"],
+        ])
+    func senselessNumbers(_ flags: [String]) throws {
+        let result = try Command.run(["serve", "--model", Command.stories] + flags)
+        #expect(result.status != 0 && result.status < 128 && !result.errors.isEmpty, "\(flags): \(result.errors)")
+    }
+
     @Test func aPolicyThatTheModelCannotHaveEndsTheCommand() throws {
         let result = try Command.run(["serve", "--model", Command.stories, "--capacity", "3"])
         #expect(result.status != 0 && result.errors.contains("capacity of 3"), "\(result.errors)")

@@ -31,6 +31,8 @@ struct ErrorMiddleware: RouterMiddleware {
 
     private func apiError(_ error: any Error, _ request: Request, _ logger: Logger) -> APIError {
         if let error = APIError(error) { return error }
+        // The client is gone, and nobody reads this.
+        if error is CancellationError { return .internalError }
         guard let error = error as? any HTTPResponseError else {
             logger.error("a request failed: \(error)")
             return .internalError
