@@ -28,6 +28,7 @@ build test test-asan demo bench: setup
 # Python with the packages that some scores and tests need; without it those tests are skipped.
 test-python:
 	@scripts/test-python
+	@scripts/openai-python
 
 .PHONY: do-build do-test do-test-asan do-demo do-bench
 do-build:

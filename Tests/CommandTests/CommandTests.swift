@@ -7,7 +7,8 @@ import Testing
         let result = try Command.run(["--help"])
         #expect(result.status == 0)
         for name in [
-            "generate", "inspect", "policies", "perplexity", "trace", "make-model", "eval", "score", "judge", "report",
+            "generate", "chat", "serve", "inspect", "policies", "perplexity", "trace", "make-model", "eval", "score",
+            "judge", "report", "bench",
         ] {
             #expect(result.output.contains(name))
         }

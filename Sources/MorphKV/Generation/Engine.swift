@@ -1,5 +1,21 @@
 internal import Ggml
 
+/// What engines can share that one thread runs: the device and the memory of a prompt's intermediate results.
+package final class EngineWorkspace {
+    fileprivate let backend: Backend
+    fileprivate let prefillAllocator: GraphAllocator
+
+    /// - Parameter threads: CPU threads.
+    /// - Throws: `GgmlError` when the device cannot be opened.
+    package init(_ model: Model, threads: Int) throws {
+        backend = try Backend(model.device, threads: threads)
+        prefillAllocator = try GraphAllocator(on: backend)
+    }
+
+    /// Bytes of intermediate results held on the device.
+    package var bytes: Int { prefillAllocator.allocatedBytes }
+}
+
 /// One sequence on one device: token ids in, logits out.
 ///
 /// Not Sendable: one place at a time feeds it. ``Session`` is the way to use it from concurrent code.
@@ -18,11 +34,19 @@ package final class Engine {
     ///   - threads: CPU threads.
     ///   - reserve: tokens that a growing cache has room for at once.
     /// - Throws: ``CacheError`` when the policy cannot be honoured, `GgmlError` when memory is short.
-    package init(_ model: Model, _ options: CacheOptions, threads: Int, reserve: Int = 0) throws {
+    package convenience init(_ model: Model, _ options: CacheOptions, threads: Int, reserve: Int = 0) throws {
+        try self.init(model, options, in: EngineWorkspace(model, threads: threads), reserve: reserve)
+    }
+
+    /// - Parameters:
+    ///   - workspace: shared with engines that never compute at the same time.
+    ///   - reserve: tokens that a growing cache has room for at once.
+    /// - Throws: ``CacheError`` when the policy cannot be honoured, `GgmlError` when memory is short.
+    package init(_ model: Model, _ options: CacheOptions, in workspace: EngineWorkspace, reserve: Int = 0) throws {
         self.model = model
-        backend = try Backend(model.device, threads: threads)
+        backend = workspace.backend
         cache = try KVCache(model.description, options, on: backend, reserve: reserve)
-        prefillAllocator = try GraphAllocator(on: backend)
+        prefillAllocator = workspace.prefillAllocator
         reader = EmbeddingReader(model)
         stepper = cache.isFused ? try Stepper(model, on: backend) : nil
         logits = Array(repeating: 0, count: model.description.vocabularySize)
@@ -54,15 +78,20 @@ package final class Engine {
 
     /// Feeds a prompt on top of what the cache holds, as ``CacheOptions/prefill`` says; then the policy selects.
     ///
-    /// - Parameter wantsAllLogits: whether to return the logits of every token, `vocabulary` values each.
+    /// - Parameters:
+    ///   - continuesFirstPrompt: whether the tokens are a further part of the sequence's first prompt, for rules that
+    ///     choose once.
+    ///   - wantsAllLogits: whether to return the logits of every token, `vocabulary` values each.
     /// - Returns: all logits if wanted, else nothing; ``logits`` has those of the last token.
     /// - Throws: ``CacheError`` for an empty prompt or an id outside the vocabulary, the sequence being as before;
     ///   `GgmlError` when the device fails, which empties the cache if it happens half-way.
     @discardableResult
-    package func prefill(_ tokens: [Token], wantsAllLogits: Bool = false) throws -> [Float] {
+    package func prefill(
+        _ tokens: [Token], continuesFirstPrompt: Bool = false, wantsAllLogits: Bool = false
+    ) throws -> [Float] {
         guard !tokens.isEmpty else { throw CacheError(.emptyPrompt, "there is no token to process") }
         for token in tokens { try check(token) }
-        let isFirst = cache.seen == 0
+        let isFirst = cache.seen == 0 || continuesFirstPrompt
         var all: [Float] = []
         for part in parts(of: tokens) {
             let new = try prefill(part, isFirstPrompt: isFirst, wantsAllLogits: wantsAllLogits)
@@ -127,6 +156,15 @@ package final class Engine {
         }
         try graph.run(token, at: cache.seen, into: &logits)
         cache.advance(by: 1)
+    }
+
+    /// Makes the cache look as full as it can get, so that the next step needs as much memory as any.
+    ///
+    /// - Parameter chunk: tokens of a prompt that is then fed, the longest that ever will be at a time; 0 for none.
+    package func rehearse(chunk: Int) throws {
+        clear()
+        cache.pretendFull(leaving: chunk + 1)
+        if chunk > 0 { try prefill(Array(repeating: 0, count: chunk)) }
     }
 
     private func check(_ token: Token) throws {
