@@ -1,4 +1,4 @@
-# make demo          a story from a real model through a constant-size cache
+# make demo          the built-in model writes a long diary with the full cache and with a small one; report.html
 # make test          every test
 # make build         the release build
 # make bench         speed beside libllama, about 25 minutes; rewrites the table of docs/performance.md
@@ -6,10 +6,12 @@
 # make format        rewrites the sources to those rules
 # make test-asan     the tests under the address sanitizer
 #
-# DEMO_MODEL=FILE    the GGUF model of `make demo`
+# DEMO_FLAGS=--quick `make demo` in under a minute after the build
+# DEMO_MODEL=FILE    another diary model for `make demo`, as Training/ makes them
 
 SHELL := /bin/bash
-DEMO_MODEL ?= ../shared/data/models/stories260K.gguf
+DEMO_FLAGS ?=
+DEMO_MODEL ?=
 TEST_FLAGS ?=
 
 -include .deps/env
@@ -46,8 +48,7 @@ do-test-asan:
 		--scratch-path .build-asan $(TEST_FLAGS)
 
 do-demo: do-build
-	@test -f "$(DEMO_MODEL)" || { echo "make demo: there is no model at $(DEMO_MODEL); name one with DEMO_MODEL=FILE" >&2; exit 1; }
-	@scripts/demo "$$(swift build -c release --show-bin-path)/morphkv" "$(DEMO_MODEL)"
+	@"$$(swift build -c release --show-bin-path)/morphkv" demo $(if $(DEMO_MODEL),--model "$(DEMO_MODEL)") $(DEMO_FLAGS)
 
 do-bench: do-build
 	@scripts/bench "$$(swift build -c release --show-bin-path)/morphkv"

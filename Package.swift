@@ -85,7 +85,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict, linkerSettings: runtimePath),
+            resources: [.copy("Resources")], swiftSettings: strict, linkerSettings: runtimePath),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "AttentionTests", dependencies: ["CAttention"], swiftSettings: strict),
         .testTarget(
@@ -104,7 +104,8 @@ let package = Package(
             path: "Tests/JudgeTestServer", swiftSettings: strict),
         .testTarget(
             name: "MorphEvalTests", dependencies: ["MorphEval", "MorphKV", "JudgeTestServer", "TestSupport"],
-            exclude: ["Fixtures/generate.py"], resources: [.copy("Fixtures/metrics.json")],
+            exclude: ["Fixtures/generate.py", "Fixtures/diary.py"],
+            resources: [.copy("Fixtures/metrics.json"), .copy("Fixtures/diary.json")],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
             name: "MorphServerTests",

@@ -2,7 +2,7 @@
 
 Parsing, as LongGenBench does it: the text is the prompt's prefix ("#*# Week 1:") followed by the answer, split at
 "#*#". The number of a block is the first match of "Week (\\d+)" in it; a block without one is dropped; of two blocks
-with the same number the later one counts.
+with the same number the first one counts.
 
 Rules, where an entry that does not exist carries nothing, and entry N says a phrase if it holds "In week N <phrase>"
 followed by "." or ",":
@@ -30,7 +30,7 @@ def parse(text: str, kind: str = "Week") -> dict[int, str]:
     entries: dict[int, str] = {}
     for block in text.split("#*#"):
         if match := re.search(rf"{kind} (\d+)", block):
-            entries[int(match.group(1))] = block
+            entries.setdefault(int(match.group(1)), block)
     return entries
 
 

@@ -5,7 +5,7 @@ internal import MorphKV
 
 struct EvalCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "eval", abstract: "Runs a benchmark with any policy and writes the answers down.",
+        commandName: "benchmark", abstract: "Runs a benchmark with any policy and writes the answers down.",
         discussion: """
             Answers are added to the file sample by sample; the same call continues a run that was interrupted. \
             `morphkv score`, `judge` and `report` read the file.

@@ -27,6 +27,14 @@ public struct LongGenBenchSample: Sendable, Hashable {
     /// The number of tokens that MorphKV's `inference_hf.py` generates at most.
     public static let maximumNewTokens = 8_000
 
+    init(prompt: String, prefix: String, type: String, number: Int, checks: [Group: [BlockCheck]]) {
+        self.prompt = prompt
+        self.prefix = prefix
+        self.type = type
+        self.number = number
+        self.checks = checks
+    }
+
     init(_ record: JSONRecord, prompt promptField: String = "prompt") throws {
         prompt = try record.text(promptField)
         prefix = record.value["prefix"]?.text ?? ""

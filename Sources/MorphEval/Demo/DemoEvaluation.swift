@@ -1,0 +1,101 @@
+internal import MorphKV
+
+/// Measures methods on the same prompts.
+package struct DemoEvaluation: Sendable {
+    /// How far the work is.
+    package struct Progress: Sendable, Hashable {
+        /// The method at work.
+        package let method: DemoMethod
+        /// Answers written, by all methods together.
+        package let done: Int
+        /// Answers to write.
+        package let total: Int
+    }
+
+    private let writer: DiaryWriter
+    private let tasks: [DiaryTask]
+    private let jobs: Int
+
+    /// Takes the prompts.
+    ///
+    /// - Parameter jobs: How many answers to write at the same time.
+    package init(_ writer: DiaryWriter, tasks: [DiaryTask], jobs: Int = 1) {
+        self.writer = writer
+        self.tasks = tasks
+        self.jobs = jobs
+    }
+
+    /// Measures one method after the other.
+    ///
+    /// Where a capacity is a share of the response, the responses of the full cache are written first.
+    ///
+    /// - Parameters:
+    ///   - progress: is told after every answer.
+    ///   - result: is told each method's result when it is complete, in the order of the methods.
+    package func run(
+        _ methods: [DemoMethod], progress: @Sendable (Progress) -> Void = { _ in },
+        result: (DemoResult) throws -> Void
+    ) async throws {
+        let full = try DemoMethod.methods([FullPolicy.descriptor.name], [])[0]
+        let needsFull = methods.contains { $0.needsResponseLength || $0.isFull }
+        let total = (methods.count { !$0.isFull } + (needsFull ? 1 : 0)) * tasks.count
+        var done = 0
+        func answers(_ method: DemoMethod, _ lengths: [Int]) async throws -> [Outcome] {
+            let outcomes = try await write(method, lengths: lengths) { [done] in
+                progress(Progress(method: method, done: done + $0, total: total))
+            }
+            done += tasks.count
+            return outcomes
+        }
+        let fullOutcomes = needsFull ? try await answers(full, []) : []
+        let lengths = fullOutcomes.map(\.tokens)
+        for method in methods {
+            let outcomes = method.isFull ? fullOutcomes : try await answers(method, lengths)
+            try result(DemoResult(method, outcomes, lengths: lengths))
+        }
+    }
+
+    /// What one answer adds to a result.
+    struct Outcome: Sendable {
+        let index: Int
+        let score: DiaryScore
+        let tokens: Int
+        let tokensAfterFirst: Int
+        let seconds: Double
+        let isFinished: Bool
+        let cacheBytes: Int
+        let peakBytes: Int
+    }
+
+    /// Writes the answers to all prompts, some at a time.
+    private func write(
+        _ method: DemoMethod, lengths: [Int], progress: (Int) -> Void
+    ) async throws -> [Outcome] {
+        try await withThrowingTaskGroup(of: Outcome.self) { group in
+            var outcomes: [Outcome] = []
+            var next = 0
+            func startOne() {
+                guard next < tasks.count else { return }
+                let index = next
+                next += 1
+                group.addTask { try await write(method, index, lengths.isEmpty ? 0 : lengths[index]) }
+            }
+            for _ in 0..<max(1, jobs) { startOne() }
+            while let outcome = try await group.next() {
+                outcomes.append(outcome)
+                progress(outcomes.count)
+                startOne()
+            }
+            return outcomes.sorted { $0.index < $1.index }
+        }
+    }
+
+    private func write(_ method: DemoMethod, _ index: Int, _ fullLength: Int) async throws -> Outcome {
+        let task = tasks[index]
+        let answer = try await writer.answer(to: task, policy: method.cachePolicy(responseTokens: fullLength))
+        return Outcome(
+            index: index, score: DiaryScore(answer.text, to: task), tokens: answer.tokens,
+            tokensAfterFirst: max(0, answer.tokens - 1), seconds: answer.seconds, isFinished: answer.isFinished,
+            cacheBytes: answer.cacheBytes, peakBytes: answer.peakBytes)
+    }
+}

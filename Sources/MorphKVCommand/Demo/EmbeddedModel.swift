@@ -1,0 +1,49 @@
+internal import ArgumentParser
+internal import Foundation
+internal import MorphKV
+
+/// The diary model that comes with the command.
+enum EmbeddedModel {
+    private static let name = "diary.gguf"
+
+    /// Where it is: in the resources beside the command, or where the package was built.
+    ///
+    /// - Throws: `ValidationError` if neither is there, for instance because the command alone was moved.
+    static func url() throws -> URL {
+        let beside = Bundle.main.bundleURL
+        let bundles = ["resources", "bundle"].map { beside.appending(path: "swift-morphkv_MorphKVCommand.\($0)") }
+        let candidates = bundles.map { $0.appending(path: "Resources/\(name)") }
+        guard let found = candidates.first(where: { FileManager.default.fileExists(atPath: $0.path) }) else {
+            throw ValidationError(
+                "the demo's model is not beside the command (\(candidates[0].path)); name one with --model")
+        }
+        return found
+    }
+}
+
+/// Which diary model to run, and how.
+struct DemoModelOptions: ParsableArguments {
+    @Option(
+        name: [.short, .long], help: "A diary model other than the embedded one, as Training/ makes them.",
+        completion: .file(extensions: ["gguf"]))
+    var model: String?
+
+    @Option(name: [.short, .long], help: "CPU threads for each answer; more than one does not help so small a model.")
+    var threads = 1
+
+    @Option(help: "Answers to write at the same time (default: 1, of `demo` one for each core, but at most 4).")
+    var parallel: Int?
+
+    @Option(help: "Seed of the prompts; training looked at none of seed 8.")
+    var seed: UInt32 = 8
+
+    func validate() throws {
+        for (name, value) in [("--threads", threads), ("--parallel", parallel ?? 1)] where value < 1 {
+            throw ValidationError("\(name) \(value): 1 or more is needed")
+        }
+    }
+
+    func load() throws -> Model {
+        try Model(contentsOf: model.map { URL(fileURLWithPath: $0) } ?? EmbeddedModel.url())
+    }
+}

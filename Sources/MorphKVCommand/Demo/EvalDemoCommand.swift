@@ -1,0 +1,63 @@
+internal import ArgumentParser
+internal import Foundation
+internal import MorphEval
+internal import MorphKV
+
+struct EvalDemoCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo", abstract: "Measures policies on the demo's prompts.",
+        discussion: """
+            Every prompt asks for a diary of 20 to 60 weeks with instructions for one week, for runs of weeks and for \
+            every so many weeks; the diary makes plans of its own too. Answers are greedy. A capacity like 1/8 is that \
+            share of what the model writes to the same prompt with a full cache. A window that is not stated is the \
+            policy's default, but at most a quarter of the capacity.
+            """)
+
+    @OptionGroup var modelOptions: DemoModelOptions
+
+    @Option(
+        parsing: .upToNextOption,
+        help: "Policies without their capacity, as name or name:key=value,...; 'all' for every one and its variants.")
+    var policy = ["all"]
+
+    @Option(
+        parsing: .upToNextOption, help: "Entries per KV head, as a number or as a share of the response like 1/8.",
+        transform: Self.capacity)
+    var capacity: [DemoCapacity] = [.share(1, of: 8)]
+
+    @Option(help: "Prompts.")
+    var samples = 20
+
+    @Flag(help: "Print one JSON object a line, each as soon as it is there, instead of a table.")
+    var json = false
+
+    func validate() throws {
+        guard samples >= 1 else { throw ValidationError("--samples \(samples): 1 or more is needed") }
+    }
+
+    func run() async throws {
+        let policies = policy.flatMap { $0 == "all" ? DemoMethod.allPolicies() : [$0] }
+        let methods = try DemoMethod.methods(policies, capacity)
+        let evaluation = DemoEvaluation(
+            try DiaryWriter(modelOptions.load(), threads: modelOptions.threads),
+            tasks: DiaryTask.tasks(seed: modelOptions.seed, count: samples), jobs: modelOptions.parallel ?? 1)
+        let display = ProgressDisplay()
+        defer { display.finish() }
+        var results: [DemoResult] = []
+        try await evaluation.run(methods) {
+            display.show(done: $0.done, of: $0.total)
+        } result: {
+            results.append($0)
+            if json { try Output.printJSON($0) }
+        }
+        display.finish()
+        if !json { try Output.write(TextTable(header: DemoResult.tableHeader, rows: results.map(\.tableRow)).text) }
+    }
+
+    private static func capacity(_ text: String) throws -> DemoCapacity {
+        guard let capacity = DemoCapacity(text) else {
+            throw ValidationError("'\(text)' is neither a number of entries nor a share like 1/8")
+        }
+        return capacity
+    }
+}
