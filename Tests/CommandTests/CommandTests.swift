@@ -14,7 +14,7 @@ import Testing
     @Test func policiesAreListedWithTheirSource() throws {
         let result = try Command.run(["policies"])
         #expect(result.status == 0)
-        for name in ["full", "streaming", "h2o", "tova", "morphkv", "snapkv", "pyramidkv"] {
+        for name in ["full", "streaming", "h2o", "tova", "morphkv", "snapkv", "pyramidkv", "adakv", "kvzip"] {
             #expect(result.output.contains("\n\(name): ") || result.output.hasPrefix("\(name): "))
         }
         #expect(result.output.contains("arXiv 2503.00979"))

@@ -5,11 +5,11 @@ internal import Ggml
 /// Not Sendable: one place at a time feeds it. ``Session`` is the way to use it from concurrent code.
 package final class Engine {
     package let model: Model
-    private let backend: Backend
+    let backend: Backend
     let cache: KVCache
     private let prefillAllocator: GraphAllocator
     private let reader: EmbeddingReader
-    private let stepper: Stepper?
+    let stepper: Stepper?
     private var decodeGraph: DecodeGraph?
     /// The logits after the last token fed, one per token id.
     package internal(set) var logits: [Float]
@@ -18,10 +18,15 @@ package final class Engine {
     ///   - threads: CPU threads.
     ///   - reserve: tokens that a growing cache has room for at once.
     /// - Throws: ``CacheError`` when the policy cannot be honoured, `GgmlError` when memory is short.
-    package init(_ model: Model, _ options: CacheOptions, threads: Int, reserve: Int = 0) throws {
+    package convenience init(_ model: Model, _ options: CacheOptions, threads: Int, reserve: Int = 0) throws {
+        try self.init(model, options, threads: threads, reserve: reserve, context: nil)
+    }
+
+    /// - Parameter context: what the sequence goes on from.
+    init(_ model: Model, _ options: CacheOptions, threads: Int, reserve: Int, context: FrozenCache?) throws {
         self.model = model
         backend = try Backend(model.device, threads: threads)
-        cache = try KVCache(model.description, options, on: backend, reserve: reserve)
+        cache = try KVCache(model.description, options, on: backend, reserve: reserve, context: context)
         prefillAllocator = try GraphAllocator(on: backend)
         reader = EmbeddingReader(model)
         stepper = cache.isFused ? try Stepper(model, on: backend) : nil
@@ -32,7 +37,7 @@ package final class Engine {
     package var seen: Int { cache.seen }
     package var statistics: CacheStatistics { cache.statistics }
     /// Entries per KV head at present; the largest layer's.
-    package var slotsUsed: Int { cache.layers.reduce(0) { max($0, $1.used) } }
+    package var slotsUsed: Int { cache.layers.reduce(0) { max($0, $1.used + $1.frozenMost) } }
     /// Bytes of intermediate results held on the device.
     package var computeBytes: Int {
         prefillAllocator.allocatedBytes + (stepper?.allocatedBytes ?? 0) + (decodeGraph?.allocatedBytes ?? 0)
@@ -61,7 +66,8 @@ package final class Engine {
     @discardableResult
     package func prefill(_ tokens: [Token], wantsAllLogits: Bool = false) throws -> [Float] {
         guard !tokens.isEmpty else { throw CacheError(.emptyPrompt, "there is no token to process") }
-        for token in tokens { try check(token) }
+        for token in tokens { try model.check(token) }
+        if cache.hasFrozenEntries { return try feed(tokens, wantsAllLogits: wantsAllLogits) }
         let isFirst = cache.seen == 0
         var all: [Float] = []
         for part in parts(of: tokens) {
@@ -69,6 +75,14 @@ package final class Engine {
             if wantsAllLogits { all += new } else { all = new }
         }
         logits.replaceSubrange(0..., with: all.suffix(logits.count))
+        if isFirst, let compression = cache.options.policy.compression {
+            do {
+                try compress(tokens, compression)
+            } catch {
+                cache.clear()
+                throw error
+            }
+        }
         return wantsAllLogits ? all : []
     }
 
@@ -111,7 +125,7 @@ package final class Engine {
 
     /// Checks a token and makes room for it.
     func prepareToDecode(_ token: Token) throws {
-        try check(token)
+        try model.check(token)
         cache.evictBursts()
         try cache.grow(by: 1)
     }
@@ -127,12 +141,5 @@ package final class Engine {
         }
         try graph.run(token, at: cache.seen, into: &logits)
         cache.advance(by: 1)
-    }
-
-    private func check(_ token: Token) throws {
-        guard token >= 0, Int(token) < model.description.vocabularySize else {
-            throw CacheError(
-                .invalidToken, "token id \(token) is not in the vocabulary of \(model.description.vocabularySize)")
-        }
     }
 }

@@ -10,6 +10,8 @@ public struct PolicyDescriptor: Sendable, Hashable {
             case number(ClosedRange<Double>)
             /// One of some words.
             case choice([String])
+            /// Any number of numbers, joined by +.
+            case numbers
         }
 
         /// Its name.
@@ -33,6 +35,11 @@ public struct PolicyDescriptor: Sendable, Hashable {
             _ name: String, in range: ClosedRange<Double>, default value: Double? = nil, _ summary: String
         ) -> Parameter {
             Parameter(name: name, domain: .number(range), defaultValue: value.map { "\($0)" }, summary: summary)
+        }
+
+        /// Describes a list of numbers, empty by default.
+        public static func numbers(_ name: String, _ summary: String) -> Parameter {
+            Parameter(name: name, domain: .numbers, defaultValue: "", summary: summary)
         }
 
         /// Describes a choice among the cases of an enumeration.
@@ -76,6 +83,7 @@ extension PolicyDescriptor.Parameter.Domain: CustomStringConvertible {
         case .integer(let range): range.upperBound == .max ? "\(range.lowerBound)..." : "\(range)"
         case .number(let range): "\(range)"
         case .choice(let words): words.joined(separator: "|")
+        case .numbers: "number+number+..."
         }
     }
 
@@ -84,6 +92,7 @@ extension PolicyDescriptor.Parameter.Domain: CustomStringConvertible {
         case .integer(let range): Int(value).map(range.contains) ?? false
         case .number(let range): Double(value).map(range.contains) ?? false
         case .choice(let words): words.contains(value)
+        case .numbers: value.isEmpty || value.components("+").allSatisfy { Double($0) != nil }
         }
     }
 }
@@ -148,6 +157,18 @@ public struct PolicyArguments: Sendable, Hashable {
     /// The value of a parameter that is a number.
     public func number(_ name: String) -> Double { Double(self[name])! }
 
+    /// The value of a parameter that is a list of numbers.
+    public func numbers(_ name: String) -> [Double] {
+        self[name].isEmpty ? [] : self[name].components("+").map { Double($0)! }
+    }
+
     /// The value of a parameter that is a choice.
     public func choice<Choice: RawRepresentable<String>>(_ name: String) -> Choice { Choice(rawValue: self[name])! }
+}
+
+extension String {
+    /// The parts between separators, empty ones included.
+    fileprivate func components(_ separator: Character) -> [String] {
+        split(separator: separator, omittingEmptySubsequences: false).map(String.init)
+    }
 }
