@@ -7,19 +7,22 @@ extension KVCache {
         FrozenCache(layers: layers.indices.map(frozenCopy), tokens: seen, streaming: context?.streaming)
     }
 
-    /// Moves everything into entries that never change, one layer after the other; the slots become few and empty.
+    /// Moves everything into entries that never change, one layer after the other; the slots become few and empty, except
+    /// in layers of constant size, which stay as they are.
     func freeze() throws -> FrozenCache {
         let frozen = try layers.indices.map { index in
             let entries = frozenCopy(of: index)
-            try empty(index)
+            if plans[index].slots == nil { try empty(index) }
             return entries
         }
         return FrozenCache(layers: frozen, tokens: seen, streaming: context?.streaming)
     }
 
-    /// Lets the sequence, whose slots are empty, go on from entries of its own.
+    /// Lets the layers that were emptied go on from entries of the sequence's own.
     func follow(_ frozen: FrozenCache) {
-        for (layer, entries) in zip(layers, frozen.layers) { layer.follow(entries, next: seen) }
+        for (layer, entries) in zip(layers, frozen.layers) where layer.plan.slots == nil {
+            layer.follow(entries, next: seen)
+        }
     }
 
     private func frozenCopy(of index: Int) -> FrozenLayer {

@@ -33,6 +33,8 @@ package final class Engine {
         logits = Array(repeating: 0, count: model.description.vocabularySize)
     }
 
+    /// Whether a token was fed, so that ``logits`` are those after it.
+    var hasLogits: Bool { cache.seen > (cache.context?.tokens ?? 0) }
     /// Tokens of the sequence so far.
     package var seen: Int { cache.seen }
     package var statistics: CacheStatistics { cache.statistics }
