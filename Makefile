@@ -12,6 +12,7 @@ DEMO_MODEL ?= ../shared/data/models/stories260K.gguf
 TEST_FLAGS ?=
 
 -include .deps/env
+export MORPHKV_OPTIMIZE_KERNEL = 1
 
 .PHONY: setup demo test build lint format test-asan test-python
 

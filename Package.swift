@@ -13,6 +13,11 @@ let runtimePath: [LinkerSetting] = [
     .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", "\(Context.packageDirectory)/.deps/lib"])
 ]
 
+/// The kernel is too slow without optimisation for tests in debug builds; the Makefile asks for it. A dependency's
+/// manifest must not carry such flags, so they are not there by themselves.
+let kernelFlags: [CSetting] =
+    Context.environment["MORPHKV_OPTIMIZE_KERNEL"] == nil ? [] : [.unsafeFlags(["-O2"])]
+
 let package = Package(
     name: "swift-morphkv",
     platforms: [.macOS(.v15)],
@@ -30,7 +35,7 @@ let package = Package(
         .systemLibrary(
             name: "CLlama", pkgConfig: "llama",
             providers: [.brew(["llama.cpp"]), .apt(["libllama-dev"])]),
-        .target(name: "CAttention"),
+        .target(name: "CAttention", cSettings: kernelFlags),
         .target(
             name: "Ggml",
             dependencies: ["CAttention", "CLlama", .product(name: "Logging", package: "swift-log")],
@@ -52,6 +57,7 @@ let package = Package(
             ],
             swiftSettings: strict, linkerSettings: runtimePath),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "AttentionTests", dependencies: ["CAttention"], swiftSettings: strict),
         .testTarget(
             name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),

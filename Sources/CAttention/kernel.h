@@ -1,6 +1,6 @@
 // One batch of attention, for the instructions that the including file is compiled for.
 //
-// Work comes in units of one KV head of one run. Where there are enough units, each thread has its own; else all threads
+// Work comes in units of one KV head of one run. Where a run has enough heads, each thread has its own; else all threads
 // work on one unit at a time, each on its range of entries, with barriers between the phases.
 #include "simd.h"
 #include "rows.h"
@@ -144,7 +144,7 @@ static struct range range_of(const struct team *team, int64_t frozen, int slots)
     r.frozen_end = last < frozen ? last : frozen;
     // Ranges of slots begin at full vectors, so that no two threads write into one.
     int64_t begin = first > frozen ? first - frozen : 0, end = last > frozen ? last - frozen : 0;
-    r.begin = (int)(begin / LANES * LANES);
+    r.begin = first == total ? slots : (int)(begin / LANES * LANES);
     r.end = last == total ? slots : (int)(end / LANES * LANES);
     if (r.begin > r.end) r.begin = r.end;
     return r;
@@ -363,6 +363,7 @@ static void attend(const struct unit *u, const struct team *team) {
     }
     wait_for_team(team);
     update_scores(u, &rows, &range, &s, stride);
+    // Others may still read the normalisers of the query that is overwritten.
     wait_for_team(team);
     if (team->rank == 0) remember_query(u, &s, own.highest);
 }
@@ -397,30 +398,34 @@ static void attend_run(
     }
 }
 
+/// Whether a run's heads are shared out among the threads; else all threads work on each of them. That depends on the
+/// run alone, so that how its sums are rounded does not depend on the rest of the batch.
+INLINE int shares_heads(const struct attention_cache *cache, int32_t threads) {
+    if (cache->shares_choice) return threads == 1;
+    return cache->heads % threads == 0 || cache->heads >= 4 * threads;
+}
+
 static void compute(
     const struct attention_batch *batch, const float *query, const float *key, const float *value, float *output,
     int32_t thread, int32_t threads
 ) {
-    int64_t units = 0;
-    for (int32_t i = 0; i < batch->run_count; i++)
-        units += batch->runs[i].cache->shares_choice ? 1 : batch->runs[i].cache->heads;
-    int alone = threads == 1 || units % threads == 0 || units >= 4 * (int64_t)threads;
     float *own = batch->workspace + (size_t)thread * batch->workspace_stride;
-    struct team team = {
-        .rank = alone ? 0 : thread,
-        .size = alone ? 1 : threads,
-        .barrier = batch->barrier,
-        .shared = alone ? own : batch->workspace,
-        .own = own,
-        .batch = batch,
-    };
-    int64_t unit = 0;
+    struct team alone = {.rank = 0, .size = 1, .barrier = batch->barrier, .shared = own, .own = own, .batch = batch};
+    struct team all = {
+        .rank = thread, .size = threads, .barrier = batch->barrier, .shared = batch->workspace, .own = own,
+        .batch = batch};
     for (int32_t i = 0; i < batch->run_count; i++) {
         const struct attention_run *run = &batch->runs[i];
-        int heads = run->cache->shares_choice ? 1 : run->cache->heads;
-        for (int h = 0; h < heads; h++, unit++) {
-            if (alone && unit % threads != thread) continue;
-            attend_run(run, run->cache->shares_choice ? -1 : h, &team, query, key, value, output);
+        int shared_out = shares_heads(run->cache, threads);
+        // What a thread still does for the run before may lie in the workspace that the team is about to use.
+        if (!shared_out && i > 0) wait_for_team(&all);
+        if (run->cache->shares_choice) {
+            attend_run(run, -1, shared_out ? &alone : &all, query, key, value, output);
+            continue;
+        }
+        for (int h = 0; h < run->cache->heads; h++) {
+            if (shared_out && h % threads != thread) continue;
+            attend_run(run, h, shared_out ? &alone : &all, query, key, value, output);
         }
     }
 }

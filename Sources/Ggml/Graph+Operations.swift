@@ -135,7 +135,12 @@ extension Graph {
 
     /// Copies `a` into `target`, converting the type.
     package func copy(_ a: Tensor, to target: Tensor) -> Tensor {
-        wrap(ggml_cpy(arena.context, a.pointer, target.pointer), uses: a, target)
+        var source = a.pointer
+        if target.type.blockLength > 1, a.type != target.type, !target.isContiguous {
+            // ggml quantises into memory without gaps only, and copies from there to anywhere.
+            source = ggml_cast(arena.context, a.pointer, target.type.ggml)
+        }
+        return wrap(ggml_cpy(arena.context, source, target.pointer), uses: a, target)
     }
 
     /// The same values, laid out without gaps.

@@ -159,7 +159,8 @@ extension PromptVotes {
                 for (entry, value) in values.enumerated() { table.sums[head][entry] += factor * value }
             }
         case .profile(let state):
-            for query in max(0, before + tokens - state.queryCount)..<before {
+            // None of them is in the window any more after a prompt as long as the window.
+            for query in min(before, max(0, before + tokens - state.queryCount))..<before {
                 guard let votes = old.votes[query] else { continue }
                 let new = Array(repeating: state.unseen, count: tokens)
                 table.votes[query] = votes.map { $0.map { $0 + new } }

@@ -19,12 +19,16 @@ final class Stepper {
     private let backend: Backend
     private let memory: KernelMemory
     private let reader: EmbeddingReader
+    private let fewestColumns: Int
     private var graphs: [Shape: FusedGraph] = [:]
     private var allocators: [Shape: GraphAllocator] = [:]
 
+    /// - Parameter fewestColumns: steps of fewer tokens are filled up with columns that nobody reads. ggml's product of
+    ///   a matrix with one vector rounds differently from that with several, which all round alike.
     /// - Throws: ``CacheError`` when the kernel that was asked for cannot run on this machine.
-    init(_ model: Model, on backend: Backend) throws {
+    init(_ model: Model, on backend: Backend, fewestColumns: Int = 1) throws {
         self.model = model
+        self.fewestColumns = fewestColumns
         self.backend = backend
         memory = try KernelMemory(threads: backend.threads)
         reader = EmbeddingReader(model)
@@ -38,7 +42,8 @@ final class Stepper {
     /// - Parameter collect: receives the index of each feed, and a way to read the logits after its last token.
     /// - Throws: `GgmlError` when memory is short or the device fails; the sequences are then as before.
     func step(_ feeds: [Feed], collect: (Int, FusedGraph) -> Void) throws {
-        let shape = Shape(columns: feeds.reduce(0) { $0 + $1.tokens.count }, outputs: feeds.count)
+        let columns = max(fewestColumns, feeds.reduce(0) { $0 + $1.tokens.count })
+        let shape = Shape(columns: columns, outputs: max(fewestColumns, feeds.count))
         let graph = try graph(shape)
         try graph.run(feeds, reader, memory: memory)
         for (index, feed) in feeds.enumerated() {

@@ -1,0 +1,169 @@
+import CAttention
+import Foundation
+import Testing
+
+/// A cache with memory of its own, filled with seeded numbers.
+final class KernelCase {
+    struct Shape: Sendable, CustomTestStringConvertible {
+        var keyType = ATTENTION_F16
+        var valueType = ATTENTION_F16
+        var dimension = 64
+        var group = 2
+        var heads = 2
+        var slots = 33
+        /// Filled slots before the token.
+        var used = 20
+        /// Frozen entries of each head.
+        var frozen: [Int] = []
+
+        var testDescription: String {
+            "\(keyType.rawValue)/\(valueType.rawValue) \(group * heads)/\(heads) of \(dimension), \(used)/\(slots) \(frozen)"
+        }
+    }
+
+    let shape: Shape
+    var cache = attention_cache()
+    let keys, values, frozenKeys, frozenValues: UnsafeMutableRawPointer
+    let frozenPositions, positions: UnsafeMutablePointer<Float>
+    private let starts: UnsafeMutablePointer<Int64>
+    private var owned: [UnsafeMutableRawPointer] = []
+    private var random: SplitMix
+
+    init(_ shape: Shape, seed: UInt64 = 1) {
+        self.shape = shape
+        random = SplitMix(state: seed)
+        var owned: [UnsafeMutableRawPointer] = []
+        func memory(_ bytes: Int) -> UnsafeMutableRawPointer {
+            let pointer = UnsafeMutableRawPointer.allocate(byteCount: max(bytes, 1), alignment: 64)
+            pointer.initializeMemory(as: UInt8.self, repeating: 0, count: max(bytes, 1))
+            owned.append(pointer)
+            return pointer
+        }
+        let rows = shape.heads * shape.slots
+        let frozen = shape.frozen.reduce(0, +)
+        let keyBytes = attention_row_bytes(shape.keyType, Int32(shape.dimension))
+        let valueBytes = attention_row_bytes(shape.valueType, Int32(shape.dimension))
+        keys = memory(rows * keyBytes)
+        values = memory(rows * valueBytes)
+        frozenKeys = memory(frozen * keyBytes)
+        frozenValues = memory(frozen * valueBytes)
+        positions = memory(rows * 4).assumingMemoryBound(to: Float.self)
+        frozenPositions = memory(frozen * 4).assumingMemoryBound(to: Float.self)
+        starts = memory((shape.heads + 1) * 8).assumingMemoryBound(to: Int64.self)
+        self.owned = owned
+        describe()
+    }
+
+    deinit { for pointer in owned { pointer.deallocate() } }
+
+    private func describe() {
+        cache.key_type = shape.keyType
+        cache.value_type = shape.valueType
+        cache.dimension = Int32(shape.dimension)
+        cache.group = Int32(shape.group)
+        cache.heads = Int32(shape.heads)
+        cache.slots = Int32(shape.slots)
+        cache.keys = keys
+        cache.values = values
+        cache.scale = 1 / Float(shape.dimension).squareRoot()
+        cache.ring_sinks = -1
+        let keyBytes = attention_row_bytes(shape.keyType, cache.dimension)
+        let valueBytes = attention_row_bytes(shape.valueType, cache.dimension)
+        for row in 0..<shape.heads * shape.slots where row % shape.slots < shape.used {
+            attention_store_row(shape.keyType, floats(shape.dimension), keys + row * keyBytes, cache.dimension)
+            attention_store_row(shape.valueType, floats(shape.dimension), values + row * valueBytes, cache.dimension)
+        }
+        guard !shape.frozen.isEmpty else { return }
+        for (head, count) in shape.frozen.enumerated() { starts[head + 1] = starts[head] + Int64(count) }
+        for row in 0..<shape.frozen.reduce(0, +) {
+            attention_store_row(shape.keyType, floats(shape.dimension), frozenKeys + row * keyBytes, cache.dimension)
+            attention_store_row(
+                shape.valueType, floats(shape.dimension), frozenValues + row * valueBytes, cache.dimension)
+            frozenPositions[row] = Float(row)
+        }
+        cache.frozen_keys = UnsafeRawPointer(frozenKeys)
+        cache.frozen_values = UnsafeRawPointer(frozenValues)
+        cache.frozen_positions = UnsafePointer(frozenPositions)
+        cache.frozen_starts = UnsafePointer(starts)
+    }
+
+    /// Seeded numbers between -1 and 1.
+    func floats(_ count: Int) -> [Float] {
+        (0..<count).map { _ in Float(Int64(bitPattern: random.next()) >> 20) / Float(1 << 43) }
+    }
+
+    /// Memory of zeros that lives as long as the case.
+    func zeros(_ count: Int, filledWith value: Float = 0) -> UnsafeMutablePointer<Float> {
+        let pointer = UnsafeMutableRawPointer.allocate(byteCount: max(1, count) * 4, alignment: 64)
+        owned.append(pointer)
+        let floats = pointer.bindMemory(to: Float.self, capacity: max(1, count))
+        floats.initialize(repeating: value, count: max(1, count))
+        return floats
+    }
+
+    /// Runs some tokens through the cache.
+    ///
+    /// - Returns: `[columns][queryHeads][dimension]`
+    func run(
+        queries: [Float], newKeys: [Float], newValues: [Float], columns: Int = 1, position: Int? = nil,
+        used: Int? = nil, sinceHandOver: Int = 0, level: attention_level, threads: Int
+    ) -> [Float] {
+        let visible = Int64(shape.slots + (shape.frozen.max() ?? 0))
+        let stride = attention_workspace(cache.dimension, cache.group, visible)
+        var barrier = attention_barrier()
+        let workspace = zeros(stride * threads, filledWith: .nan)
+        var output = [Float](repeating: .nan, count: queries.count)
+        withUnsafePointer(to: cache) { cache in
+            let run = attention_run(
+                cache: cache, column: 0, columns: Int32(columns), used: Int32(used ?? shape.used),
+                position: Int64(position ?? shape.used), since_hand_over: Int32(sinceHandOver))
+            withUnsafePointer(to: run) { run in
+                output.withUnsafeMutableBufferPointer { output in
+                    withUnsafeMutablePointer(to: &barrier) { barrier in
+                        let batch = attention_batch(
+                            runs: run, run_count: 1, workspace: workspace, workspace_stride: stride, barrier: barrier,
+                            level: level)
+                        let job = Job(batch: batch, output: output.baseAddress!)
+                        let done = DispatchGroup()
+                        // Real threads: a pool may run fewer at a time, and they wait for each other.
+                        for thread in 0..<threads {
+                            done.enter()
+                            Thread.detachNewThread {
+                                withUnsafePointer(to: job.batch) {
+                                    attention_compute(
+                                        $0, queries, newKeys, newValues, job.output, Int32(thread), Int32(threads))
+                                }
+                                done.leave()
+                            }
+                        }
+                        done.wait()
+                    }
+                }
+            }
+        }
+        return output
+    }
+
+    /// Sound: the threads write to different parts, or wait for each other at the barrier.
+    private struct Job: @unchecked Sendable {
+        let batch: attention_batch
+        let output: UnsafeMutablePointer<Float>
+    }
+}
+
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+/// Every instruction set that this machine can run.
+let levels: [attention_level] = [ATTENTION_PLAIN, ATTENTION_AVX2, ATTENTION_AVX512].filter {
+    $0.rawValue <= attention_best_level().rawValue
+}

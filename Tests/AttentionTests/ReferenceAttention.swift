@@ -1,0 +1,54 @@
+import CAttention
+import Foundation
+
+/// Numbers of a stored row, read bit by bit.
+func row(_ type: attention_type, _ memory: UnsafeMutableRawPointer, _ index: Int, dimension: Int) -> [Double] {
+    let start = memory + index * attention_row_bytes(type, Int32(dimension))
+    return (0..<dimension).map { d in
+        switch type {
+        case ATTENTION_F32: return Double(start.loadUnaligned(fromByteOffset: 4 * d, as: Float.self))
+        case ATTENTION_F16: return half(start.loadUnaligned(fromByteOffset: 2 * d, as: UInt16.self))
+        case ATTENTION_BF16:
+            let bits = UInt32(start.loadUnaligned(fromByteOffset: 2 * d, as: UInt16.self)) << 16
+            return Double(Float(bitPattern: bits))
+        default:
+            let block = start + d / 32 * 34
+            return half(block.loadUnaligned(as: UInt16.self))
+                * Double(block.load(fromByteOffset: 2 + d % 32, as: Int8.self))
+        }
+    }
+}
+
+private func half(_ bits: UInt16) -> Double {
+    let sign: Double = bits & 0x8000 == 0 ? 1 : -1
+    let exponent = Int(bits >> 10 & 31), fraction = Double(bits & 1023)
+    if exponent == 31 { return fraction == 0 ? sign * .infinity : .nan }
+    return exponent == 0 ? sign * fraction * pow(2, -24) : sign * (1 + fraction / 1024) * pow(2, Double(exponent - 15))
+}
+
+/// Attention of one token over everything its heads hold, in double precision.
+func referenceAttention(_ test: KernelCase, queries: [Float], used: Int) -> [Double] {
+    let s = test.shape
+    var output: [Double] = []
+    for queryHead in 0..<s.heads * s.group {
+        let head = queryHead / s.group
+        let query = queries[queryHead * s.dimension..<(queryHead + 1) * s.dimension].map(Double.init)
+        let frozen =
+            s.frozen.isEmpty ? 0..<0 : s.frozen.prefix(head).reduce(0, +)..<s.frozen.prefix(head + 1).reduce(0, +)
+        let slots = head * s.slots..<head * s.slots + used
+        let keys =
+            frozen.map { row(s.keyType, test.frozenKeys, $0, dimension: s.dimension) }
+            + slots.map { row(s.keyType, test.keys, $0, dimension: s.dimension) }
+        let values =
+            frozen.map { row(s.valueType, test.frozenValues, $0, dimension: s.dimension) }
+            + slots.map { row(s.valueType, test.values, $0, dimension: s.dimension) }
+        let scores = keys.map { zip($0, query).reduce(0) { $0 + $1.0 * $1.1 } / Double(s.dimension).squareRoot() }
+        let highest = scores.max()!
+        let weights = scores.map { exp($0 - highest) }
+        let total = weights.reduce(0, +)
+        for d in 0..<s.dimension {
+            output.append(zip(weights, values).reduce(0) { $0 + $1.0 * $1.1[d] } / total)
+        }
+    }
+    return output
+}

@@ -1,0 +1,53 @@
+import Foundation
+import Ggml
+import MorphKV
+import Testing
+
+/// Sequences that are decoded together.
+@Suite struct BatchTests {
+    /// One sequence: its policy, and the lengths of its prompt and its answer.
+    private static let sequences = [
+        ("morphkv:capacity=24,window=6", 40, 50), ("full", 7, 60), ("streaming:capacity=16,sinks=2", 33, 20),
+        ("tova:capacity=20,heads=layer", 12, 45), ("morphkv:capacity=24,window=6,fusion=max,evictAfter=1.5", 30, 60),
+        ("h2o:capacity=24,window=5", 25, 33), ("full", 90, 10),
+    ]
+
+    @Test(
+        "a sequence gives bit for bit the same logits whatever else is in the batch",
+        arguments: [ElementType.f32, .f16, .q8_0], [1, 2])
+    func independence(_ type: ElementType, threads: Int) throws {
+        let model = try Model(
+            contentsOf: TestModels.url(TestModels.shape("llama", queryHeads: 4, kvHeads: 2), type))
+        func engines() throws -> [Engine] {
+            try Self.sequences.enumerated().map { index, sequence in
+                let policy = try PolicyRegistry.standard.policy(sequence.0)
+                let engine = try Engine(model, CacheOptions(policy: policy), threads: 1)
+                try engine.prefill(TestModels.tokens(sequence.1, seed: UInt64(index)))
+                return engine
+            }
+        }
+        let (together, apart) = (try engines(), try engines())
+        let tokens = Self.sequences.indices.map { TestModels.tokens(60, seed: 100 + UInt64($0)) }
+        let (batch, alone) = (try Batch(model, threads: threads), try Batch(model, threads: threads))
+        for step in 0..<60 {
+            // Sequences leave the batch as their answers end.
+            let running = Self.sequences.indices.filter { step < Self.sequences[$0].2 }
+            try batch.decode(running.map { (together[$0], tokens[$0][step]) })
+            for index in running { try alone.decode([(apart[index], tokens[index][step])]) }
+            for index in running { #expect(together[index].logits == apart[index].logits, "step \(step), \(index)") }
+        }
+        for (one, other) in zip(together, apart) { #expect(one.positions == other.positions) }
+    }
+
+    @Test("a bad token leaves every sequence of the batch as it was")
+    func badToken() throws {
+        let model = try Model(contentsOf: TestModels.url(TestModels.shape("llama", queryHeads: 4, kvHeads: 2)))
+        let engines = try (0..<3).map { _ in try Engine(model, .morphKV(capacity: 12, window: 4), threads: 1) }
+        for engine in engines { try engine.prefill([1, 2, 3]) }
+        let batch = try Batch(model, threads: 1)
+        #expect(throws: CacheError.self) { try batch.decode([(engines[0], 1), (engines[1], -5), (engines[2], 1)]) }
+        #expect(engines.allSatisfy { $0.seen == 3 })
+        try batch.decode(engines.map { ($0, 4) })
+        #expect(engines.allSatisfy { $0.seen == 4 && $0.logits == engines[0].logits })
+    }
+}
