@@ -210,7 +210,9 @@ extension GgufFile {
     /// - Throws: ``GgmlError`` of kind `format` if the file is not sealed or was altered.
     package func checkSeal(_ mapping: MappedFile) throws {
         guard let seal = tensors[GgufWriter.seal], seal.bytes == 8, mapping.bytes.count == fileBytes,
-            tensors.values.allSatisfy({ $0.offset <= seal.offset })
+            tensors.values.allSatisfy({ $0.offset <= seal.offset }),
+            // What follows it is the padding that every tensor has.
+            fileBytes == seal.offset + gguf_get_alignment(context), mapping.bytes[(seal.offset + 8)...].allSatisfy({ $0 == 0 })
         else { throw GgmlError(.format, "\(name) has no checksum; was it cut off?") }
         var checksum = Checksum()
         checksum.add(UnsafeRawBufferPointer(rebasing: mapping.bytes[..<seal.offset]))

@@ -173,7 +173,9 @@ import Testing
         #expect(engine.seen == 110)
     }
 
-    @Test("heads with different numbers of entries need the fused kernel and the whole prompt", arguments: ["adakv", "kvzip"])
+    @Test(
+        "heads with different numbers of entries need the fused kernel and the whole prompt",
+        arguments: ["adakv", "kvzip"])
     func unevenCutsAreRefusedWhereTheyCannotBe(_ policy: String) throws {
         let test = Case(policy: policy, queryHeads: 4, kvHeads: 2, type: .f32)
         let model = try test.model()

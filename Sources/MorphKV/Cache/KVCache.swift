@@ -135,9 +135,9 @@ final class KVCache {
         }
     }
 
-    /// Replaces a layer's slots by few and empty ones.
-    func empty(_ index: Int) throws {
-        let new = try LayerCache(plans[index], slots: plans[index].slots ?? Self.rounded(0), scale: scale)
+    /// Replaces the slots of a layer that grows by so many empty ones.
+    func empty(_ index: Int, slots: Int = KVCache.growth) throws {
+        let new = try LayerCache(plans[index], slots: slots, scale: scale)
         try new.allocate(on: backend)
         layers[index] = new
     }

@@ -49,6 +49,11 @@ final class LayerCache {
 
     var allocatedBytes: Int { arena.allocatedBytes }
 
+    /// All tensors, by name.
+    var tensors: [(name: String, tensor: Tensor)] {
+        [("keys", keys), ("values", values)] + (scores?.tensors ?? [])
+    }
+
     func plan(on backend: Backend) { plannedBytes = arena.plannedBytes(on: backend) }
 
     func allocate(on backend: Backend) throws {
@@ -128,6 +133,13 @@ final class LayerCache {
     var frozenMost: Int {
         guard let counts = frozen?.layout.counts else { return 0 }
         return (plan.heads.map { $0.map { counts[$0] } } ?? counts).max() ?? 0
+    }
+
+    /// Takes over what the host knows about slots that were saved.
+    func adopt(used: Int, queriesSinceHandOver: Int, chosen: (positions: [[Int]], before: Int)?) {
+        self.used = used
+        self.queriesSinceHandOver = queriesSinceHandOver
+        self.chosen = chosen
     }
 
     /// Takes over what the host knows about the slots of a smaller layer.

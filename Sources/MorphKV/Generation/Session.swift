@@ -23,7 +23,9 @@ public actor Session {
     private var current: Run?
     private var lastRun = 0
     /// A token that was sampled but not fed yet.
-    private var unfed: Token?
+    private(set) var unfed: Token?
+    /// Whether an answer is being generated.
+    var isGenerating: Bool { current != nil }
 
     /// The thread on which the session computes.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
