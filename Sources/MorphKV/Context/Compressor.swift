@@ -53,23 +53,37 @@ struct Compressor {
         _ cache: FrozenCache, _ scores: EntryScores, _ compression: Compression
     ) throws -> (cache: FrozenCache, scores: EntryScores) {
         try compression.validate(layerCount: cache.layers.count)
-        var ratio = try self.ratio(cache, scores, compression.budget)
+        let ratio = try self.ratio(cache, scores, compression.budget)
         var choice = choose(cache, scores, compression, ratio)
-        if case .bytes(let most) = compression.budget {
-            // Some levels keep a little more than their share.
-            while choice.bytes(cache) > most {
-                guard ratio > 0 else {
-                    throw CacheError(
-                        .invalidPolicy, "\(most) bytes are too few: \(choice.bytes(cache)) are needed at least")
-                }
-                ratio = max(0, ratio * 0.99 - 1e-6)
-                choice = choose(cache, scores, compression, ratio)
-            }
+        if case .bytes(let most) = compression.budget, choice.bytes(cache) > most {
+            choice = try largestChoice(cache, scores, compression, below: ratio, bytes: most)
         }
         let smaller = FrozenCache(
             layers: zip(cache.layers, choice.kept).map { layer, kept in kept.map { layer.keeping($0) } ?? layer },
             tokens: cache.tokens, streaming: choice.streaming ?? cache.streaming)
         return (smaller, scores.keeping(choice.scored))
+    }
+
+    /// The most that fits into some bytes, to a few entries; some levels keep a little more than their share.
+    private func largestChoice(
+        _ cache: FrozenCache, _ scores: EntryScores, _ compression: Compression, below ratio: Double, bytes most: Int
+    ) throws -> Choice {
+        var best = choose(cache, scores, compression, 0)
+        guard best.bytes(cache) <= most else {
+            throw CacheError(
+                .invalidPolicy, "\(most) bytes are too few: \(best.bytes(cache)) are needed at least")
+        }
+        var (low, high) = (0.0, ratio)
+        for _ in 0..<12 {
+            let middle = (low + high) / 2
+            let choice = choose(cache, scores, compression, middle)
+            if choice.bytes(cache) <= most {
+                (low, best) = (middle, choice)
+            } else {
+                high = middle
+            }
+        }
+        return best
     }
 
     /// What a compression decides.
