@@ -10,6 +10,6 @@ struct MorphKVCommand: AsyncParsableCommand {
         abstract: "Runs GGUF language models with a KV cache of constant size.",
         subcommands: [
             GenerateCommand.self, InspectCommand.self, PoliciesCommand.self, PerplexityCommand.self, TraceCommand.self,
-            ScoreCommand.self, MakeModelCommand.self,
+            ScoreCommand.self, MakeModelCommand.self, CompressCommand.self, AskCommand.self, RecallCommand.self,
         ])
 }

@@ -114,6 +114,14 @@ public struct Context: Sendable {
         }
     }
 
+    /// Cuts the context by scores that somebody else found.
+    mutating func compress(by scores: EntryScores, ratio: Double, level: Compression.Level) throws {
+        cache = try Compressor(model: model, system: systemTokens)
+            .compress(cache, scores, Compression(.ratio(ratio), level: level)).cache
+        isWhole = false
+        self.scores = SharedScores(nil)
+    }
+
     /// How much each KV head matters for repeating this text, to cut any other text by (``Compression/heads(_:ratio:sinks:recent:)``).
     ///
     /// - Throws: as ``compress(_:threads:progress:)``.

@@ -51,7 +51,7 @@ public struct AdaKVPolicy: CachePolicy {
                 switch curve {
                 case .uniform: .uniform
                 case .pyramid: .pyramid(beta: arguments.integer("beta"))
-                case .weights: .weights(arguments.numbers("weights"))
+                case .weights: .weights(arguments.numbers("weights") ?? [])
                 }
             }())
     }

@@ -15,6 +15,9 @@ public struct KVzipPolicy: CachePolicy {
         case head
     }
 
+    /// What stands for the words of the paper, which the tokenizer encodes.
+    private static let word = "paper"
+
     /// Its entry in the registry.
     public static let descriptor = PolicyDescriptor(
         name: "kvzip", summary: "keeps what the model needs to repeat the prompt, then grows",
@@ -26,9 +29,9 @@ public struct KVzipPolicy: CachePolicy {
             .integer("system", in: 0...Int.max, default: 4, "first tokens of the prompt that stay without question"),
             .integer("chunkSize", in: 1...Int.max, default: 2000, "tokens that are repeated at a time"),
             .integer("prevPostfix", in: 0...Int.max, default: 8, "last tokens of a part that ask for the next one"),
-            .numbers("repeatFirst", "token ids that ask for the first part; words of the paper if empty"),
-            .numbers("repeatNext", "token ids that ask for a further part; words of the paper if empty"),
-            .numbers("postfix", "token ids between request and answer; a line end if empty"),
+            .numbers("repeatFirst", orWord: word, "token ids that ask for the first part"),
+            .numbers("repeatNext", orWord: word, "token ids that ask for a further part"),
+            .numbers("postfix", orWord: word, "token ids between request and answer"),
         ])
 
     /// The share of the prompt's entries that stays.
@@ -59,13 +62,14 @@ public struct KVzipPolicy: CachePolicy {
     /// - Throws: ``CacheError`` of kind `invalidPolicy` for a token id that is none.
     public init(_ arguments: PolicyArguments) throws {
         func words(_ name: String, _ words: ReconstructionPrompt.Words) throws -> ReconstructionPrompt.Words {
-            let tokens = try arguments.numbers(name).map { number in
+            guard let numbers = arguments.numbers(name) else { return words }
+            let tokens = try numbers.map { number in
                 guard let token = Token(exactly: number) else {
                     throw CacheError(.invalidPolicy, "kvzip: \(name) has \(number), which is no token id")
                 }
                 return token
             }
-            return tokens.isEmpty ? words : .tokens(tokens)
+            return .tokens(tokens)
         }
         let usual = ReconstructionPrompt()
         self.init(
@@ -87,7 +91,7 @@ public struct KVzipPolicy: CachePolicy {
     }
 
     private static func text(_ words: ReconstructionPrompt.Words) -> String {
-        guard case .tokens(let tokens) = words else { return "" }
+        guard case .tokens(let tokens) = words else { return word }
         return tokens.map { "\($0)" }.joined(separator: "+")
     }
 

@@ -16,7 +16,7 @@ extension OnceRule {
     }
 
     /// Smooths along positions with stride 1; the mean counts zeros beyond the edges.
-    private func pool(_ scores: [Float]) -> [Float] {
+    func pool(_ scores: [Float]) -> [Float] {
         scores.indices.map { index in
             let neighbours = scores[max(0, index - kernel / 2)...min(scores.count - 1, index + kernel / 2)]
             return pooling == .avg ? neighbours.reduce(0, +) / Float(kernel) : neighbours.max()!
