@@ -212,7 +212,8 @@ extension GgufFile {
         guard let seal = tensors[GgufWriter.seal], seal.bytes == 8, mapping.bytes.count == fileBytes,
             tensors.values.allSatisfy({ $0.offset <= seal.offset }),
             // What follows it is the padding that every tensor has.
-            fileBytes == seal.offset + gguf_get_alignment(context), mapping.bytes[(seal.offset + 8)...].allSatisfy({ $0 == 0 })
+            fileBytes == seal.offset + gguf_get_alignment(context),
+            mapping.bytes[(seal.offset + 8)...].allSatisfy({ $0 == 0 })
         else { throw GgmlError(.format, "\(name) has no checksum; was it cut off?") }
         var checksum = Checksum()
         checksum.add(UnsafeRawBufferPointer(rebasing: mapping.bytes[..<seal.offset]))

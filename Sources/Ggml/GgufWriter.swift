@@ -139,7 +139,8 @@ package final class AtomicFile {
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
                 throw GgmlError(
-                    .file, "writing \(url.path) failed after \(bytesWritten) bytes: \(String(cString: strerror(errno)))")
+                    .file, "writing \(url.path) failed after \(bytesWritten) bytes: \(String(cString: strerror(errno)))"
+                )
             }
             rest = rest.dropFirst(count)
             bytesWritten += count

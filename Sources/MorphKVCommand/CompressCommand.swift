@@ -99,7 +99,8 @@ struct CompressCommand: ParsableCommand {
         let budget = budgets.first ?? .ratio(0.3)
         guard let heads else {
             return Compression(
-                budget, level: try levels.compressionLevel(), curve: try levels.layerCurve(), source: .reconstruction(levels.prompt))
+                budget, level: try levels.compressionLevel(), curve: try levels.layerCurve(),
+                source: .reconstruction(levels.prompt))
         }
         let scores = try JSONDecoder().decode(HeadScores.self, from: Data(contentsOf: URL(fileURLWithPath: heads)))
         return Compression(
@@ -130,7 +131,8 @@ struct CompressCommand: ParsableCommand {
         let sizes = after.entries.flatMap { $0 }
         print(
             String(
-                format: "%d tokens, %@ of %@ (%.1f %%), %d to %d entries per head; read in %.1f s, compressed in %.1f s",
+                format:
+                    "%d tokens, %@ of %@ (%.1f %%), %d to %d entries per head; read in %.1f s, compressed in %.1f s",
                 after.tokens, Output.bytes(after.allocatedBytes), Output.bytes(after.wholeBytes),
                 100 * Double(after.allocatedBytes) / Double(after.wholeBytes), sizes.min() ?? 0, sizes.max() ?? 0,
                 reading, compressing))

@@ -11,5 +11,6 @@ struct MorphKVCommand: AsyncParsableCommand {
         subcommands: [
             GenerateCommand.self, InspectCommand.self, PoliciesCommand.self, PerplexityCommand.self, TraceCommand.self,
             ScoreCommand.self, MakeModelCommand.self, CompressCommand.self, AskCommand.self, RecallCommand.self,
+            ContextBenchCommand.self,
         ])
 }

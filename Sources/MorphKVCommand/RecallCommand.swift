@@ -49,7 +49,9 @@ struct RecallCommand: ParsableCommand {
             threads: modelOptions.threadCount)
         var prompt = ReconstructionPrompt(chunk: chunk)
         if let request { (prompt.first, prompt.next) = (.text(request), .text(request)) }
-        if !json { print("| method | ratio | bytes | log-likelihood (nats per token) | right answers |\n|---|---|---|---|---|") }
+        if !json {
+            print("| method | ratio | bytes | log-likelihood (nats per token) | right answers |\n|---|---|---|---|---|")
+        }
         for method in Recall.Method.allCases {
             let results = try Recall.measure(
                 whole, method, ratios: shares, questions: asked, prompt: prompt, threads: modelOptions.threadCount)

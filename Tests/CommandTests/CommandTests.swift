@@ -160,14 +160,24 @@ enum Command {
         preconditionFailure("the command is built beside the tests")
     }()
 
-    static func run(_ arguments: [String], input: String = "") throws -> Result {
+    static func run(_ arguments: [String], input: String) throws -> Result {
         try run(arguments, bytes: Data(input.utf8))
     }
 
-    static func run(_ arguments: [String], bytes: Data) throws -> Result {
+    /// - Parameters:
+    ///   - shell: what a shell does before it becomes the command, such as setting limits.
+    ///   - seconds: when the process is killed, if it has not ended by then.
+    static func run(
+        _ arguments: [String], bytes: Data = Data(), shell: String? = nil, killedAfter seconds: Double? = nil
+    ) throws -> Result {
         let process = Process()
-        process.executableURL = executable
-        process.arguments = arguments
+        if let shell {
+            process.executableURL = URL(fileURLWithPath: "/bin/sh")
+            process.arguments = ["-c", shell + "; exec \"$0\" \"$@\"", executable.path] + arguments
+        } else {
+            process.executableURL = executable
+            process.arguments = arguments
+        }
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -182,6 +192,10 @@ enum Command {
         process.standardOutput = try FileHandle(forWritingTo: output)
         process.standardError = try FileHandle(forWritingTo: errors)
         try process.run()
+        if let seconds {
+            Thread.sleep(forTimeInterval: seconds)
+            kill(process.processIdentifier, SIGKILL)
+        }
         process.waitUntilExit()
         let status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
         func text(_ url: URL) throws -> String { String(decoding: try Data(contentsOf: url), as: UTF8.self) }

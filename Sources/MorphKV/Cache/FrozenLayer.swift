@@ -148,3 +148,19 @@ private final class Owners {
     private let owners: [AnyObject]
     init(_ owners: [AnyObject]) { self.owners = owners }
 }
+
+extension HostBlock {
+    /// Fills it with rows of some numbers, which are used again and again.
+    func fill(_ type: ElementType, rowLength: Int, from values: [Float]) {
+        let count = values.count / rowLength * rowLength
+        let piece = HostBlock(bytes: type.bytes(count))
+        values.withUnsafeBufferPointer {
+            type.quantize(
+                UnsafeBufferPointer(rebasing: $0[..<count]), rowLength: rowLength, into: piece.memory.baseAddress!)
+        }
+        for offset in stride(from: 0, to: bytes, by: piece.bytes) {
+            (memory.baseAddress! + offset).copyMemory(
+                from: piece.memory.baseAddress!, byteCount: min(piece.bytes, bytes - offset))
+        }
+    }
+}

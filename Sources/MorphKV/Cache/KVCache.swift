@@ -39,7 +39,8 @@ final class KVCache {
             let parts = plans.map { $0.parts(following: context) }
             self.plans = parts.map(\.main)
             layers = try parts.map {
-                try LayerCache($0.main, slots: $0.main.slots ?? Self.rounded(reserve), scale: description.attentionScale)
+                try LayerCache(
+                    $0.main, slots: $0.main.slots ?? Self.rounded(reserve), scale: description.attentionScale)
             }
             streaming = try parts.map {
                 try $0.streaming.map { try LayerCache($0, slots: $0.slots!, scale: description.attentionScale) }

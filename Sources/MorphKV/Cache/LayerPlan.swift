@@ -62,7 +62,8 @@ struct LayerPlan: Hashable {
         let name = type(of: options.policy).descriptor.name
         guard isFused else {
             throw CacheError(
-                .attention, "\(name) gives heads different numbers of entries, which only the fused kernel can attend to")
+                .attention,
+                "\(name) gives heads different numbers of entries, which only the fused kernel can attend to")
         }
         guard options.prefill == .exact else {
             throw CacheError(.invalidPolicy, "\(name) chooses among the whole prompt, so it cannot enter in parts")

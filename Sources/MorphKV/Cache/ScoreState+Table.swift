@@ -77,7 +77,8 @@ extension LayerCache {
     func evictBurst(seen: Int) {
         guard let scores, scores.rule.isBursty, used == slots else { return }
         let held = scores.entries()
-        let kept = scores.table(held, seen: seen, origin: origin).keep(scores.rule.capacity - 1, rule: scores.rule, next: seen)
+        let kept = scores.table(held, seen: seen, origin: origin).keep(
+            scores.rule.capacity - 1, rule: scores.rule, next: seen)
         var positions = [Float](repeating: -1, count: slots * held.count)
         for (head, indices) in kept.enumerated() {
             for index in indices {

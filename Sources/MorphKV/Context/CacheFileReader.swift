@@ -149,6 +149,7 @@ struct CacheFileReader {
         let limit = 1 << 24
         return StreamingHeads(
             heads: d.layers.indices.map { layer in (0..<d.kvHeads).filter { flags[layer * d.kvHeads + $0] == 1 } },
-            sinks: try integer("streaming.sinks", in: 0...limit), recent: try integer("streaming.recent", in: 1...limit))
+            sinks: try integer("streaming.sinks", in: 0...limit), recent: try integer("streaming.recent", in: 1...limit)
+        )
     }
 }

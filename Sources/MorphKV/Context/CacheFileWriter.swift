@@ -87,7 +87,10 @@ final class CacheFileWriter {
         guard let streaming else { return }
         set("streaming.sinks", streaming.sinks)
         set("streaming.recent", streaming.recent)
-        set("streaming.heads", streaming.heads.flatMap { heads in (0..<layers[0]!.layout.counts.count).map { heads.contains($0) ? 1 : 0 } })
+        set(
+            "streaming.heads",
+            streaming.heads.flatMap { heads in (0..<layers[0]!.layout.counts.count).map { heads.contains($0) ? 1 : 0 } }
+        )
     }
 
     /// Writes the file; it appears under its name only when it is whole and on disk.

@@ -38,7 +38,8 @@ struct Compressor {
         return EntryScores(
             values: heads.scores.enumerated().map { layer, scores in
                 scores.isEmpty
-                    ? nil : scores.enumerated().map { Array(repeating: $1, count: cuttable(cache.layers[layer], head: $0)) }
+                    ? nil
+                    : scores.enumerated().map { Array(repeating: $1, count: cuttable(cache.layers[layer], head: $0)) }
             }, tokens: cache.tokens - system)
     }
 

@@ -28,7 +28,8 @@ extension Context {
         return Statistics(
             tokens: tokens.count, entries: cache.layers.map(\.layout.counts), plannedBytes: cache.plannedBytes,
             allocatedBytes: cache.allocatedBytes, wholeBytes: whole,
-            scoreBytes: knownScores.map { $0.values.reduce(0) { $0 + ($1 ?? []).reduce(0) { $0 + $1.count * 4 } } } ?? 0,
+            scoreBytes: knownScores.map { $0.values.reduce(0) { $0 + ($1 ?? []).reduce(0) { $0 + $1.count * 4 } } }
+                ?? 0,
             slidingLayers: layers.count { $0.slidingWindow != nil })
     }
 

@@ -139,7 +139,8 @@ public struct Context: Sendable {
         if let known = scores.value(for: prompt) { return known }
         guard isWhole else {
             throw CacheError(
-                .invalidPolicy, "the context was cut without scores, or with scores of another request, which it lacks now")
+                .invalidPolicy,
+                "the context was cut without scores, or with scores of another request, which it lacks now")
         }
         let found = try Compressor(model: model, system: systemTokens).scores(
             cache, tokens, prompt, on: Backend(model.device, threads: Self.threads(threads))
@@ -154,7 +155,8 @@ public struct Context: Sendable {
     /// The context and what a sequence that went on from it holds besides.
     func extended(by more: [Token], cache: FrozenCache) -> Context {
         // What streaming heads no longer see is dropped, so that scores would no longer fit.
-        let scores = cache.streaming == nil ? knownScores?.extended(to: cache, by: more.count, system: systemTokens) : nil
+        let scores =
+            cache.streaming == nil ? knownScores?.extended(to: cache, by: more.count, system: systemTokens) : nil
         return Context(
             model: model, tokens: tokens + more, systemTokens: systemTokens, isWhole: false, cache: cache,
             scores: scores)

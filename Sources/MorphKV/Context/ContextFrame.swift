@@ -14,7 +14,8 @@ extension Tokenizer {
             (system.map { [Message(role: "system", content: $0)] } ?? [])
             + [Message(role: "user", content: "\(context)\n\n\(question)")]
         let text = try applyChatTemplate(messages)
-        guard let first = text.range(of: context), let second = text.range(of: question), first.upperBound < second.lowerBound
+        guard let first = text.range(of: context), let second = text.range(of: question),
+            first.upperBound < second.lowerBound
         else { throw ModelError(.chatTemplate, "the model's chat template does not keep a message as it is") }
         return ContextFrame(
             before: String(text[..<first.lowerBound]), between: String(text[first.upperBound..<second.lowerBound]),

@@ -94,7 +94,9 @@ extension Context {
             return try entryScores(prompt, threads: threads) { _ in }
         case .snapkv:
             let rule = OnceRule(promptCapacity: room, window: Self.window, kernel: 5, pooling: .avg)
-            return try promptScores(MorphKVPolicy(capacity: room, window: Self.window), threads: threads) { rule.pool($0) }
+            return try promptScores(MorphKVPolicy(capacity: room, window: Self.window), threads: threads) {
+                rule.pool($0)
+            }
         case .h2o:
             return try promptScores(H2OPolicy(capacity: room, window: Self.window), threads: threads) { $0 }
         case .random:

@@ -122,7 +122,8 @@ extension CacheFileReader {
             let used = try integer(key("used"), in: 0...min(slots, seen - origin))
             let hand = try integer(key("since_hand_over"), in: 0...Self.limit)
             layer.adopt(
-                used: used, queriesSinceHandOver: hand, chosen: try chosen(key, used: used, heads: shape[2], seen: seen))
+                used: used, queriesSinceHandOver: hand, chosen: try chosen(key, used: used, heads: shape[2], seen: seen)
+            )
             try check(layer, index, seen: seen)
         }
     }

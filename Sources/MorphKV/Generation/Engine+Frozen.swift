@@ -14,15 +14,20 @@ extension Engine {
         }
         var all: [Float] = []
         var rest = tokens[...]
-        while !rest.isEmpty {
-            let size = wantsAllLogits || cache.isBursty ? 1 : Self.pieces.first { $0 <= rest.count }!
-            cache.evictBursts()
-            try cache.grow(by: size)
-            try stepper.step([Stepper.Feed(cache: cache, tokens: Array(rest.prefix(size)))]) {
-                $1.readLogits($0, into: &logits)
+        do {
+            while !rest.isEmpty {
+                let size = wantsAllLogits || cache.isBursty ? 1 : Self.pieces.first { $0 <= rest.count }!
+                cache.evictBursts()
+                try cache.grow(by: size)
+                try stepper.step([Stepper.Feed(cache: cache, tokens: Array(rest.prefix(size)))]) {
+                    $1.readLogits($0, into: &logits)
+                }
+                rest = rest.dropFirst(size)
+                if wantsAllLogits { all += logits }
             }
-            rest = rest.dropFirst(size)
-            if wantsAllLogits { all += logits }
+        } catch {
+            cache.clear()
+            throw error
         }
         return all
     }

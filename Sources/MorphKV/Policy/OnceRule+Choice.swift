@@ -37,7 +37,9 @@ enum HeadBudgets {
         let flat = scores.flatMap { $0 }
         let heads = scores.enumerated().flatMap { head, all in all.map { _ in head } }
         var counts = scores.map { _ in 0 }
-        for index in ScoreTable.best(base * scores.count, of: Array(flat.indices), by: flat) { counts[heads[index]] += 1 }
+        for index in ScoreTable.best(base * scores.count, of: Array(flat.indices), by: flat) {
+            counts[heads[index]] += 1
+        }
         let certain = Int(Double(base) * alpha)
         return zip(counts, scores).map { count, all in
             min(all.count, Int((Double(count) * (1 - alpha) + Double(certain)).rounded(.toNearestOrEven)))
