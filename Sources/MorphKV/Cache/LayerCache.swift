@@ -37,14 +37,20 @@ final class LayerCache {
     /// - Parameter scale: what attention scores are multiplied by before the softmax.
     init(_ plan: LayerPlan, slots: Int, scale: Float) throws {
         let g = plan.geometry
-        arena = try Arena(tensors: 12)
+        let arena = try Arena(tensors: 12)
+        let rows = [g.headDimension, slots, g.kvHeads]
+        let transposed = [slots, g.headDimension, g.kvHeads]
+        self.arena = arena
         self.plan = plan
         self.slots = slots
         self.scale = scale
-        keys = arena.tensor(plan.keyType, [g.headDimension, slots, g.kvHeads], name: "keys")
-        values = arena.tensor(
-            plan.valueType, plan.isFused ? keys.shape.dropLast() : [slots, g.headDimension, g.kvHeads], name: "values")
-        scores = plan.scoring.map { [arena] in ScoreState($0, g, slots: slots, in: arena) }
+        keys = arena.tensor(plan.keyType, rows, name: "keys")
+        values = arena.tensor(plan.valueType, plan.isFused ? rows : transposed, name: "values")
+        if let scoring = plan.scoring {
+            scores = ScoreState(scoring, g, slots: slots, in: arena)
+        } else {
+            scores = nil
+        }
     }
 
     var allocatedBytes: Int { arena.allocatedBytes }
