@@ -21,11 +21,11 @@ package final class EngineWorkspace {
 /// Not Sendable: one place at a time feeds it. ``Session`` is the way to use it from concurrent code.
 package final class Engine {
     package let model: Model
-    private let backend: Backend
+    let backend: Backend
     let cache: KVCache
     private let prefillAllocator: GraphAllocator
     private let reader: EmbeddingReader
-    private let stepper: Stepper?
+    let stepper: Stepper?
     private var decodeGraph: DecodeGraph?
     /// The logits after the last token fed, one per token id.
     package internal(set) var logits: [Float]
@@ -41,22 +41,28 @@ package final class Engine {
     /// - Parameters:
     ///   - workspace: shared with engines that never compute at the same time.
     ///   - reserve: tokens that a growing cache has room for at once.
+    ///   - context: what the sequence goes on from.
     /// - Throws: ``CacheError`` when the policy cannot be honoured, `GgmlError` when memory is short.
-    package init(_ model: Model, _ options: CacheOptions, in workspace: EngineWorkspace, reserve: Int = 0) throws {
+    init(
+        _ model: Model, _ options: CacheOptions, in workspace: EngineWorkspace, reserve: Int = 0,
+        context: FrozenCache? = nil
+    ) throws {
         self.model = model
         backend = workspace.backend
-        cache = try KVCache(model.description, options, on: backend, reserve: reserve)
+        cache = try KVCache(model.description, options, on: backend, reserve: reserve, context: context)
         prefillAllocator = workspace.prefillAllocator
         reader = EmbeddingReader(model)
         stepper = cache.isFused ? try Stepper(model, on: backend) : nil
         logits = Array(repeating: 0, count: model.description.vocabularySize)
     }
 
+    /// Whether a token was fed, so that ``logits`` are those after it.
+    var hasLogits: Bool { cache.seen > (cache.context?.tokens ?? 0) }
     /// Tokens of the sequence so far.
     package var seen: Int { cache.seen }
     package var statistics: CacheStatistics { cache.statistics }
     /// Entries per KV head at present; the largest layer's.
-    package var slotsUsed: Int { cache.layers.reduce(0) { max($0, $1.used) } }
+    package var slotsUsed: Int { cache.layers.reduce(0) { max($0, $1.used + $1.frozenMost) } }
     /// Bytes of intermediate results held on the device.
     package var computeBytes: Int {
         prefillAllocator.allocatedBytes + (stepper?.allocatedBytes ?? 0) + (decodeGraph?.allocatedBytes ?? 0)
@@ -90,7 +96,8 @@ package final class Engine {
         _ tokens: [Token], continuesFirstPrompt: Bool = false, wantsAllLogits: Bool = false
     ) throws -> [Float] {
         guard !tokens.isEmpty else { throw CacheError(.emptyPrompt, "there is no token to process") }
-        for token in tokens { try check(token) }
+        for token in tokens { try model.check(token) }
+        if cache.hasFrozenEntries { return try feed(tokens, wantsAllLogits: wantsAllLogits) }
         let isFirst = cache.seen == 0 || continuesFirstPrompt
         var all: [Float] = []
         for part in parts(of: tokens) {
@@ -98,6 +105,14 @@ package final class Engine {
             if wantsAllLogits { all += new } else { all = new }
         }
         logits.replaceSubrange(0..., with: all.suffix(logits.count))
+        if isFirst, let compression = cache.options.policy.compression {
+            do {
+                try compress(tokens, compression)
+            } catch {
+                cache.clear()
+                throw error
+            }
+        }
         return wantsAllLogits ? all : []
     }
 
@@ -140,7 +155,7 @@ package final class Engine {
 
     /// Checks a token and makes room for it.
     func prepareToDecode(_ token: Token) throws {
-        try check(token)
+        try model.check(token)
         cache.evictBursts()
         try cache.grow(by: 1)
     }
@@ -165,12 +180,5 @@ package final class Engine {
         clear()
         cache.pretendFull(leaving: chunk + 1)
         if chunk > 0 { try prefill(Array(repeating: 0, count: chunk)) }
-    }
-
-    private func check(_ token: Token) throws {
-        guard token >= 0, Int(token) < model.description.vocabularySize else {
-            throw CacheError(
-                .invalidToken, "token id \(token) is not in the vocabulary of \(model.description.vocabularySize)")
-        }
     }
 }

@@ -18,6 +18,7 @@ public final class Model: Sendable {
     public let weightBytes: Int
 
     package let weights: ReadOnly<Weights>
+    let fingerprints = LazyFingerprint()
 
     /// The names of all architectures that can be run.
     public static var architectures: [String] { MorphKV.architectures.map { $0.name } }
