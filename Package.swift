@@ -30,6 +30,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.24.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
     ],
     targets: [
         .systemLibrary(
@@ -46,12 +48,17 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "MorphEval",
-            dependencies: [.product(name: "Subprocess", package: "swift-subprocess")],
+            dependencies: [
+                "MorphKV", .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOFoundationCompat", package: "swift-nio"),
+            ],
             swiftSettings: strict),
         .executableTarget(
             name: "MorphKVCommand",
             dependencies: [
-                "MorphKV", "MorphEval", "Ggml",
+                "MorphKV", "MorphEval", "Ggml", "CAttention", "CLlama",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -65,11 +72,19 @@ let package = Package(
         .testTarget(
             name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CLlama", "CTestSupport", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
+        .target(
+            name: "JudgeTestServer",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            path: "Tests/JudgeTestServer", swiftSettings: strict),
         .testTarget(
-            name: "MorphEvalTests", dependencies: ["MorphEval"], exclude: ["Fixtures/generate.py"],
-            resources: [.copy("Fixtures/metrics.json")], swiftSettings: strict),
+            name: "MorphEvalTests", dependencies: ["MorphEval", "MorphKV", "JudgeTestServer", "TestSupport"],
+            exclude: ["Fixtures/generate.py"], resources: [.copy("Fixtures/metrics.json")],
+            swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
-            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV"],
+            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV", "JudgeTestServer"],
             swiftSettings: strict, linkerSettings: runtimePath),
     ],
     swiftLanguageModes: [.v6]

@@ -49,26 +49,32 @@ package final class Arena {
     }
 
     /// Bytes that ``allocate(on:)`` will take on the device.
-    package func plannedBytes(on backend: Backend) -> Int {
-        ggml_backend_alloc_ctx_tensors_from_buft_size(context, backend.bufferType)
+    package func plannedBytes(on backend: Backend) -> Int { plannedBytes(in: backend.bufferType) }
+
+    private func plannedBytes(in type: ggml_backend_buffer_type_t) -> Int {
+        ggml_backend_alloc_ctx_tensors_from_buft_size(context, type)
     }
 
     /// Gives every tensor described so far its memory, cleared to zero.
     ///
     /// - Throws: ``GgmlError`` of kind `memory` when the device has not enough.
     package func allocate(on backend: Backend) throws {
+        try allocate(in: backend.bufferType, of: backend.device)
+        if let buffer { ggml_backend_buffer_clear(buffer, 0) }
+    }
+
+    func allocate(in type: ggml_backend_buffer_type_t, of device: Device) throws {
         precondition(buffer == nil, "an arena is allocated once")
-        let bytes = plannedBytes(on: backend)
+        let bytes = plannedBytes(in: type)
         guard bytes > 0 else { return }
         // Systems that overcommit grant any amount and kill the process when it is touched.
-        let total = backend.device.memory.total
+        let total = device.memory.total
         guard total == 0 || bytes <= total else {
-            throw GgmlError(.memory, "device \(backend.device.name) has \(total) bytes in all; \(bytes) are needed")
+            throw GgmlError(.memory, "device \(device.name) has \(total) bytes in all; \(bytes) are needed")
         }
-        guard let buffer = ggml_backend_alloc_ctx_tensors_from_buft(context, backend.bufferType) else {
-            throw GgmlError(.memory, "device \(backend.device.name) has no \(bytes) bytes left")
+        guard let buffer = ggml_backend_alloc_ctx_tensors_from_buft(context, type) else {
+            throw GgmlError(.memory, "device \(device.name) has no \(bytes) bytes left")
         }
-        ggml_backend_buffer_clear(buffer, 0)
         self.buffer = buffer
     }
 

@@ -26,4 +26,13 @@ public final class MappedFile: @unchecked Sendable {
     deinit { munmap(bytes.baseAddress, bytes.count) }
 
     private static var reason: String { String(cString: strerror(errno)) }
+
+    /// Gives the memory of a range back; reading it again reads the file again.
+    package func forget(_ range: Range<Int>) {
+        let page = Int(getpagesize())
+        let first = (range.lowerBound + page - 1) / page * page
+        let last = range.upperBound / page * page
+        guard last > first else { return }
+        madvise(bytes.baseAddress! + first, last - first, MADV_DONTNEED)
+    }
 }

@@ -25,6 +25,9 @@ package struct Tensor {
     package var bytes: Int { ggml_nbytes(pointer) }
     package var isContiguous: Bool { ggml_is_contiguous(pointer) }
 
+    /// Whether both are the very same tensor.
+    package func isSame(as other: Tensor) -> Bool { pointer == other.pointer }
+
     package subscript(dimension: Int) -> Int { shape[dimension] }
 }
 

@@ -19,13 +19,17 @@ struct ModelOptions: ParsableArguments {
             "The longest context you will use, for models with long and short RoPE factors (default: the trained one).")
     var contextLength: Int?
 
+    @Flag(help: "Leave the weights in the mapped file instead of copying them into a faster layout.")
+    var noRepack = false
+
     @Flag(help: "Show the messages of ggml and libllama.")
     var verbose = false
 
     func load() throws -> Model {
         Log.setVerbose(verbose)
         return try Model(
-            contentsOf: URL(fileURLWithPath: model), device: .named(device), contextLength: contextLength)
+            contentsOf: URL(fileURLWithPath: model), device: .named(device), contextLength: contextLength,
+            repacks: !noRepack)
     }
 
     var threadCount: Int { threads ?? ProcessInfo.processInfo.activeProcessorCount }

@@ -10,7 +10,7 @@ struct MorphKVCommand: AsyncParsableCommand {
         abstract: "Runs GGUF language models with a KV cache of constant size.",
         subcommands: [
             GenerateCommand.self, InspectCommand.self, PoliciesCommand.self, PerplexityCommand.self, TraceCommand.self,
-            ScoreCommand.self, MakeModelCommand.self, CompressCommand.self, AskCommand.self, RecallCommand.self,
-            ContextBenchCommand.self,
+            EvalCommand.self, ScoreCommand.self, JudgeCommand.self, ReportCommand.self, BenchCommand.self,
+            MakeModelCommand.self, CompressCommand.self, AskCommand.self, RecallCommand.self, ContextBenchCommand.self,
         ])
 }

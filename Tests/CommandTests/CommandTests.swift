@@ -6,7 +6,9 @@ import Testing
     @Test func helpNamesEveryCommand() throws {
         let result = try Command.run(["--help"])
         #expect(result.status == 0)
-        for name in ["generate", "inspect", "policies", "perplexity", "trace", "make-model"] {
+        for name in [
+            "generate", "inspect", "policies", "perplexity", "trace", "make-model", "eval", "score", "judge", "report",
+        ] {
             #expect(result.output.contains(name))
         }
     }
@@ -149,7 +151,7 @@ enum Command {
     static var storiesExists: Bool { FileManager.default.fileExists(atPath: stories) }
 
     /// The command beside the test bundle, where the build puts both.
-    private static let executable: URL = {
+    static let executable: URL = {
         let bundle = CommandLine.arguments.first { $0.contains(".xctest") } ?? CommandLine.arguments[0]
         var folder = URL(fileURLWithPath: bundle)
         while folder.path != "/" {
@@ -160,24 +162,21 @@ enum Command {
         preconditionFailure("the command is built beside the tests")
     }()
 
-    static func run(_ arguments: [String], input: String) throws -> Result {
-        try run(arguments, bytes: Data(input.utf8))
+    static func run(_ arguments: [String], input: String = "", environment: [String: String] = [:]) throws -> Result {
+        try run(arguments, bytes: Data(input.utf8), environment: environment)
     }
 
     /// - Parameters:
-    ///   - shell: what a shell does before it becomes the command, such as setting limits.
+    ///   - shell: commands of `sh` that come before the command, in the same process.
     ///   - seconds: when the process is killed, if it has not ended by then.
     static func run(
-        _ arguments: [String], bytes: Data = Data(), shell: String? = nil, killedAfter seconds: Double? = nil
+        _ arguments: [String], bytes: Data, environment: [String: String] = [:], shell: String? = nil,
+        killedAfter seconds: Double? = nil
     ) throws -> Result {
         let process = Process()
-        if let shell {
-            process.executableURL = URL(fileURLWithPath: "/bin/sh")
-            process.arguments = ["-c", shell + "; exec \"$0\" \"$@\"", executable.path] + arguments
-        } else {
-            process.executableURL = executable
-            process.arguments = arguments
-        }
+        process.executableURL = shell == nil ? executable : URL(fileURLWithPath: "/bin/sh")
+        process.arguments = (shell.map { ["-c", "\($0); exec \"$0\" \"$@\"", executable.path] } ?? []) + arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }

@@ -135,3 +135,6 @@ void attention_compute(
 
 /// Puts `count` numbers into a row.
 void attention_store_row(enum attention_type type, const float *from, void *to, int32_t count);
+
+/// Reads `count` numbers and adds them up: how fast that goes is the machine's read bandwidth.
+uint64_t attention_read(const uint64_t *memory, size_t count);

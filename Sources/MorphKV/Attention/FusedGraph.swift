@@ -49,6 +49,7 @@ final class FusedGraph {
             }
             wanted?.write(Int32(column - 1), at: index)
         }
+        for unread in feeds.count..<max(feeds.count, wanted?.count ?? 0) { wanted!.write(Int32(0), at: unread) }
         try graph.compute()
     }
 

@@ -19,16 +19,23 @@ final class Stepper {
     private let backend: Backend
     private let memory: KernelMemory
     private let reader: EmbeddingReader
-    private let fewestColumns: Int
+    private let rounding: ColumnRounding
     private var graphs: [Shape: FusedGraph] = [:]
     private var allocators: [Shape: GraphAllocator] = [:]
 
-    /// - Parameter fewestColumns: steps of fewer tokens are filled up with columns that nobody reads. ggml's product of
-    ///   a matrix with one vector rounds differently from that with several, which all round alike.
+    /// Whether steps are filled up with columns that nobody reads.
+    enum ColumnRounding {
+        /// They are not.
+        case none
+        /// So that a sequence's result does not depend on the others: ggml rounds the product of a matrix with one
+        /// vector differently from that with several, and in its repacked layouts that with four at a time.
+        case independent
+    }
+
     /// - Throws: ``CacheError`` when the kernel that was asked for cannot run on this machine.
-    init(_ model: Model, on backend: Backend, fewestColumns: Int = 1) throws {
+    init(_ model: Model, on backend: Backend, rounding: ColumnRounding = .none) throws {
         self.model = model
-        self.fewestColumns = fewestColumns
+        self.rounding = rounding
         self.backend = backend
         memory = try KernelMemory(threads: backend.threads)
         reader = EmbeddingReader(model)
@@ -42,13 +49,20 @@ final class Stepper {
     /// - Parameter collect: receives the index of each feed, and a way to read the logits after its last token.
     /// - Throws: `GgmlError` when memory is short or the device fails; the sequences are then as before.
     func step(_ feeds: [Feed], collect: (Int, FusedGraph) -> Void) throws {
-        let columns = max(fewestColumns, feeds.reduce(0) { $0 + $1.tokens.count })
-        let shape = Shape(columns: columns, outputs: max(fewestColumns, feeds.count))
+        let shape = Shape(
+            columns: columns(feeds.reduce(0) { $0 + $1.tokens.count }), outputs: columns(feeds.count))
         let graph = try graph(shape)
         try graph.run(feeds, reader, memory: memory)
         for (index, feed) in feeds.enumerated() {
             feed.cache.advance(by: feed.tokens.count)
             collect(index, graph)
+        }
+    }
+
+    private func columns(_ count: Int) -> Int {
+        switch rounding {
+        case .none: count
+        case .independent: model.weights.value.isPacked ? (count + 3) / 4 * 4 : max(count, 2)
         }
     }
 

@@ -10,7 +10,7 @@ package final class Batch {
     ///   - model: the model of all engines.
     ///   - threads: CPU threads.
     package init(_ model: Model, threads: Int) throws {
-        stepper = try Stepper(model, on: Backend(model.device, threads: threads), fewestColumns: 2)
+        stepper = try Stepper(model, on: Backend(model.device, threads: threads), rounding: .independent)
     }
 
     /// Bytes of intermediate results held.

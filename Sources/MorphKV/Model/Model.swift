@@ -3,7 +3,8 @@ public import Ggml
 
 /// A model file, ready to be used by any number of sessions at a time.
 ///
-/// On the CPU the weights stay in the mapped file: they are not copied, and several processes share them.
+/// On the CPU, matrices are copied into the layout that ggml multiplies fastest, if there is one for their type; all else
+/// stays in the mapped file, which several processes share.
 public final class Model: Sendable {
     /// The file it was read from.
     public let url: URL
@@ -17,7 +18,7 @@ public final class Model: Sendable {
     public let weightBytes: Int
 
     package let weights: ReadOnly<Weights>
-    let fingerprints = LazyFingerprint()
+    let lazyFingerprint: LazyFingerprint
 
     /// The names of all architectures that can be run.
     public static var architectures: [String] { MorphKV.architectures.map { $0.name } }
@@ -29,15 +30,20 @@ public final class Model: Sendable {
     ///   - device: where to compute; the CPU if nil.
     ///   - contextLength: the longest context you will use, for models with long and short RoPE factors
     ///     (Phi-3); what the model was trained for if nil.
+    ///   - repacks: false leaves all weights in the mapped file, which starts faster, is shared between processes and
+    ///     computes slower.
     /// - Throws: ``ModelError`` or ``/Ggml/GgmlError`` saying what is wrong with the file.
-    public init(contentsOf url: URL, device: Device? = nil, contextLength: Int? = nil) throws {
+    public init(
+        contentsOf url: URL, device: Device? = nil, contextLength: Int? = nil, repacks: Bool = true
+    ) throws {
         let file = try GgufFile(contentsOf: url)
         let device = try device ?? .cpu()
         self.url = url
         self.device = device
         description = try DecoderDescription(file, intendedContext: contextLength)
         tokenizer = try Tokenizer(file, vocabularySize: description.vocabularySize)
-        let weights = try WeightLoader(file, description).load(on: device)
+        lazyFingerprint = try LazyFingerprint(file, description)
+        let weights = try WeightLoader(file, description, on: device, repacks: repacks).load()
         weightBytes = weights.bytes
         self.weights = ReadOnly(weights)
     }

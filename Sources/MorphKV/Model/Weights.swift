@@ -26,7 +26,8 @@ package struct LayerWeights {
     package let feedForwardPostNorm: Tensor?
 }
 
-/// All tensors of a decoder, in mapped memory on the CPU, in the device's memory elsewhere.
+/// All tensors of a decoder: on the CPU in mapped memory, or copied into a layout that it multiplies faster; in the
+/// device's memory elsewhere.
 package struct Weights {
     package let tokenEmbeddings: Tensor
     package let layers: [LayerWeights]
@@ -35,37 +36,56 @@ package struct Weights {
     package let ropeFactors: Tensor?
     /// Bytes of all tensors together.
     package let bytes: Int
+    /// Bytes that a step reads: all but a table of embeddings of which a row is read.
+    package let bytesPerStep: Int
+    /// Whether matrices lie in a layout of the device's own.
+    package let isPacked: Bool
 }
 
 /// Finds, checks and places the tensors that a description calls for.
 struct WeightLoader {
     private let file: GgufFile
     private let description: DecoderDescription
+    private let device: Device
+    private let repacking: Repacking?
     private let arena: Arena
     private var placements: [(tensor: Tensor, offset: Int)] = []
+    /// For each layout of ``repacking``.
+    private let packedArenas: [Arena]
+    private var packed: [(tensor: Tensor, offset: Int)] = []
     private var loaded: [String: Tensor] = [:]
 
-    init(_ file: GgufFile, _ description: DecoderDescription) throws {
+    /// - Parameter repacks: whether matrices are copied into a faster layout where the device has one.
+    init(_ file: GgufFile, _ description: DecoderDescription, on device: Device, repacks: Bool) throws {
         self.file = file
         self.description = description
-        arena = try Arena(tensors: file.tensors.count)
+        self.device = device
+        repacking = repacks ? Repacking(device) : nil
+        // One more than there are: a table of embeddings may also be the matrix of the output.
+        let count = file.tensors.count + 1
+        arena = try Arena(tensors: count)
+        packedArenas = try (0..<(repacking?.count ?? 0)).map { _ in try Arena(tensors: count) }
     }
 
     /// - Throws: ``ModelError`` naming the tensor that is missing or has a wrong shape, `GgmlError` when the device
     ///   has too little memory.
-    consuming func load(on device: Device) throws -> Weights {
+    consuming func load() throws -> Weights {
         let d = description
-        let embeddings = try required("token_embd.weight", [d.embeddingLength, d.vocabularySize])
-        let output = try optional("output.weight", [d.embeddingLength, d.vocabularySize]) ?? embeddings
+        let table = [d.embeddingLength, d.vocabularySize]
+        let embeddings = try required("token_embd.weight", table)
+        let output = try optional("output.weight", table, isMatrix: true) ?? packedOutput(table) ?? embeddings
         let layers = try d.layers.indices.map { try layer($0) }
         let norm = try vector("output_norm.weight", d.embeddingLength)
         let bias = try optional("output.bias", [d.vocabularySize])
         let factors = try d.ropeFactors.map { try vector($0, d.layers[0].rope.dimensions / 2) }
-        let bytes = placements.reduce(0) { $0 + $1.tensor.bytes }
-        try place(on: device)
+        let bytes = (placements + packed).reduce(0) { $0 + $1.tensor.bytes }
+        let tableBytes = output.isSame(as: embeddings) ? 0 : embeddings.bytes
+        let isPacked = !packed.isEmpty
+        try place()
         return Weights(
             tokenEmbeddings: embeddings, layers: layers, outputNorm: norm,
-            output: Projection(weight: output, bias: bias), ropeFactors: factors, bytes: bytes)
+            output: Projection(weight: output, bias: bias), ropeFactors: factors, bytes: bytes,
+            bytesPerStep: bytes - tableBytes, isPacked: isPacked)
     }
 
     private mutating func layer(_ index: Int) throws -> LayerWeights {
@@ -97,7 +117,8 @@ struct WeightLoader {
 
     private mutating func projection(_ name: String, _ input: Int, _ output: Int) throws -> Projection {
         Projection(
-            weight: try required("\(name).weight", [input, output]), bias: try optional("\(name).bias", [output]))
+            weight: try required("\(name).weight", [input, output], isMatrix: true),
+            bias: try optional("\(name).bias", [output]))
     }
 
     private mutating func optionalProjection(_ name: String, _ input: Int, _ output: Int) throws -> Projection? {
@@ -107,14 +128,15 @@ struct WeightLoader {
 
     private mutating func vector(_ name: String, _ length: Int) throws -> Tensor { try required(name, [length]) }
 
-    private mutating func required(_ name: String, _ shape: [Int]) throws -> Tensor {
-        guard let tensor = try optional(name, shape) else {
+    private mutating func required(_ name: String, _ shape: [Int], isMatrix: Bool = false) throws -> Tensor {
+        guard let tensor = try optional(name, shape, isMatrix: isMatrix) else {
             throw ModelError(.missingTensor, "\(file.name): tensor \(name) is missing")
         }
         return tensor
     }
 
-    private mutating func optional(_ name: String, _ shape: [Int]) throws -> Tensor? {
+    /// - Parameter isMatrix: whether it is used in products only, so that its layout does not matter.
+    private mutating func optional(_ name: String, _ shape: [Int], isMatrix: Bool = false) throws -> Tensor? {
         guard let info = file.tensors[name] else { return nil }
         guard info.shape == shape else {
             throw ModelError(
@@ -126,6 +148,10 @@ struct WeightLoader {
                 .wrongShape, "\(file.name): tensor \(name) has the type \(info.type), which cannot be used")
         }
         if let tensor = loaded[name] { return tensor }
+        if isMatrix, let tensor = try pack(name, info.type, shape, offset: info.offset) {
+            loaded[name] = tensor
+            return tensor
+        }
         let tensor = arena.tensor(info.type, shape, name: name)
         placements.append((tensor, info.offset))
         loaded[name] = tensor
@@ -134,7 +160,20 @@ struct WeightLoader {
 
     // MARK: Placing
 
-    private func place(on device: Device) throws {
+    /// The table of embeddings once more, for the output's products, if that is faster than the table itself.
+    private mutating func packedOutput(_ shape: [Int]) throws -> Tensor? {
+        guard let info = file.tensors["token_embd.weight"] else { return nil }
+        return try pack("output.weight", info.type, shape, offset: info.offset)
+    }
+
+    private mutating func pack(_ name: String, _ type: ElementType, _ shape: [Int], offset: Int) throws -> Tensor? {
+        guard let layout = try repacking?.layout(for: type, shape) else { return nil }
+        let tensor = packedArenas[layout].tensor(type, shape, name: name)
+        packed.append((tensor, offset))
+        return tensor
+    }
+
+    private func place() throws {
         let mapping = try MappedFile(file.url)
         guard mapping.bytes.count == file.fileBytes else {
             throw GgmlError(.file, "\(file.name) changed while it was read")
@@ -146,6 +185,12 @@ struct WeightLoader {
             for (tensor, offset) in placements {
                 tensor.write(UnsafeRawBufferPointer(rebasing: mapping.bytes[offset..<offset + tensor.bytes]))
             }
+        }
+        for (layout, arena) in packedArenas.enumerated() { try repacking?.allocate(arena, layout: layout) }
+        for (tensor, offset) in packed {
+            let range = offset..<offset + tensor.bytes
+            tensor.write(UnsafeRawBufferPointer(rebasing: mapping.bytes[range]))
+            mapping.forget(range)
         }
     }
 }

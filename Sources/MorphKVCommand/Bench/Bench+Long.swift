@@ -1,0 +1,65 @@
+internal import Foundation
+internal import Ggml
+internal import MorphKV
+
+extension Bench {
+    /// A long answer with a cache of constant size against libllama's full cache, token by token, in turns of a block.
+    ///
+    /// - Parameter flashAttention: libllama's setting.
+    func long(tokens count: Int, policy: any CachePolicy, flashAttention: Bool) throws -> [Measure] {
+        let block = 250
+        let engine = try engine(policy)
+        let theirs =
+            comparesLibllama
+            ? try LibllamaBaseline(
+                LibllamaBaseline.Weights(path: model.url.path), context: count + 16, flashAttention: flashAttention,
+                threads: threads) : nil
+        let answer = tokens(count, seed: 5)
+        try engine.prefill([answer[0]])
+        try theirs?.decode([answer[0]], at: 0)
+        var (our, their): ([Double], [Double]) = ([], [])
+        var grown = 0
+        for start in stride(from: 1, to: count, by: block) {
+            progress("long answer: \(start) of \(count) tokens")
+            let range = start..<min(start + block, count)
+            let before = residentBytes() ?? 0
+            for index in range { our.append(try seconds { try engine.decode(answer[index]) }) }
+            if start > 1000 { grown += (residentBytes() ?? 0) - before }
+            guard let theirs else { continue }
+            for index in range { their.append(try seconds { try theirs.decode([answer[index]], at: index) }) }
+        }
+        return longMeasures(our, their, policy, grown: grown)
+    }
+
+    private func longMeasures(
+        _ our: [Double], _ their: [Double], _ policy: any CachePolicy, grown: Int
+    ) -> [Measure] {
+        func total(_ values: some Collection<Double>) -> Double { values.reduce(0, +) }
+        let name = "\(our.count + 1) tokens, \(policy.specification)"
+        var results: [Measure] = []
+        func add(_ part: String, _ ours: ArraySlice<Double>, _ theirs: ArraySlice<Double>) {
+            let scale = 1000 / Double(ours.count)
+            results.append(
+                theirs.isEmpty
+                    ? Measure("\(name): \(part)", [total(ours) * scale], unit: "ms/token")
+                    : Measure(
+                        "\(name): \(part)", ours: [total(ours)], theirs: [total(theirs)], unit: "ms/token",
+                        scale: scale))
+        }
+        add("whole run", our[...], their[...])
+        add("last 1,000 tokens", our.suffix(1000), their.suffix(1000))
+        guard our.count > 3000 else { return results }
+        let late = Array(our.suffix(1000)), early = Array(our[1000..<2000])
+        results.append(
+            Measure(
+                "\(name): median step at the end over that at 1,000 to 2,000", [late.median / early.median], unit: "x"))
+        if residentBytes() != nil {
+            let resident = Double(residentBytes()! - grown)
+            results.append(
+                Measure(
+                    "\(name): resident memory at the end over that at 1,000", [(resident + Double(grown)) / resident],
+                    unit: "x"))
+        }
+        return results
+    }
+}

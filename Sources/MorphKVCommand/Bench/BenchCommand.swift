@@ -1,0 +1,114 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Ggml
+internal import MorphKV
+
+/// Measures speed and memory, on request beside libllama.
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measure speed and memory, beside libllama on the same file if you like.",
+        discussion: """
+            Measures: decode, prefill, policies, start, long, batch, kernel. Ours and theirs take turns; every figure \
+            is a median. Run nothing else meanwhile: ggml's threads wait for each other busily.
+            """)
+
+    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var cache: CacheFlags
+
+    @Argument(help: "What to measure: decode, prefill, policies, start, long, batch, kernel.")
+    var measures: [String] = ["decode", "prefill"]
+
+    @Option(help: "Run this beside us: llama.cpp.")
+    var compare: String?
+
+    @Option(help: "Lengths of the context or the prompt, in tokens.")
+    var lengths = "512,2048"
+
+    @Option(help: "Rounds of each measure.")
+    var rounds = 5
+
+    @Option(help: "Tokens decoded per round.")
+    var steps = 16
+
+    @Option(help: "Tokens of the long answer.")
+    var tokens = 12_000
+
+    @Option(help: "Sequences of the batch.")
+    var sequences = 16
+
+    @Flag(help: "Let libllama write the long answer without flash attention.")
+    var noFlashAttention = false
+
+    @Flag(help: "Print one JSON object per measure.")
+    var json = false
+
+    static let names = ["decode", "prefill", "policies", "start", "long", "batch", "kernel"]
+
+    func validate() throws {
+        if let name = measures.first(where: { !Self.names.contains($0) }) {
+            throw ValidationError("there is no measure '\(name)': use \(Self.names.joined(separator: ", "))")
+        }
+        if let compare, compare != "llama.cpp" {
+            throw ValidationError("'\(compare)': only llama.cpp can run beside us")
+        }
+        guard rounds > 0, steps > 0, tokens > 1, sequences > 0 else {
+            throw ValidationError(
+                "rounds, steps and sequences must be positive, and a long answer has 2 tokens at least")
+        }
+        _ = try numbers()
+    }
+
+    private func numbers() throws -> [Int] {
+        try lengths.split(separator: ",").map {
+            guard let number = Int($0), number > 1 else { throw ValidationError("'\($0)' is not a length") }
+            return number
+        }
+    }
+
+    func run() throws {
+        let bench = Bench(
+            model: try modelOptions.load(), cache: try cache.options(), threads: modelOptions.threadCount,
+            rounds: rounds, steps: steps, comparesLibllama: compare != nil,
+            bandwidth: readBandwidth(threads: modelOptions.threadCount), progress: Self.progress)
+        try show([Measure("read bandwidth", [bench.bandwidth / 1e9], unit: "GB/s")], isFirst: true)
+        for name in measures { try show(measure(name, bench), isFirst: false) }
+        try show([Measure("peak resident memory", [Double(peakResidentBytes()) / 1e6], unit: "MB")], isFirst: false)
+    }
+
+    private static func progress(_ text: String) {
+        guard Output.isTerminal(.standardError) else { return }
+        FileHandle.standardError.write(Data("\r\u{1B}[K\(text)\r".utf8))
+    }
+
+    private func measure(_ name: String, _ bench: Bench) throws -> [Measure] {
+        let registry = PolicyRegistry.standard
+        switch name {
+        case "decode": return try bench.decode(lengths: numbers())
+        case "prefill": return try bench.prefill(lengths: numbers())
+        case "start": return try bench.start()
+        case "kernel": return try numbers().flatMap { try bench.kernel(slots: $0) }
+        case "long":
+            return try bench.long(
+                tokens: tokens, policy: cache.cachePolicy(), flashAttention: !noFlashAttention)
+        case "batch":
+            return try bench.batch(sequences: sequences, policy: cache.cachePolicy(), lengths: numbers())
+        default:
+            let slots = cache.capacity ?? 1024
+            let all = ["fusion=sum", "fusion=max", "normalization=candidates", "normalization=candidates,fusion=max"]
+            return try bench.policies(
+                all.map { try registry.policy("morphkv:capacity=\(slots),window=32,\($0)") }, slots: slots)
+        }
+    }
+
+    private func show(_ measures: [Measure], isFirst: Bool) throws {
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            for measure in measures { print(String(decoding: try encoder.encode(measure), as: UTF8.self)) }
+            return
+        }
+        defer { fflush(nil) }
+        if isFirst { print(Measure.header) }
+        for measure in measures { print(measure.row) }
+    }
+}

@@ -1,0 +1,87 @@
+internal import Foundation
+
+/// One row of a benchmark: a figure of ours, libllama's if there is one, and their ratio.
+struct Measure: Codable {
+    /// What was measured.
+    let name: String
+    let unit: String
+    /// The median over all rounds.
+    let ours: Double
+    /// The median over all rounds, of libllama's faster setting.
+    let theirs: Double?
+    /// The median of the rounds' ratios; above 1 is in our favour.
+    let ratio: Double?
+    /// The lowest and the highest ratio of a round, or figure where there is no ratio.
+    let spread: [Double]
+    /// What the measure is about besides.
+    var note: String?
+
+    /// A row of a Markdown table.
+    var row: String {
+        func number(_ value: Double?) -> String { value.map { String(format: "%.2f", $0) } ?? "" }
+        let range = spread.map { String(format: "%.2f", $0) }.joined(separator: " to ")
+        return
+            "| \(name) | \(number(ours)) | \(number(theirs)) | \(unit) | \(number(ratio)) | \(range) | \(note ?? "") |"
+    }
+
+    static let header = """
+        | measure | ours | theirs | unit | ratio | lowest to highest | |
+        |---|---:|---:|---|---:|---|---|
+        """
+}
+
+extension Measure {
+    /// A figure of ours alone.
+    init(_ name: String, _ values: [Double], unit: String, note: String? = nil) {
+        self.name = name
+        self.unit = unit
+        self.note = note
+        ours = values.median
+        theirs = nil
+        ratio = nil
+        spread = [values.min() ?? 0, values.max() ?? 0]
+    }
+
+    /// Seconds of ours against seconds of another setting, round by round.
+    init(_ name: String, ours: [Double], theirs: [Double], unit: String, scale: Double, note: String? = nil) {
+        self.name = name
+        self.unit = unit
+        self.note = note
+        self.ours = ours.median * scale
+        self.theirs = theirs.median * scale
+        let ratios = zip(theirs, ours).map { $0 / $1 }
+        ratio = ratios.median
+        spread = [ratios.min() ?? 0, ratios.max() ?? 0]
+    }
+}
+
+extension [Double] {
+    /// The middle value; the lower one of two.
+    var median: Double { isEmpty ? 0 : sorted()[(count - 1) / 2] }
+}
+
+/// Seconds that some work takes.
+func seconds(_ work: () throws -> Void) rethrows -> Double {
+    let start = DispatchTime.now().uptimeNanoseconds
+    try work()
+    return Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
+}
+
+/// Bytes of this process that lie in memory at present; nil where the system does not say.
+func residentBytes() -> Int? {
+    guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return nil }
+    let fields = text.split(separator: " ").compactMap { Int($0) }
+    return fields.count > 2 ? fields[1] * Int(sysconf(Int32(_SC_PAGESIZE))) : nil
+}
+
+/// The most bytes of this process that ever lay in memory.
+func peakResidentBytes() -> Int {
+    var usage = rusage()
+    #if os(Linux)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return usage.ru_maxrss * 1024
+    #else
+        getrusage(RUSAGE_SELF, &usage)
+        return usage.ru_maxrss
+    #endif
+}
