@@ -83,7 +83,7 @@ struct ContextCommandTests {
         // No file may grow beyond 16 blocks of 512 bytes.
         let result = try Command.run(
             ["compress", "--threads", "1", "--model", Command.stories, "--context", text.path, "--out", path],
-            shell: "ulimit -f 16")
+            bytes: Data(), shell: "ulimit -f 16")
         #expect(result.status == 1 && result.errors.contains("failed after"), "\(result.errors)")
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
         #expect(files.sorted() == ["a.gguf", "text.txt"])
@@ -98,7 +98,7 @@ struct ContextCommandTests {
                     "compress", "--threads", "1", "--model", Command.stories, "--context", path, "--ratio", "0.5",
                     "--out", path,
                 ],
-                killedAfter: 0.02 * Double(step))
+                bytes: Data(), killedAfter: 0.02 * Double(step))
             #expect(try ask(path, [" Ben"]).status == 0)
         }
     }

@@ -132,7 +132,7 @@ extension Context {
         let layout = cache.layers[0].layout
         return try Engine(
             model, CacheOptions(policy: FullPolicy(), elementType: layout.keyType, valueType: layout.valueType),
-            threads: Self.threads(threads), reserve: 0, context: cache)
+            threads: Self.threads(threads), context: cache)
     }
 
     fileprivate func repetitionLogLikelihood(_ prompt: ReconstructionPrompt, threads: Int?) throws -> Double {

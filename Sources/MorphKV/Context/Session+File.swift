@@ -86,7 +86,7 @@ extension CacheFileReader {
                 layers: frozen.compactMap { $0 }, tokens: try integer("context_tokens", in: 0...seen),
                 streaming: try streamingHeads())
         }
-        let engine = try Engine(model, options, in: EngineWorkspace(model, threads: threads), context: context)
+        let engine = try Engine(model, options, threads: threads, context: context)
         guard context != nil || engine.cache.isFused || frozen.allSatisfy({ $0 == nil }) else {
             throw damaged("it has entries that graphs cannot attend to")
         }

@@ -38,14 +38,26 @@ package final class Engine {
         try self.init(model, options, in: EngineWorkspace(model, threads: threads), reserve: reserve)
     }
 
+    /// - Parameter context: what the sequence goes on from.
+    convenience init(
+        _ model: Model, _ options: CacheOptions, threads: Int, reserve: Int = 0, context: FrozenCache?
+    ) throws {
+        try self.init(
+            model, options, in: EngineWorkspace(model, threads: threads), reserve: reserve, context: context)
+    }
+
     /// - Parameters:
     ///   - workspace: shared with engines that never compute at the same time.
     ///   - reserve: tokens that a growing cache has room for at once.
-    ///   - context: what the sequence goes on from.
     /// - Throws: ``CacheError`` when the policy cannot be honoured, `GgmlError` when memory is short.
-    init(
-        _ model: Model, _ options: CacheOptions, in workspace: EngineWorkspace, reserve: Int = 0,
-        context: FrozenCache? = nil
+    package convenience init(
+        _ model: Model, _ options: CacheOptions, in workspace: EngineWorkspace, reserve: Int = 0
+    ) throws {
+        try self.init(model, options, in: workspace, reserve: reserve, context: nil)
+    }
+
+    private init(
+        _ model: Model, _ options: CacheOptions, in workspace: EngineWorkspace, reserve: Int, context: FrozenCache?
     ) throws {
         self.model = model
         backend = workspace.backend

@@ -6,24 +6,37 @@ extension Model {
     ///
     /// Caches and scores that were made with one model are of no use to another. Reading it touches a few pages of each
     /// tensor; it is computed once.
-    public var fingerprint: String { fingerprints.value(of: self) }
+    public var fingerprint: String { lazyFingerprint.value }
 }
 
 /// Computes a model's fingerprint when it is first asked for.
 final class LazyFingerprint: Sendable {
+    private let description: DecoderDescription
+    private let tensors: [GgufFile.TensorInfo]
+    /// The file as it was when the model was read; weights elsewhere may have another layout.
+    private let mapping: MappedFile
     private let computed = Mutex<String?>(nil)
 
-    func value(of model: Model) -> String {
+    init(_ file: GgufFile, _ description: DecoderDescription) throws {
+        self.description = description
+        tensors = file.tensors.values.sorted { $0.name < $1.name }
+        mapping = try MappedFile(file.url)
+        guard mapping.bytes.count == file.fileBytes else {
+            throw GgmlError(.file, "\(file.name) changed while it was read")
+        }
+    }
+
+    var value: String {
         computed.withLock { known in
             if let known { return known }
-            let value = Self.compute(model)
+            let value = compute()
             known = value
             return value
         }
     }
 
-    private static func compute(_ model: Model) -> String {
-        let d = model.description
+    private func compute() -> String {
+        let d = description
         var checksum = Checksum()
         let shape: [Int] = [
             d.vocabularySize, d.embeddingLength, d.feedForwardLength, d.queryHeads, d.kvHeads, d.headDimension,
@@ -41,37 +54,19 @@ final class LazyFingerprint: Sendable {
             whole.withUnsafeBytes { checksum.add($0) }
             parts.withUnsafeBytes { checksum.add($0) }
         }
-        for tensor in model.weights.value.all { checksum.add(samplesOf: tensor) }
+        for tensor in tensors { checksum.add(samplesOf: tensor, in: mapping) }
         return checksum.digits
     }
 }
 
 extension Checksum {
-    /// Adds the type, the shape, and 16 pieces of 64 bytes that are spread over a tensor.
-    fileprivate mutating func add(samplesOf tensor: Tensor) {
-        add("\(tensor.type) \(tensor.shape)")
+    /// Adds the name, the type, the shape, and 16 pieces of 64 bytes that are spread over a tensor.
+    fileprivate mutating func add(samplesOf tensor: GgufFile.TensorInfo, in mapping: MappedFile) {
+        add("\(tensor.name) \(tensor.type) \(tensor.shape)")
         let piece = min(64, tensor.bytes)
-        var bytes = [UInt8](repeating: 0, count: piece)
         for index in 0..<16 {
-            let offset = (tensor.bytes - piece) * index / 15
-            bytes.withUnsafeMutableBytes { tensor.read(into: $0, at: offset) }
-            bytes.withUnsafeBytes { add($0) }
+            let offset = tensor.offset + (tensor.bytes - piece) * index / 15
+            add(UnsafeRawBufferPointer(rebasing: mapping.bytes[offset..<offset + piece]))
         }
-    }
-}
-
-extension Weights {
-    /// All tensors, in a fixed order.
-    fileprivate var all: [Tensor] {
-        [tokenEmbeddings, outputNorm, output.weight] + [output.bias, ropeFactors].compactMap { $0 }
-            + layers.flatMap(\.all)
-    }
-}
-
-extension LayerWeights {
-    fileprivate var all: [Tensor] {
-        let projections = [queryKeyValue, query, key, value, attentionOutput, gate, up, down].compactMap { $0 }
-        let norms = [attentionNorm, queryNorm, keyNorm, attentionPostNorm, feedForwardNorm, feedForwardPostNorm]
-        return norms.compactMap { $0 } + projections.flatMap { [$0.weight] + ($0.bias.map { [$0] } ?? []) }
     }
 }

@@ -31,10 +31,10 @@ final class ServingCaches {
 
     /// Bytes of keys and values of the largest part of a prompt, which are allocated while it is fed.
     private static func scratchBytes(of engine: Engine, _ options: ServingOptions) throws -> Int {
-        let plans = try KVCache.plans(for: engine.model.description, options.cache, on: engine.model.device)
         let backend = try Backend(engine.model.device, threads: 1)
         let scratch = try PrefillScratch(
-            plans[0], entries: engine.statistics.slots + options.promptChunk, queries: options.promptChunk, on: backend)
+            engine.model.description, options.cache.keyType, options.cache.valueType,
+            entries: engine.statistics.slots + options.promptChunk, queries: options.promptChunk, on: backend)
         return scratch.allocatedBytes + options.promptChunk * engine.model.description.embeddingLength * 4
     }
 
