@@ -36,6 +36,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.26.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.3.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.24.0"),
     ],
     targets: [
         .systemLibrary(
@@ -52,7 +53,12 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "MorphEval",
-            dependencies: [.product(name: "Subprocess", package: "swift-subprocess")],
+            dependencies: [
+                "MorphKV", .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOFoundationCompat", package: "swift-nio"),
+            ],
             swiftSettings: strict),
         .target(
             name: "MorphServer",
@@ -89,9 +95,17 @@ let package = Package(
         .testTarget(
             name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CLlama", "CTestSupport", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
+        .target(
+            name: "JudgeTestServer",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            path: "Tests/JudgeTestServer", swiftSettings: strict),
         .testTarget(
-            name: "MorphEvalTests", dependencies: ["MorphEval"], exclude: ["Fixtures/generate.py"],
-            resources: [.copy("Fixtures/metrics.json")], swiftSettings: strict),
+            name: "MorphEvalTests", dependencies: ["MorphEval", "MorphKV", "JudgeTestServer", "TestSupport"],
+            exclude: ["Fixtures/generate.py"], resources: [.copy("Fixtures/metrics.json")],
+            swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
             name: "MorphServerTests",
             dependencies: [
@@ -103,7 +117,7 @@ let package = Package(
             ],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
-            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV"], exclude: ["Python"],
+            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV", "JudgeTestServer"], exclude: ["Python"],
             swiftSettings: strict, linkerSettings: runtimePath),
     ],
     swiftLanguageModes: [.v6]

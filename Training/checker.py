@@ -1,16 +1,17 @@
 """Scores an answer. This is the reference for every other implementation, so its rules are exact.
 
-Parsing, as LongGenBench does it: the text is the prompt's prefix ("#*# Week 1:") followed by the answer, split at "#*#".
-The number of a block is the first match of "Week (\\d+)" in it; a block without one is dropped; of two blocks with the
-same number the later one counts.
+Parsing, as LongGenBench does it: the text is the prompt's prefix ("#*# Week 1:") followed by the answer, split at
+"#*#". The number of a block is the first match of "Week (\\d+)" in it; a block without one is dropped; of two blocks
+with the same number the later one counts.
 
-Rules, where an entry that does not exist carries nothing:
+Rules, where an entry that does not exist carries nothing, and entry N says a phrase if it holds "In week N <phrase>"
+followed by "." or ",":
 - completion: entries numbered 1 to `number`, out of `number`.
-- once, range, periodic: each (week, phrase) of the task is a check; it passes if the entry holds the phrase followed by
-  "." or ",".
-- plan: every match of "make a plan, I ([^.]*) in week (\\d+)\\." in an entry v makes a plan (what, t). It is due if t is at most
-  `number`; each different (what, t) is a check. It passes if v < t and entry t holds "Week <t>: I <what>.". A week whose
-  instructions ask for a plan, but whose entry makes none, is a failed check.
+- once, range, periodic: each (week, phrase) of the task is a check; it passes if the entry of the week says the phrase.
+- plan: every match of "make a plan, in week (\\d+) ([^.]*) again\\." in an entry v makes a plan (target, phrase). It is
+  due if target is at most `number`; each different (target, phrase) is a check. It passes if v < target, where v is the
+  latest entry that makes it, and the entry `target` says the phrase. A week of `plan_weeks` whose entry makes no plan
+  is a failed check.
 
 Unlike LongGenBench, which judges only entries that exist, a check whose entry is missing has failed.
 """
@@ -21,7 +22,7 @@ import re
 from dataclasses import dataclass, field
 
 MEASURES = ("completion", "once", "range", "periodic", "plan")
-PLAN = re.compile(r"make a plan, I ([^.]*) in week (\d+)\.")
+PLAN = re.compile(r"make a plan, in week (\d+) ([^.]*) again\.")
 
 
 def parse(text: str, kind: str = "Week") -> dict[int, str]:
@@ -59,18 +60,23 @@ def score(task: dict, answer: str) -> Score:
     """The score of one answer to one task (see `diary.task`)."""
     entries = parse(task["prefix"] + answer, task["type"])
     result = Score()
+
+    def says(week: int, phrase: str) -> bool:
+        text = f"In week {week} {phrase}"
+        return any(text + end in entries.get(week, "") for end in ".,")
+
     for week in range(1, task["number"] + 1):
         result.add("completion", week in entries)
     for measure in ("once", "range", "periodic"):
         for week, phrase in task[f"checks_{measure}"].items():
-            result.add(measure, bool(re.search(re.escape(phrase) + "[.,]", entries.get(int(week), ""))))
-    plans: dict[tuple[str, int], bool] = {}
+            result.add(measure, says(int(week), phrase))
+    plans: dict[tuple[int, str], int] = {}
     for week, entry in sorted(entries.items()):
-        for what, target in PLAN.findall(entry):
+        for target, phrase in PLAN.findall(entry):
             if int(target) <= task["number"]:
-                plans[what, int(target)] = week < int(target)
-    for (what, target), ahead in plans.items():
-        result.add("plan", ahead and f"Week {target}: I {what}." in entries.get(target, ""))
+                plans[int(target), phrase] = week
+    for (target, phrase), made in plans.items():
+        result.add("plan", made < target and says(target, phrase))
     for week in task["plan_weeks"]:
         if not PLAN.search(entries.get(week, "")):
             result.add("plan", False)

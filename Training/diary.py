@@ -1,19 +1,23 @@
 """A seeded generator of diaries: instructions in plain English and an answer that follows them.
 
-A diary is a list of pieces (text, kind). The texts joined are the document; the kind says what a piece is for, so that
-training can weigh it and measure it. `Rules` draws the instructions, `write` turns them into a prompt and one correct
-answer. See README.md for the language in words.
+`Rules` draws the instructions and writes them as a prompt, `task` says what must be in which entry, `write` gives one
+correct answer. A diary is a list of pieces (text, kind): the texts joined are the document; the kind says what a piece
+is for, so that training can weigh it and measure it. See README.md for the language in words.
+
+The prompts of an evaluation depend on `Random`, `Rules` and `task` alone and use whole numbers only, so that other
+languages draw the same ones.
 """
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 import words as w
+from prng import Random
 
 Piece = tuple[str, "Kind"]
+AHEAD = (4, 8, 16, 24)  # weeks between a plan and its favourite target, by week % 4: no two targets are the same
 
 
 class Kind(IntEnum):
@@ -22,167 +26,164 @@ class Kind(IntEnum):
     PROMPT = 0  # given, never predicted
     FILLER = 1  # free text
     FORM = 2  # follows from the words just before it
-    DECIDE = 3  # does the next sentence exist, which week comes next, is this the end
+    DECIDE = 3  # is there a next sentence, which week comes next, is this the end
     ONCE = 4  # looked up in the prompt
-    RANGE = 5
+    RANGE = 5  # looked up in the prompt, then in the previous mention
     PERIODIC = 6
     NEXT = 7  # the sum of this week and the period
     PLAN = 8  # looked up in an earlier entry
+    CHOICE = 9  # a new plan: free, but never the same person or week twice
 
 
-FORM, DECIDE = Kind.FORM, Kind.DECIDE
-
-
-@dataclass(frozen=True)
-class Periodic:
-    """An event that comes back every `period` weeks from week `first`."""
-
-    period: int
-    first: int
-    topic: str
-    kind: str
-
-    @property
-    def phrase(self) -> str:
-        return f"{self.topic} {self.kind}"
-
-    def due(self, week: int) -> bool:
-        return week >= self.first and (week - self.first) % self.period == 0
+FORM, DECIDE, CHOICE = Kind.FORM, Kind.DECIDE, Kind.CHOICE
+ORDER = (Kind.ONCE, Kind.PLAN, Kind.RANGE, Kind.PERIODIC)  # of the statements of one entry
 
 
 @dataclass(frozen=True)
-class Range:
-    """A journey from week `first` to week `last`."""
+class Event:
+    """Something due in the weeks `first`, `first + step`, ... up to `last`."""
 
+    phrase: str
     first: int
     last: int
-    journey: str
-    place: str
+    step: int = 1
 
-    @property
-    def phrase(self) -> str:
-        return f"{self.journey} to {self.place}"
+    def weeks(self, end: int) -> range:
+        """The weeks in which it is due, up to week `end`."""
+        return range(self.first, min(self.last, end) + 1, self.step)
 
 
 @dataclass(frozen=True)
 class Style:
-    """How long and how dense the diaries are. Densities are the largest numbers per week."""
+    """How long and how dense diaries are: largest numbers in 100 weeks. Evaluations use the default."""
 
     weeks: tuple[int, int] = (20, 60)
-    from_one: float = 1.0  # probability that the diary starts at week 1
-    filler: int = 3  # most free sentences between weather and mood
-    once: float = 0.25
-    range: float = 0.08
-    periodic: float = 0.08
-    plans: float = 0.15
-    drill: bool = False  # instead of a diary: `weeks` facts, asked for again and again in random order
+    anywhere: bool = False  # does the diary start at any week instead of week 1
+    once: int = 25
+    ranges: int = 8
+    periodic: int = 8
+    plans: int = 15
+    filler: int = 3  # most free sentences between weather and mood; -1: the weather in one word and no mood
+    drill: bool = False  # entries in random order
 
 
 @dataclass
 class Rules:
-    """The instructions of one diary."""
+    """The instructions of one diary. Two of one kind never fall in the same week."""
 
     author: str
     first: int
     last: int
-    once: dict[int, tuple[str, str]] = field(default_factory=dict)
-    ranges: list[Range] = field(default_factory=list)
-    periodic: list[Periodic] = field(default_factory=list)
-    plan_weeks: set[int] = field(default_factory=set)
+    once: list[Event] = field(default_factory=list)
+    ranges: list[Event] = field(default_factory=list)
+    periodic: list[Event] = field(default_factory=list)
+    plan_weeks: list[int] = field(default_factory=list)
 
     @classmethod
-    def draw(cls, rng: random.Random, style: Style) -> Rules:
-        """Draws instructions. Two of one kind never fall in the same week."""
-        length = rng.randint(*style.weeks)
-        first = 1 if rng.random() < style.from_one else rng.randint(1, 61 - min(length, 60))
+    def draw(cls, rng: Random, style: Style) -> Rules:
+        """Draws instructions; the order of the draws is part of the language."""
+        length = rng.between(*style.weeks)
+        first = rng.between(1, 61 - length) if style.anywhere else 1
         rules = cls(rng.choice(w.NAMES), first, first + length - 1)
-        weeks = range(first, rules.last + 1)
 
-        def amount(density: float, least: int = 1) -> int:
-            return rng.randint(least, max(least, round(density * length)))
+        def amount(density: int) -> int:
+            return rng.between(1, max(1, density * length // 100))
 
-        names = rng.sample(w.NAMES, min(length, amount(style.once)))
-        rules.once = {
-            week: (name, rng.choice(w.EVENTS)) for week, name in zip(rng.sample(weeks, len(names)), names)
-        }
-        rules._draw_ranges(rng, amount(style.range))
-        rules._draw_periodic(rng, min(4, amount(style.periodic)))
-        early = range(first, rules.last - 1)
-        rules.plan_weeks = set(rng.sample(early, min(len(early), amount(style.plans))))
+        names = rng.sample(w.GUESTS, amount(style.once))
+        for week, name in zip(rng.sample(rules.weeks, len(names)), names):
+            rules.once.append(Event(f"{name} {rng.choice(w.DEEDS)}", week, week))
+        rules._draw_ranges(rng, amount(style.ranges))
+        rules._draw_periodic(rng, amount(style.periodic))
+        # Plans are made where their favourite target is still in the diary; short diaries (for training) have few such.
+        early = [week for week in rules.weeks if week + AHEAD[week % 4] <= rules.last or length < 20]
+        rules.plan_weeks = rng.sample(early, min(amount(style.plans), len(early)))
         return rules
 
-    def _draw_ranges(self, rng: random.Random, count: int) -> None:
+    def _draw_ranges(self, rng: Random, count: int) -> None:
         taken: set[int] = set()
-        for place in rng.sample(w.PLACES, count):
-            start = rng.randint(self.first, self.last - 1)
-            end = min(self.last, start + rng.randint(1, 5))
-            span = set(range(start - 1, end + 2))
-            if not span & taken:
-                taken |= set(range(start, end + 1))
-                self.ranges.append(Range(start, end, rng.choice(w.JOURNEYS), place))
+        for town in rng.sample(w.TOWNS, count):
+            start = rng.between(self.first, self.last - 1)
+            end = min(self.last, start + rng.between(1, 5))
+            if taken.isdisjoint(range(start - 1, end + 2)):
+                taken.update(range(start, end + 1))
+                self.ranges.append(Event(f"{town} until {end}", start, end))
 
-    def _draw_periodic(self, rng: random.Random, count: int) -> None:
+    def _draw_periodic(self, rng: Random, count: int) -> None:
         taken: set[int] = set()
-        for topic in rng.sample(w.TOPICS, count):
-            period = rng.randint(3, 8)
-            start = rng.randint(self.first, min(self.last, self.first + 2 * period))
-            due = set(range(start, self.last + 9, period))
-            if not due & taken:
-                taken |= due
-                self.periodic.append(Periodic(period, start, topic, rng.choice(w.KINDS)))
+        for topic in rng.sample(w.TOPICS, min(4, count)):
+            period = rng.between(3, 8)
+            start = rng.between(self.first, min(self.last, self.first + 2 * period))
+            due = range(start, self.last + 1, period)
+            if taken.isdisjoint(due):
+                taken.update(due)
+                self.periodic.append(Event(f"{topic} every {period} weeks", start, 99, period))
+
+    @property
+    def weeks(self) -> range:
+        return range(self.first, self.last + 1)
 
     @property
     def prefix(self) -> str:
         """The header of the first entry, the last line of the prompt."""
         return f"#*# Week {self.first}:"
 
-    def prompt(self, rng: random.Random) -> str:
-        """The instructions in shuffled order, ending with the header of the first entry."""
-        lines = [f"celebrate {name}'s {event} in week {week}." for week, (name, event) in self.once.items()]
-        lines += [f"until week {r.last} a {r.phrase} from week {r.first}." for r in self.ranges]
-        lines += [f"every {p.period} weeks the {p.phrase} from week {p.first}." for p in self.periodic]
-        lines += [f"make a plan in week {week}." for week in sorted(self.plan_weeks)]
-        rng.shuffle(lines)
-        head = f"Write the diary of {self.author} from week {self.first} through week {self.last}."
-        return "\n".join([head, *lines, "*** started ***", self.prefix])
+    def prompt(self, rng: Random) -> str:
+        """The instructions in random order, ending with the header of the first entry."""
+        lines = [f"In week {e.first} {e.phrase}." for e in [*self.once, *self.ranges, *self.periodic]]
+        lines += [f"In week {week} make a plan." for week in self.plan_weeks]
+        lines += [f"In week {self.last} finally stop."]
+        head = f"Write the diary of {self.author} from week {self.first} to week {self.last}."
+        return "\n".join([head, *rng.sample(lines, len(lines)), "*** started ***", self.prefix])
 
 
 def task(prompt: str, rules: Rules) -> dict:
     """What is asked and what must be in which entry, with LongGenBench's field names."""
-    weeks = range(rules.first, rules.last + 1)
+
+    def checks(events: list[Event]) -> dict[str, str]:
+        return {str(week): e.phrase for week, e in sorted((week, e) for e in events for week in e.weeks(rules.last))}
+
     return {
         "prompt": prompt,
         "prefix": rules.prefix,
         "type": "Week",
-        "number": len(weeks),
-        "checks_once": {str(week): f"{name}'s {event}" for week, (name, event) in sorted(rules.once.items())},
-        "checks_range": {str(week): r.phrase for week in weeks for r in rules.ranges if r.first <= week <= r.last},
-        "checks_periodic": {str(week): p.phrase for week in weeks for p in rules.periodic if p.due(week)},
+        "number": len(rules.weeks),
+        "checks_once": checks(rules.once),
+        "checks_range": checks(rules.ranges),
+        "checks_periodic": checks(rules.periodic),
         "plan_weeks": sorted(rules.plan_weeks),
     }
 
 
-def favourite(rng: random.Random, week: int, options: list[str], step: int = 7, share: float = 0.5) -> str:
+def evaluation(seed: int, index: int) -> dict:
+    """The task with this number of an evaluation. Training uses seeds from 2**31 (see `sample`)."""
+    rng = Random(seed, index)
+    rules = Rules.draw(rng, Style())
+    return task(rules.prompt(rng), rules)
+
+
+def favourite(rng: Random, week: int, options: list[str], step: int = 7) -> str:
     """A word that leans towards this week's own one, so that greedy writing is varied."""
-    return options[week * step % len(options)] if rng.random() < share else rng.choice(options)
+    return options[week * step % len(options)] if rng.below(2) else rng.choice(options)
 
 
-def filler(rng: random.Random, week: int, most: int) -> str:
+def filler(rng: Random, week: int, most: int) -> str:
     """Weather, some free sentences, mood."""
 
     def pick(options: list[str], step: int) -> str:
         return favourite(rng, week, options, step)
 
+    if most < 0:
+        return f"the weather is {pick(w.WEATHER, 7)}."
     free = [
         f"At {pick(w.TIMES, 3)} we eat {pick(w.FLAVOURS, 5)} {pick(w.FOODS, 7)} with {pick(w.NAMES, 11)}.",
         f"I buy {pick(w.FOODS, 11)} and {pick(w.FOODS, 13)} at the {pick(w.SPOTS, 3)}.",
         f"{pick(w.NAMES, 13)} sends me a {pick(w.COLOURS, 3)} {pick(w.THINGS, 5)} from {pick(w.PLACES, 7)}.",
         f"We walk to the {pick(w.SPOTS, 7)} and talk about {pick(w.SUBJECTS, 5)}.",
-        f"My {pick(w.RELATIVES, 5)} paints the {pick(w.THINGS, 7)} {pick(w.COLOURS, 5)}.",
+        f"My {pick(w.RELATIVES, 5)} mends the {pick(w.COLOURS, 5)} {pick(w.THINGS, 7)}.",
         f"In the evening I read about {pick(w.SUBJECTS, 7)} and {pick(w.SUBJECTS, 11)}.",
     ]
-    count = min(most, week % 3 if rng.random() < 0.8 else rng.randint(0, 3))
-    start = week if rng.random() < 0.8 else rng.randrange(6)
+    count = min(most, week % 4 if rng.below(5) else rng.between(0, 3))
+    start = week if rng.below(5) else rng.below(6)
     middle = [free[(start + i) % 6] for i in range(count)]
     weather = f"the weather is {pick(w.WEATHER, 7)} and {pick(w.WEATHER, 11)}."
     return " ".join([weather, *middle, f"I feel {pick(w.MOODS, 7)}."])
@@ -190,92 +191,66 @@ def filler(rng: random.Random, week: int, most: int) -> str:
 
 def tag(text: str, *kinds: Kind) -> list[Piece]:
     """Splits a text at its spaces, each word with its leading space, and gives the words their kinds."""
-    parts = text.split(" ")
-    return [(" " + part, kind) for part, kind in zip(parts, kinds, strict=True)]
+    return [(" " + part, kind) for part, kind in zip(text.split(" "), kinds, strict=True)]
 
 
-def write(rng: random.Random, rules: Rules, style: Style) -> list[Piece]:
-    """The prompt and one correct answer: for each week what is due, each thing after the week's name, then free text."""
-    pieces: list[Piece] = [(rules.prompt(rng), Kind.PROMPT)]
-    plans: dict[int, tuple[str, str]] = {}
-    for week in range(rules.first, rules.last + 1):
+def statement(kind: Kind, event: Event, week: int) -> list[Piece]:
+    """What an entry says of an event: what it is, and when it is due next."""
+    words = event.phrase.split(" ")
+    glue = ("until", "every", "weeks")
+    pieces = tag(event.phrase, *(FORM if word in glue else kind for word in words))
+    if kind in (Kind.RANGE, Kind.PERIODIC):
+        after = week + event.step
+        if after <= event.last:
+            pieces += [(",", DECIDE), *tag(f"in week {after} {words[0]}", FORM, FORM, Kind.NEXT, kind)]
+        return pieces + [(".", DECIDE)]
+    return pieces + [(".", FORM)]
+
+
+def new_plan(rng: Random, week: int, later: list[int], plans: list[Event]) -> Event:
+    """The answer's own promise for one of the later weeks."""
+    free = [target for target in later[1:25] if all(target != p.first for p in plans)] or later or [week]
+    names = [name for name in w.FRIENDS if all(name != p.phrase.split(" ")[0] for p in plans)]
+    target, name = week + AHEAD[week % 4], w.FRIENDS[week * 17 % len(w.FRIENDS)]
+    if target not in free or rng.below(2):
+        target = rng.choice(free)
+    if name not in names or rng.below(2):
+        name = rng.choice(names)
+    return Event(f"{name} {favourite(rng, week, w.ERRANDS, 3)}", target, target)
+
+
+def write(rng: Random, rules: Rules, style: Style) -> list[Piece]:
+    """The prompt and one correct answer: for each week what is due, each thing as "In week N ...", then free text."""
+    order = rng.sample(rules.weeks, len(rules.weeks)) if style.drill else list(rules.weeks)
+    plans: list[Event] = []
+    known = {Kind.ONCE: rules.once, Kind.PLAN: plans, Kind.RANGE: rules.ranges, Kind.PERIODIC: rules.periodic}
+    announced: set[tuple[Event, int]] = set()  # what earlier entries said of the coming weeks
+    guess = Kind.FILLER if style.drill else DECIDE  # nobody can know the next week of a drill
+    pieces: list[Piece] = []
+    for number, week in enumerate(order):
         facts: list[list[Piece]] = []
-        if week in rules.once:
-            facts.append(once_text(*rules.once[week]) + [(".", FORM)])
-        if week in plans:
-            facts.append(plan_text(*plans[week], Kind.PLAN) + [(".", FORM)])
-        for r in (r for r in rules.ranges if r.first <= week <= r.last):
-            facts.append(range_text(r) + (following(week + 1) if week < r.last else []) + [(".", DECIDE)])
-        for p in (p for p in rules.periodic if p.due(week)):
-            facts.append(periodic_text(p) + following(week + p.period) + [(".", FORM)])
+        for kind in ORDER:
+            for event in known[kind]:
+                if week == event.first or week <= event.last and (event, week) in announced:
+                    facts.append(statement(kind, event, week))
+                    announced.add((event, week + event.step))
         if week in rules.plan_weeks:
-            target = new_plan(rng, week, rules.last, plans)
-            fact = tag("make a plan", DECIDE, FORM, FORM) + [(",", FORM)] + plan_text(*plans[target], Kind.FILLER)
-            facts.append(fact + tag(f"in week {target}", FORM, FORM, Kind.FILLER) + [(".", FORM)])
+            plans.append(new_plan(rng, week, order[number + 1 :], plans))
+            promise = f"in week {plans[-1].first} {plans[-1].phrase} again"
+            make = tag("make a plan", DECIDE, FORM, FORM) + [(",", FORM)]
+            facts.append(make + tag(promise, FORM, FORM, CHOICE, CHOICE, CHOICE, FORM) + [(".", FORM)])
         first_word, rest = filler(rng, week, style.filler).split(" ", 1)
-        facts.append([(" " + first_word, DECIDE), (" " + rest, Kind.FILLER), ("\n", DECIDE)])
-        if week > rules.first:
-            pieces.append(("#*#", DECIDE))
-        for number, fact in enumerate(facts):
-            header = [(" Week", DECIDE), (f" {week}", DECIDE), (":", FORM)]
-            pieces += fact if (week, number) == (rules.first, 0) else header + fact
-    return pieces + [("*** finished", DECIDE), (" ***", FORM)]
+        last = [(" finally", DECIDE)] * (week == rules.last)
+        facts.append([*last, (f" {first_word}", DECIDE), (f" {rest}", Kind.FILLER), ("\n", FORM)])
+        pieces += [("#*#", guess), (" Week", FORM), (f" {week}", guess), (":", FORM)]
+        for fact in facts:
+            pieces += tag(f"In week {week}", FORM, FORM, FORM) + fact
+    # The prompt ends with the header of the first entry: "#*#", " Week", the number and ":".
+    prompt = rules.prompt(rng).removesuffix(rules.prefix) + f"#*# Week {order[0]}:"
+    return [(prompt, Kind.PROMPT), *pieces[4:], ("*** finished", guess), (" ***", FORM)]
 
 
-def following(week: int) -> list[Piece]:
-    """When the same thing is due again."""
-    return [(",", DECIDE)] + tag(f"week {week} next", FORM, Kind.NEXT, FORM)
-
-
-def once_text(name: str, event: str) -> list[Piece]:
-    return tag(f"celebrate {name}", DECIDE, Kind.ONCE) + [("'s", FORM), (" " + event, Kind.ONCE)]
-
-
-def range_text(r: Range) -> list[Piece]:
-    return tag(f"until week {r.last} a", DECIDE, FORM, Kind.RANGE, FORM) + tag(r.phrase, Kind.RANGE, FORM, Kind.RANGE)
-
-
-def periodic_text(p: Periodic) -> list[Piece]:
-    return tag(f"every {p.period} weeks the {p.phrase}", DECIDE, Kind.PERIODIC, FORM, FORM, *[Kind.PERIODIC] * 2)
-
-
-def plan_text(errand: str, name: str, kind: Kind) -> list[Piece]:
-    return tag(f"I {errand} {name}", DECIDE, kind, kind)
-
-
-def new_plan(rng: random.Random, week: int, last: int, plans: dict[int, tuple[str, str]]) -> int:
-    """Adds the answer's own promise for a later, still free week, and returns that week."""
-    target = week + (9 if week % 2 else 15)
-    free = [t for t in range(week + 2, min(last, week + 25) + 1) if t not in plans]
-    if target not in free or rng.random() > 0.4:
-        target = rng.choice(free) if free else week + 2
-    plans.setdefault(target, (favourite(rng, week, w.ERRANDS, 3), favourite(rng, week, w.NAMES, 17)))
-    return target
-
-
-def drill(rng: random.Random, style: Style) -> list[Piece]:
-    """Facts by their weeks, then many look-ups: training for the one thing everything else rests on."""
-    facts: dict[int, list[Piece]] = {}
-    for week in rng.sample(range(1, 80), rng.randint(*style.weeks)):
-        name, errand = rng.choice(w.NAMES), rng.choice(w.ERRANDS)
-        journey = Range(week, week + rng.randint(1, 5), rng.choice(w.JOURNEYS), rng.choice(w.PLACES))
-        event = Periodic(rng.randint(3, 8), week, rng.choice(w.TOPICS), rng.choice(w.KINDS))
-        plan = plan_text(errand, name, Kind.PLAN)
-        texts = [once_text(name, rng.choice(w.EVENTS)), plan, range_text(journey), periodic_text(event)]
-        facts[week] = rng.choices(texts, (4, 3, 1, 1))[0]
-    lines = ["".join(text for text, _ in fact).strip() + f" in week {week}." for week, fact in facts.items()]
-    pieces: list[Piece] = [("\n".join([*lines, "*** started ***", "#*#"]), Kind.PROMPT)]
-    nothing = [(" the", DECIDE), (" weather", FORM)]
-    for _ in range(2 * len(facts)):
-        week = rng.choice(list(facts)) if rng.random() < 0.8 else rng.randint(1, 80)
-        pieces += [(" Week", FORM), (f" {week}", Kind.FILLER), (":", FORM)] + facts.get(week, nothing) + [(".", FORM)]
-    return pieces
-
-
-def sample(seed: int | str, style: Style = Style()) -> tuple[Rules | None, list[Piece]]:
-    """One diary, the same for the same seed and style; its rules are None for a drill."""
-    rng = random.Random(f"diary {seed}")
-    if style.drill:
-        return None, drill(rng, style)
-    rules = Rules.draw(rng, style)
-    return rules, write(rng, rules, style)
+def sample(seed: int, index: int, style: Style = Style()) -> list[Piece]:
+    """One diary for training, the same for the same seed, index and style."""
+    rng = Random(2**31 + seed, index)
+    return write(rng, Rules.draw(rng, style), style)

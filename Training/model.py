@@ -21,7 +21,7 @@ class Config:
     kv_heads: int = 2
     hidden: int = 384
     context: int = 4096
-    rope_base: float = 1e6  # half of each head turns so slowly that it matches content at any distance
+    rope_base: float = 1e8  # most of each head turns so slowly that it matches content at any distance
     eps: float = 1e-5
 
     @property
@@ -138,10 +138,10 @@ class Llama(nn.Module):
     def initialise(self, numbers: dict[int, int], seed: int) -> None:
         """Random weights with a good start for looking things up.
 
-        The first layer's heads look 3 to 6 tokens back, those of the third 1 to 4, guided by an entry that all
-        embeddings share. In the second and fourth layer queries start close to keys, so that like attends to like.
-        The embeddings of the numbers have waves in them, so that sums are easy to find. All of this is only a start
-        and is trained like the rest.
+        The heads of the first and third layer look 1 to 4 tokens back, guided by an entry that all embeddings share.
+        Those of the second and fourth find what followed an earlier occurrence of the present token. The embeddings of
+        the numbers have waves in them, so that sums are easy to find. All of this is only a start and is trained like
+        the rest.
         """
         config, generator = self.config, torch.Generator().manual_seed(seed)
         scales = {"embedding": math.sqrt(config.width), "output": 0.3, "down": 0.0, "key": 1.8}
@@ -157,18 +157,31 @@ class Llama(nn.Module):
         for number, token in numbers.items():
             self.embedding.weight[token] += waves[number] @ mix
         self.embedding.weight[:, 0] = 4.0
-        group = config.heads // config.kv_heads
-        for block in self.blocks[1::2]:
-            keys = block.key.weight.view(config.kv_heads, 1, config.head_dim, -1)
-            queries = block.query.weight.view(config.kv_heads, group, config.head_dim, -1)
-            keys[..., 0] = 0
-            keys.view(config.kv_heads, 2, -1, config.width)[:, :, :6] *= 0.1
-            queries.mul_(0.5).add_(keys)
-        for block, first in zip(self.blocks[::2], (3, 1)):
-            self._look_back(block, first, strength=1.6)
+        for first, second in zip(self.blocks[::2], self.blocks[1::2]):
+            self._look_back(first, strength=1.6)
+            self._look_up(second, first)
 
-    def _look_back(self, block: Block, first: int, strength: float) -> None:
-        """Sets queries and keys such that head h attends first + h tokens back, by the three fastest rotations."""
+    def _look_up(self, block: Block, before: Block) -> None:
+        """Makes the heads attend to what once followed the present token, and say it.
+
+        Keys read what the first head of the block before copied from the previous token, and compare it with queries
+        that read the present token. Outputs come close to undoing values.
+        """
+        config = self.config
+        heads, group, dim = config.kv_heads, config.heads // config.kv_heads, config.head_dim
+        copied = before.output.weight[:, :dim] @ before.value.weight[:dim]
+        queries = block.query.weight.view(heads, group, dim, -1)
+        queries.copy_(queries[:, :1].clone().expand_as(queries))
+        queries[..., 0] = 0
+        queries.view(heads, group, 2, -1, config.width)[..., :6, :] *= 0.1  # match content, not distance
+        keys = queries[:, 0] @ copied.T
+        keys *= 4 * queries.std() / keys.std()
+        block.key.weight.copy_(keys.view(-1, config.width))
+        values = block.value.weight.view(heads, 1, dim, -1)
+        block.output.weight.add_(0.5 * values.expand(-1, group, -1, -1).reshape(config.width, config.width).T)
+
+    def _look_back(self, block: Block, strength: float) -> None:
+        """Sets queries and keys such that head h attends 1 + h tokens back, by the three fastest rotations."""
         config, half = self.config, self.config.head_dim // 2
         speed = config.rope_base ** (-torch.arange(3) / half)
         queries = block.query.weight.view(config.heads, 2, half, -1)
@@ -177,8 +190,9 @@ class Llama(nn.Module):
         keys *= 0.1
         keys[:, 0, :3, 0] = strength
         for head in range(config.heads):
-            angle = -speed * (first + head)
+            angle = -speed * (1 + head)
             queries[head, 0, :3, 0], queries[head, 1, :3, 0] = strength * angle.cos(), strength * angle.sin()
+        block.output.weight *= 3
 
     def features(self, tokens: Tensor, positions: Tensor, past: list[Cache] | None = None) -> Tensor:
         """The last hidden states, ready for `logits`."""

@@ -14,6 +14,7 @@ from diary import Kind, Piece, Style, sample
 PRE_TOKEN = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+")
 SPECIAL = ["<s>", "</s>"]
 BOS, EOS = 0, 1
+VOCABULARY = 2  # the seed of the diaries whose words make the vocabulary
 
 
 def byte_letters() -> dict[int, str]:
@@ -108,7 +109,7 @@ def language() -> list[str]:
     for name, value in vars(words).items():
         if name.isupper():
             found |= {" " + word for word in value}
-    for seed in range(1000):
-        text = "".join(text for text, _ in sample(f"vocabulary {seed}", Style(weeks=(4, 30)))[1])
+    for index in range(1000):
+        text = "".join(text for text, _ in sample(VOCABULARY, index, Style(weeks=(4, 30))))
         found |= set(PRE_TOKEN.findall(text))
     return sorted(found)

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from diary import Kind, Style, sample
 from model import Config, Llama
-from tokenizer import Tokenizer, language
+from tokenizer import BOS, Tokenizer, language
 
 IGNORED = -1
 KEPT_FILLER = 0.25  # share of the free words that are trained on, at four times their weight
-WEIGHTS = torch.tensor([0.0, 0.03 / KEPT_FILLER, 0.1, 4.0, 10.0, 2.0, 2.0, 2.0, 10.0])  # by Kind
+WEIGHTS = torch.tensor([0.0, 0.05 / KEPT_FILLER, 0.2, 4.0, 5.0, 5.0, 5.0, 3.0, 5.0, 2.0])  # by Kind
+TRAIN, VALIDATE = 0, 1  # seeds
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,15 @@ class Stage:
     rate: tuple[float, float]  # factor on the learning rates, from the stage's first step to its last
 
 
-SHORT = dict(from_one=0.1, once=0.5, range=0.3, periodic=0.3, plans=0.4)
-DENSE = dict(from_one=0.1, once=0.9, range=0.1, periodic=0.1, plans=0.6)
-MIDDLE = dict(from_one=0.3, once=0.35, range=0.12, periodic=0.15, plans=0.25)
+DENSE = dict(anywhere=True, once=90, ranges=25, periodic=25, plans=60)
+SHORT = dict(anywhere=True, once=60, ranges=20, periodic=20, plans=40)
+MIDDLE = dict(anywhere=True, once=45, ranges=12, periodic=12, plans=30)
 STAGES = [
-    Stage(500, 256, 16, Style(weeks=(6, 9), drill=True), 0, (1.0, 0.8)),
-    Stage(800, 512, 8, Style(weeks=(5, 11), filler=0, **SHORT), 500, (0.8, 0.5)),
-    Stage(600, 1024, 4, Style(weeks=(10, 20), **MIDDLE), 500, (0.5, 0.4)),
-    Stage(400, 2560, 2, Style(weeks=(20, 54)), 500, (0.3, 0.02)),
+    Stage(500, 320, 16, Style(weeks=(4, 10), filler=-1, drill=True, **DENSE), 500, (1.0, 0.8)),
+    Stage(700, 512, 8, Style(weeks=(5, 14), filler=0, **SHORT), 1000, (0.8, 0.6)),
+    Stage(450, 1024, 4, Style(weeks=(10, 22), **MIDDLE), 1500, (0.6, 0.45)),
+    Stage(300, 2048, 2, Style(weeks=(20, 40), **MIDDLE), 1000, (0.4, 0.3)),
+    Stage(1150, 3072, 2, Style(weeks=(20, 60)), 500, (0.3, 0.0)),
 ]
 
 
@@ -59,18 +61,17 @@ class Batch:
         return Batch(*(t.to(device) for t in (self.tokens, self.positions, self.targets, self.kinds)))
 
 
-def make_batch(tokenizer: Tokenizer, stage: Stage, seeds: itertools.count, name: str) -> Batch:
-    """Diaries that fit the stage's length, each padded to it."""
+def make_batch(tokenizer: Tokenizer, stage: Stage, indices: itertools.count, seed: int) -> Batch:
+    """Diaries that fit the stage's length, padded to the longest of them, in steps of 256."""
     shape = (stage.batch, stage.length)
-    tokens = torch.zeros(shape, dtype=torch.long)
+    tokens = torch.full(shape, BOS)
     kinds = torch.zeros(shape, dtype=torch.long)
     targets = torch.full(shape, IGNORED)
     positions = torch.arange(stage.length).repeat(stage.batch, 1)
     newline = tokenizer.encode("\n")[0]
     row = 0
     while row < stage.batch:
-        seed = f"{name} {next(seeds)}"
-        ids, labels = (torch.tensor(x) for x in tokenizer.encode_pieces(sample(seed, stage.style)[1]))
+        ids, labels = (torch.tensor(x) for x in tokenizer.encode_pieces(sample(seed, next(indices), stage.style)))
         n = len(ids) - 1
         if n > stage.length:
             continue
@@ -82,7 +83,8 @@ def make_batch(tokenizer: Tokenizer, stage: Stage, seeds: itertools.count, name:
         row += 1
     filler = (kinds == Kind.FILLER) & (torch.rand(shape) > KEPT_FILLER)
     targets[(kinds == Kind.PROMPT) | filler] = IGNORED
-    return Batch(tokens, positions, targets, kinds)
+    used = -(-int((tokens != BOS).sum(1).max() + 1) // 256) * 256  # padding is BOS as well
+    return Batch(*(t[:, :used] for t in (tokens, positions, targets, kinds)))
 
 
 def loss_and_hits(model: Llama, batch: Batch, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,7 +152,7 @@ class Trainer:
         (self.out / "new.pt").replace(self.out / "last.pt")
 
     def set_rate(self, stage: Stage, done: int) -> None:
-        warm = min(1.0, (self.step + 1) / 100)
+        warm = min(1.0, (self.step + 1) / 40)
         start, end = stage.rate
         factor = warm * (start + (end - start) * done / stage.steps) * self.args.rate
         groups = [group for o in self.optimisers for group in o.param_groups]
@@ -170,12 +172,12 @@ class Trainer:
 
     def run_stage(self, stage: Stage, number: int, begin: int, end: int) -> None:
         weights = WEIGHTS.to(self.args.device)
-        seeds = itertools.count(1_000_000 * self.step)
-        total, count, since = torch.zeros(2, len(Kind)), 0, time.time()
+        indices = itertools.count(1000 * self.step)
+        total, count, size, since = torch.zeros(2, len(Kind)), 0, 0, time.time()
         while self.step < end:
             self.set_rate(stage, self.step - begin)
             torch.manual_seed(self.step)
-            batch = make_batch(self.tokenizer, stage, seeds, "train").to(self.args.device)
+            batch = make_batch(self.tokenizer, stage, indices, TRAIN).to(self.args.device)
             with torch.autocast(self.args.device, dtype=torch.bfloat16):
                 loss, hits = loss_and_hits(self.model, batch, weights)
             loss.backward()
@@ -183,12 +185,13 @@ class Trainer:
                 optimiser.step()
                 optimiser.zero_grad()
             total, count, self.step = total + hits.cpu(), count + 1, self.step + 1
+            size += batch.tokens.numel()
             if count == 50 or self.step == end:
-                speed = count * stage.batch * stage.length / (time.time() - since)
+                speed = size / (time.time() - since)
                 self.seconds += time.time() - since
                 print(f"{number} step {self.step} {self.seconds:.0f}s loss {loss.item():.3f} {report(total)} "
                       f"{speed:.0f} tokens/s", flush=True)
-                total, count, since = torch.zeros(2, len(Kind)), 0, time.time()
+                total, count, size, since = torch.zeros(2, len(Kind)), 0, 0, time.time()
             if self.step % 250 == 0:
                 self.save()
                 print(f"  on full diaries: {self.measure()}", flush=True)
@@ -196,8 +199,8 @@ class Trainer:
     @torch.no_grad()
     def measure(self) -> str:
         """Accuracy by kind on unseen diaries of the full style, each word given the right ones before it."""
-        stage = Stage(0, 2816, 4, Style(), stretch=0, rate=(0.0, 0.0))
-        batch = make_batch(self.tokenizer, stage, itertools.count(), "validate").to(self.args.device)
+        stage = Stage(0, 3072, 4, Style(), stretch=0, rate=(0.0, 0.0))
+        batch = make_batch(self.tokenizer, stage, itertools.count(), VALIDATE).to(self.args.device)
         with torch.autocast(self.args.device, dtype=torch.bfloat16):
             return report(loss_and_hits(self.model, batch, WEIGHTS.to(self.args.device))[1])
 

@@ -1,4 +1,6 @@
-"""Compares an exported model with libllama: tokens, logits, and a greedy answer. Needs llama-cpp-python.
+"""Compares an exported model with libllama: tokens, logits of PyTorch, greedy answers of the morphkv command.
+
+Needs llama-cpp-python.
 
     python verify.py --run RUN --gguf diary-f16.gguf
 """
@@ -12,11 +14,12 @@ import numpy as np
 import torch
 from llama_cpp import Llama as LibLlama
 
-from diary import sample
-from evaluate import answers, unseen
+from diary import evaluation, sample
+from evaluate import COMMAND, answer
 from export import load
 from tokenizer import BOS, EOS
 
+VERIFY = 3  # the seed of the diaries that are compared
 ODD_TEXT = "Zürich, naïve; 100 weeks & 7!  Two  spaces,\n\n\ttabs... week 42:it's <s> #*# done"
 
 
@@ -25,12 +28,13 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--gguf", type=Path, required=True)
     parser.add_argument("--answers", type=int, default=3, help="greedy answers to compare")
+    parser.add_argument("--morphkv", type=Path, default=COMMAND, help="the command whose answers are compared")
     args = parser.parse_args()
     torch.set_num_threads(1)
     model, tokenizer = load(args.run)
     lib = LibLlama(str(args.gguf), n_ctx=4096, n_batch=512, n_threads=1, logits_all=True, verbose=False)
 
-    texts = ["".join(text for text, _ in sample(f"verify {i}")[1]) for i in range(50)]
+    texts = ["".join(text for text, _ in sample(VERIFY, index)) for index in range(50)]
     for text in [*texts, *tokenizer.number_tokens(), ODD_TEXT]:
         text = str(text)
         ours, theirs = tokenizer.encode(text), lib.tokenize(text.encode(), add_bos=False, special=False)
@@ -46,19 +50,20 @@ def main() -> None:
     same = (ours.argmax(-1) == theirs.argmax(-1)).mean()
     print(f"logits: {len(ids)} positions, largest difference {np.abs(ours - theirs).max():.4f}, "
           f"root mean square {np.sqrt(((ours - theirs) ** 2).mean()):.4f}, same best token {100 * same:.2f} %")
+    assert same > 0.99, "the exported model predicts something else"
 
-    for one in unseen(seed=99, count=args.answers):
-        ids = [BOS, *tokenizer.encode(one["prompt"])]
+    for index in range(args.answers):
+        prompt = evaluation(99, index)["prompt"]
         greedy: list[int] = []
         lib.reset()
-        lib.eval(ids)
+        lib.eval([BOS, *tokenizer.encode(prompt)])
         while (token := int(lib.scores[lib.n_tokens - 1].argmax())) != EOS and lib.n_tokens < 4000:
             greedy.append(token)
             lib.eval([token])
-        text = tokenizer.decode(greedy)
-        ours_text = answers(model, tokenizer, [one["prompt"]], "cpu")[0]
+        text, ours_text = tokenizer.decode(greedy), answer(args.morphkv, args.gguf, prompt)["text"]
         shared = next((i for i, (a, b) in enumerate(zip(text, ours_text)) if a != b), len(text))
-        print(f"answer of {len(greedy)} tokens: {'the same' if text == ours_text else f'differs at character {shared}'}")
+        result = "the same" if text == ours_text else f"differs at character {shared}"
+        print(f"answer of {len(greedy)} tokens: {result}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@
 /// Rows whose weights are applied before the next rows are read, so that a second pass finds them in the first cache.
 #define ROW_BLOCK 32
 
+/// Queries whose sums fit the registers, beside those of some rows.
+#define MOST_QUERIES 8
+
 INLINE float scalar_half(uint16_t bits) { return half_to_float((vu16)bits)[0]; }
 
 /// LANES numbers of a row, from number `d` on. `type` is a constant wherever this is inlined.
@@ -103,11 +106,14 @@ INLINE void dot_typed(
         for (int q = 0; q < query_count;) {
             const float *query = queries + q * padded;
             float *to = scores + (size_t)q * stride + begin;
-            int left = query_count - q;
-            int step = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+            int step = query_count - q < MOST_QUERIES ? query_count - q : MOST_QUERIES;
             switch (step) {
             case 8: dot_queries(type, 8, first, row_bytes, block, query, padded, dimension, to, stride); break;
+            case 7: dot_queries(type, 7, first, row_bytes, block, query, padded, dimension, to, stride); break;
+            case 6: dot_queries(type, 6, first, row_bytes, block, query, padded, dimension, to, stride); break;
+            case 5: dot_queries(type, 5, first, row_bytes, block, query, padded, dimension, to, stride); break;
             case 4: dot_queries(type, 4, first, row_bytes, block, query, padded, dimension, to, stride); break;
+            case 3: dot_queries(type, 3, first, row_bytes, block, query, padded, dimension, to, stride); break;
             case 2: dot_queries(type, 2, first, row_bytes, block, query, padded, dimension, to, stride); break;
             default: dot_queries(type, 1, first, row_bytes, block, query, padded, dimension, to, stride); break;
             }
@@ -201,11 +207,14 @@ INLINE void weigh_typed(
         for (int q = 0; q < query_count;) {
             const float *weight = weights + (size_t)q * stride + begin;
             float *to = sums + q * padded;
-            int left = query_count - q;
-            int step = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+            int step = query_count - q < MOST_QUERIES ? query_count - q : MOST_QUERIES;
             switch (step) {
             case 8: weigh_queries(type, 8, first, row_bytes, block, weight, stride, dimension, to, padded); break;
+            case 7: weigh_queries(type, 7, first, row_bytes, block, weight, stride, dimension, to, padded); break;
+            case 6: weigh_queries(type, 6, first, row_bytes, block, weight, stride, dimension, to, padded); break;
+            case 5: weigh_queries(type, 5, first, row_bytes, block, weight, stride, dimension, to, padded); break;
             case 4: weigh_queries(type, 4, first, row_bytes, block, weight, stride, dimension, to, padded); break;
+            case 3: weigh_queries(type, 3, first, row_bytes, block, weight, stride, dimension, to, padded); break;
             case 2: weigh_queries(type, 2, first, row_bytes, block, weight, stride, dimension, to, padded); break;
             default: weigh_queries(type, 1, first, row_bytes, block, weight, stride, dimension, to, padded); break;
             }

@@ -14,6 +14,14 @@ public struct EvaluationError: Error, Sendable, Hashable, CustomStringConvertibl
         case missingPackage
         /// A helper program failed.
         case helper
+        /// A file holds another run than the one that is to continue it.
+        case differentRun
+        /// Runs that are to be compared were made on different samples.
+        case differentSamples
+        /// A model cannot be asked in the way that a benchmark needs.
+        case model
+        /// A judge could not be asked, or did not answer as it should.
+        case judge
     }
 
     /// What kind of problem it is.

@@ -10,6 +10,7 @@ struct MorphKVCommand: AsyncParsableCommand {
         abstract: "Runs GGUF language models with a KV cache of constant size.",
         subcommands: [
             GenerateCommand.self, ChatCommand.self, ServeCommand.self, InspectCommand.self, PoliciesCommand.self,
-            PerplexityCommand.self, TraceCommand.self, ScoreCommand.self, BenchCommand.self, MakeModelCommand.self,
+            PerplexityCommand.self, TraceCommand.self, EvalCommand.self, ScoreCommand.self, JudgeCommand.self,
+            ReportCommand.self, BenchCommand.self, MakeModelCommand.self,
         ])
 }

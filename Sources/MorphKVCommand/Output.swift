@@ -30,6 +30,12 @@ enum Output {
         try write(String(decoding: encoder.encode(value), as: UTF8.self) + "\n")
     }
 
+    /// Writes a whole file and says so on standard error.
+    static func save(_ text: String, to path: String) throws {
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+        try write("\(path) written\n", to: .standardError)
+    }
+
     static func isTerminal(_ handle: FileHandle) -> Bool { isatty(handle.fileDescriptor) == 1 }
 
     /// Bytes for people: 1.5 MB, 12 KB.
@@ -65,6 +71,9 @@ struct StatusLine {
             _exit(130)
         }
     }
+
+    /// Whether there is a terminal that can show it.
+    var isShown: Bool { rows > 2 }
 
     /// Replaces the line, ten times a second at most.
     mutating func show(_ text: @autoclosure () -> String) {

@@ -6,7 +6,10 @@ import Testing
     @Test func helpNamesEveryCommand() throws {
         let result = try Command.run(["--help"])
         #expect(result.status == 0)
-        for name in ["generate", "chat", "serve", "inspect", "policies", "perplexity", "trace", "make-model"] {
+        for name in [
+            "generate", "chat", "serve", "inspect", "policies", "perplexity", "trace", "make-model", "eval", "score",
+            "judge", "report",
+        ] {
             #expect(result.output.contains(name))
         }
     }
@@ -160,14 +163,18 @@ enum Command {
         preconditionFailure("the command is built beside the tests")
     }()
 
-    static func run(_ arguments: [String], input: String = "") throws -> Result {
-        try run(arguments, bytes: Data(input.utf8))
+    static func run(_ arguments: [String], input: String = "", environment: [String: String] = [:]) throws -> Result {
+        try run(arguments, bytes: Data(input.utf8), environment: environment)
     }
 
-    static func run(_ arguments: [String], bytes: Data) throws -> Result {
+    /// - Parameter shell: commands of `sh` that come before the command, in the same process.
+    static func run(
+        _ arguments: [String], bytes: Data, environment: [String: String] = [:], shell: String? = nil
+    ) throws -> Result {
         let process = Process()
-        process.executableURL = executable
-        process.arguments = arguments
+        process.executableURL = shell == nil ? executable : URL(fileURLWithPath: "/bin/sh")
+        process.arguments = (shell.map { ["-c", "\($0); exec \"$0\" \"$@\"", executable.path] } ?? []) + arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }

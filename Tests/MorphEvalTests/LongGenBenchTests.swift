@@ -41,7 +41,7 @@ struct LongGenBenchTests {
                 let questions = answer.sample.questions(group, about: answer.blocks)
                 #expect(questions.map(\.number) == wanted.numbers)
                 let joined = questions.map(\.prompt).joined(separator: "\0")
-                #expect(SHA256.hexadecimal(of: Array(joined.utf8)) == wanted.sha256, "\(group)")
+                #expect(SHA256.hexadecimal(of: joined) == wanted.sha256, "\(group)")
             }
         }
 

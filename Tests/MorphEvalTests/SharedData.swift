@@ -12,6 +12,11 @@ enum SharedData {
     static let isPresent = FileManager.default.fileExists(atPath: published.path)
     static let absence: Comment = "needs ../shared/data next to the package"
 
+    /// A small model that was really trained.
+    static let stories = folder.appending(path: "models/stories260K.gguf")
+    static let hasStories = FileManager.default.fileExists(atPath: stories.path)
+    static let noStories: Comment = "the model stories260K is not beside the checkout"
+
     /// Whether Python has jieba, asked once.
     static let hasJieba = PythonModule.isInstalled("jieba")
     static let noJieba: Comment = "needs Python with jieba 0.42.1: pip install jieba==0.42.1, or set MORPHKV_PYTHON"

@@ -29,6 +29,8 @@ public struct NeedleHaystack: Sendable {
     private let hay: [Int32]
     private let needle: Needle
     private let codec: TokenCodec
+    /// A digest of the text that the haystacks are cut from.
+    let textDigest: String
 
     /// Reads a haystack.
     ///
@@ -52,6 +54,7 @@ public struct NeedleHaystack: Sendable {
             tokens = try codec.encode(content)
         }
         hay = tokens
+        textDigest = SHA256.hexadecimal(of: text)
         self.needle = needle
         self.codec = codec
     }

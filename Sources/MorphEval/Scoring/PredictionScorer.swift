@@ -30,22 +30,24 @@ public struct PredictionScorer: Sendable {
     /// - Parameters:
     ///   - file: The predictions.
     ///   - benchmark: What they answer.
-    ///   - dataset: The dataset; by default the part of the file's name before "_ws", or the name without extension.
+    ///   - dataset: The dataset; by default what the file says itself, or the part of its name before "_ws", or the name without
+    ///     extension.
     ///   - metric: The name of a metric, where a benchmark has several; by default its first.
     public func score(
         _ file: URL, benchmark: Benchmark, dataset: String? = nil, metric: String? = nil
     ) async throws -> ScoreResult {
         let records = try DataFile(file).records()
+        let own = records.first?.value["run"]?["dataset"]?.text ?? Self.datasetName(of: file)
         do {
             switch benchmark {
             case .longBench:
-                return try await scoreLongBench(records, dataset: dataset ?? Self.datasetName(of: file), metric: metric)
+                return try await scoreLongBench(records, dataset: dataset ?? own, metric: metric)
             case .longWriter: return try scoreLongWriter(records, dataset: dataset)
             case .longGenBench: return try scoreLongGenBench(records, dataset: dataset)
             case .squad, .gsm8k, .needle:
                 return try await scoreQuestions(records, benchmark, dataset: dataset, metric: metric)
             case .scBench:
-                return try await scoreSharedContexts(records, dataset: dataset ?? Self.datasetName(of: file))
+                return try await scoreSharedContexts(records, dataset: dataset ?? own)
             }
         } catch let error as EvaluationError where error.file == nil {
             throw EvaluationError(error.kind, file: file, error.problem)

@@ -15,6 +15,12 @@ struct DataFile: Sendable {
         }
     }
 
+    /// Takes bytes that were read from a file.
+    init(_ url: URL, bytes: Data) {
+        self.url = url
+        self.bytes = bytes
+    }
+
     /// The whole file as one JSON document.
     func document() throws -> JSONRecord {
         try parse(bytes.startIndex..<bytes.endIndex, line: nil)

@@ -2,7 +2,7 @@
 ///
 /// The order matters here: LongGenBench asks its judge about the checks of a sample in the order of the file, and
 /// `JSONDecoder` loses it.
-enum JSONValue: Sendable, Hashable {
+package enum JSONValue: Sendable, Hashable {
     case null
     case bool(Bool)
     case integer(Int)
@@ -12,7 +12,7 @@ enum JSONValue: Sendable, Hashable {
     case object([JSONMember])
 
     /// What the value is, in a word, for messages.
-    var kind: String {
+    package var kind: String {
         switch self {
         case .null: "null"
         case .bool: "a truth value"
@@ -24,13 +24,13 @@ enum JSONValue: Sendable, Hashable {
     }
 
     /// The text of a string.
-    var text: String? {
+    package var text: String? {
         guard case .string(let text) = self else { return nil }
         return text
     }
 
     /// A whole number.
-    var integer: Int? {
+    package var integer: Int? {
         switch self {
         case .integer(let value): value
         case .number(let value): Int(exactly: value)
@@ -38,20 +38,29 @@ enum JSONValue: Sendable, Hashable {
         }
     }
 
+    /// A number, whole or not.
+    package var double: Double? {
+        switch self {
+        case .integer(let value): Double(value)
+        case .number(let value): value
+        default: nil
+        }
+    }
+
     /// The elements of a list.
-    var elements: [JSONValue]? {
+    package var elements: [JSONValue]? {
         guard case .array(let elements) = self else { return nil }
         return elements
     }
 
     /// The members of an object, in the order of the file.
-    var members: [JSONMember]? {
+    package var members: [JSONMember]? {
         guard case .object(let members) = self else { return nil }
         return members
     }
 
     /// The value as Python's `str` prints a text or a number; `nil` for everything else.
-    var plainText: String? {
+    package var plainText: String? {
         switch self {
         case .string(let text): text
         case .integer(let value): String(value)
@@ -61,13 +70,18 @@ enum JSONValue: Sendable, Hashable {
     }
 
     /// The value of a member; of several with one name, the last, as in Python.
-    subscript(name: String) -> JSONValue? {
+    package subscript(name: String) -> JSONValue? {
         members?.last { $0.name.utf8.elementsEqual(name.utf8) }?.value
     }
 }
 
 /// A name and a value of a JSON object.
-struct JSONMember: Sendable, Hashable {
-    let name: String
-    let value: JSONValue
+package struct JSONMember: Sendable, Hashable {
+    package let name: String
+    package let value: JSONValue
+
+    package init(name: String, value: JSONValue) {
+        self.name = name
+        self.value = value
+    }
 }

@@ -1,0 +1,114 @@
+package import Foundation
+internal import Synchronization
+
+/// Runs a benchmark: asks a model for each sample and writes every answer down as soon as it is there.
+package struct EvaluationRunner: Sendable {
+    /// How far a run is.
+    package struct Progress: Sendable, Hashable {
+        /// The samples of the run.
+        package let total: Int
+        /// How many of them are written down.
+        package internal(set) var done: Int
+        /// How many of them an earlier call had written down.
+        package let resumed: Int
+        /// The samples that are being answered, each with the tokens of its answer so far.
+        package internal(set) var current: [String: Int] = [:]
+        /// The time left in seconds, from the time that the samples of this call took; `nil` before the first.
+        package internal(set) var secondsLeft: Double?
+
+        /// How far something is.
+        package init(total: Int, done: Int, resumed: Int) {
+            self.total = total
+            self.done = done
+            self.resumed = resumed
+        }
+    }
+
+    let model: any AnsweringModel
+    let settings: RunSettings
+    let samples: [EvaluationSample]
+    let samplesAtATime: Int
+
+    /// Prepares a run.
+    ///
+    /// - Parameter samplesAtATime: How many samples the model is asked for at the same time; answers do not depend on it.
+    package init(
+        model: any AnsweringModel, settings: RunSettings, samples: [EvaluationSample], samplesAtATime: Int = 1
+    ) {
+        self.model = model
+        self.settings = settings
+        self.samples = samples
+        self.samplesAtATime = max(1, samplesAtATime)
+    }
+
+    /// Runs what the file does not hold yet.
+    ///
+    /// - Parameters:
+    ///   - url: The result file; a new one, or that of the same run.
+    ///   - progress: is told how far the run is, after every token.
+    /// - Returns: how far the run is at the end.
+    /// - Throws: ``EvaluationError``, or what the model throws. What was written stays, and the next call continues.
+    @discardableResult
+    package func run(
+        to url: URL, progress report: @escaping @Sendable (Progress) -> Void = { _ in }
+    ) async throws -> Progress {
+        var file = try RunFile(url, settings: settings, samples: samples)
+        let state = RunState(total: samples.count, done: file.done.count, report: report)
+        var open = samples.enumerated().filter { !file.done.contains($0.element.id) }[...]
+        try await withThrowingTaskGroup(of: (EvaluationSample, ModelAnswer).self) { group in
+            for _ in 0..<samplesAtATime {
+                guard let (index, sample) = open.popFirst() else { break }
+                group.addTask { (sample, try await answer(to: sample, index, state)) }
+            }
+            while let (sample, answer) = try await group.next() {
+                try file.append(sample, answer, samplesAtATime: samplesAtATime)
+                state.finish(sample.id)
+                guard let (index, sample) = open.popFirst() else { continue }
+                group.addTask { (sample, try await self.answer(to: sample, index, state)) }
+            }
+        }
+        return state.progress
+    }
+
+    private func answer(to sample: EvaluationSample, _ index: Int, _ state: RunState) async throws -> ModelAnswer {
+        try Task.checkCancellation()
+        state.note(0, of: sample.id)
+        let request = try PromptBuilder(model: model, settings: settings).request(for: sample, index: index)
+        return try await model.answer(request) { state.note($0, of: sample.id) }
+    }
+}
+
+/// How far a run is, as its parts report it from wherever they compute.
+private final class RunState: Sendable {
+    private let start = ContinuousClock.now
+    private let report: @Sendable (EvaluationRunner.Progress) -> Void
+    private let state: Mutex<EvaluationRunner.Progress>
+
+    init(total: Int, done: Int, report: @escaping @Sendable (EvaluationRunner.Progress) -> Void) {
+        self.report = report
+        let progress = EvaluationRunner.Progress(total: total, done: done, resumed: done)
+        state = Mutex(progress)
+        report(progress)
+    }
+
+    var progress: EvaluationRunner.Progress { state.withLock(\.self) }
+
+    func note(_ tokens: Int, of id: String) {
+        report(
+            state.withLock {
+                $0.current[id] = tokens
+                return $0
+            })
+    }
+
+    func finish(_ id: String) {
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        report(
+            state.withLock {
+                $0.current[id] = nil
+                $0.done += 1
+                $0.secondsLeft = seconds / Double($0.done - $0.resumed) * Double($0.total - $0.done)
+                return $0
+            })
+    }
+}

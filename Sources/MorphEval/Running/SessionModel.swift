@@ -1,0 +1,101 @@
+package import MorphKV
+
+/// A GGUF model that answers through this package's own engine, with any policy.
+package struct SessionModel: AnsweringModel {
+    private let model: Model
+    private let tokenizer: Tokenizer
+    private let cache: CacheOptions
+    private let sampling: SamplingOptions
+    private let threads: Int?
+
+    /// Takes a model.
+    ///
+    /// - Throws: ``EvaluationError`` of kind `model` if it has no tokenizer.
+    package init(_ model: Model, cache: CacheOptions, sampling: SamplingOptions = .init(), threads: Int?) throws {
+        guard let tokenizer = model.tokenizer else {
+            throw EvaluationError(.model, file: model.url, "the model has no tokenizer, and benchmarks are text")
+        }
+        self.model = model
+        self.tokenizer = tokenizer
+        self.cache = cache
+        self.sampling = sampling
+        self.threads = threads
+    }
+
+    package var contextLength: Int { model.description.contextLength }
+
+    package var codec: TokenCodec {
+        TokenCodec(
+            encode: { [tokenizer] in tokenizer.encode($0, addSpecial: false) },
+            decode: { [tokenizer] in tokenizer.decode($0) })
+    }
+
+    package func tokens(of text: String, isBeginning: Bool) throws -> [Int32] {
+        tokenizer.encode(text, addSpecial: isBeginning, parseSpecial: true)
+    }
+
+    package func chatFrame(system: String?) throws -> ChatFrame {
+        let mark = "⟦message⟧"
+        let opening = system.map { [Tokenizer.Message(role: "system", content: $0)] } ?? []
+        let text: String
+        do {
+            text = try tokenizer.applyChatTemplate(opening + [Tokenizer.Message(role: "user", content: mark)])
+        } catch let error as ModelError where error.kind == .chatTemplate {
+            throw EvaluationError(.model, file: model.url, "its chat template cannot be used; leave it out (--raw)")
+        }
+        let parts = CodePoints(text).split(separator: CodePoints(mark))
+        guard parts.count == 2 else {
+            throw EvaluationError(.model, file: model.url, "its chat template does not hold the message exactly once")
+        }
+        return ChatFrame(head: parts[0].string, tail: parts[1].string)
+    }
+
+    package func answer(
+        _ request: ModelRequest, progress: @escaping @Sendable (Int) -> Void
+    ) async throws -> ModelAnswer {
+        let session = try Session(model, cache: cache, threads: threads)
+        var answer = ModelAnswer()
+        answer.promptWasCut = request.promptWasCut
+        for (index, question) in request.questions.enumerated() {
+            if index > 0 { try await session.reset() }
+            let start = ContinuousClock.now
+            if !request.context.isEmpty {
+                for try await _ in session.generate(tokens: request.context, options: .init(maxTokens: 0)) {}
+            }
+            try await ask(session, question, request, since: start, into: &answer, progress)
+            answer.promptTokens += request.context.count + question.count
+            let cacheBytes = await session.statistics.allocatedBytes
+            answer.cacheBytes = max(answer.cacheBytes, cacheBytes)
+            answer.peakBytes = max(answer.peakBytes, cacheBytes + (await session.computeBytes))
+        }
+        // A generation ends early when its task is cancelled; what it wrote is no answer then.
+        try Task.checkCancellation()
+        return answer
+    }
+
+    private func ask(
+        _ session: Session, _ question: [Token], _ request: ModelRequest, since start: ContinuousClock.Instant,
+        into answer: inout ModelAnswer, _ progress: @Sendable (Int) -> Void
+    ) async throws {
+        var options = GenerationOptions(maxTokens: request.maximumNewTokens, sampling: sampling)
+        options.sampling.seed = request.seed
+        let before = answer.parts.reduce(0) { $0 + $1.tokens }
+        var part = ModelAnswer.Part()
+        var firstToken: ContinuousClock.Instant?
+        for try await piece in session.generate(tokens: question, options: options) {
+            if firstToken == nil {
+                firstToken = .now
+                answer.promptCacheBytes = max(answer.promptCacheBytes, await session.statistics.allocatedBytes)
+            }
+            part.text += piece.text
+            if piece.token != nil { part.tokens += 1 }
+            if let finish = piece.finish { part.finish = finish.rawValue }
+            progress(before + part.tokens)
+            // The session is not used again: questions that end with a line do not share a context.
+            if request.endsAfterLine, part.text.drop(while: \.isNewline).contains(where: \.isNewline) { break }
+        }
+        answer.parts.append(part)
+        answer.prefillSeconds += ((firstToken ?? .now) - start) / .seconds(1)
+        answer.decodeSeconds += firstToken.map { (ContinuousClock.now - $0) / .seconds(1) } ?? 0
+    }
+}

@@ -1,0 +1,150 @@
+internal import ArgumentParser
+internal import Foundation
+internal import MorphEval
+internal import MorphKV
+
+struct EvalCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "eval", abstract: "Runs a benchmark with any policy and writes the answers down.",
+        discussion: """
+            Answers are added to the file sample by sample; the same call continues a run that was interrupted. \
+            `morphkv score`, `judge` and `report` read the file.
+
+            benchmarks:
+            \(BenchmarkSource.all.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
+            """)
+
+    @Argument(help: "The benchmark: \(BenchmarkSource.all.map(\.name).joined(separator: ", ")).")
+    var benchmark: String
+
+    @Option(help: "The benchmark's files: a clone of its repository, a folder of it, or a file.")
+    var data: String
+
+    @Option(help: "Which part of the benchmark; a wrong name lists them.")
+    var dataset: String?
+
+    @Option(help: "Run the first samples only.")
+    var samples: Int?
+
+    @Option(help: "LongGenBench: run the first samples of each type only.")
+    var samplesPerType: Int?
+
+    @Option(name: [.short, .long], help: "The file to write, one JSON object a line.")
+    var out: String
+
+    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var cache: CacheFlags
+    @OptionGroup var sampling: SamplingFlags
+
+    @Flag(help: "Leave out the model's chat template.")
+    var raw = false
+
+    @Option(name: [.customShort("n"), .long], help: "Tokens to write at most (default: the benchmark's own limit).")
+    var maxTokens: Int?
+
+    @Option(help: "Cut the middle out of longer prompts (default: what the model's context has room for).")
+    var maxPromptTokens: Int?
+
+    @Option(help: "niah: the lengths of the haystacks in tokens.", transform: { try Self.numbers($0, as: Int.self) })
+    var lengths = [1000, 2000, 4000, 8000]
+
+    @Option(help: "niah: the depths of the needle in percent.", transform: { try Self.numbers($0, as: Double.self) })
+    var depths = stride(from: 0.0, through: 100, by: 10).map(\.self)
+
+    @Option(help: "Answer so many samples at a time, each with --threads threads; the answers are the same.")
+    var parallel = 1
+
+    @Flag(help: "niah: draw the recall by depth and length, here and as a page beside the file.")
+    var report = false
+
+    func validate() throws {
+        for (name, value) in [
+            ("--samples", samples), ("--samples-per-type", samplesPerType), ("--max-tokens", maxTokens),
+            ("--max-prompt-tokens", maxPromptTokens), ("--parallel", parallel),
+        ] {
+            if let value, value < 1 { throw ValidationError("\(name) \(value): 1 or more is needed") }
+        }
+        if samplesPerType != nil, benchmark != Benchmark.longGenBench.rawValue {
+            throw ValidationError("only longgenbench has types; use --samples")
+        }
+        if report, benchmark != Benchmark.needle.rawValue {
+            throw ValidationError("--report draws niah; for other benchmarks use `morphkv report`")
+        }
+    }
+
+    func run() async throws {
+        // A limit on the size of files is to be an error like a full disk, not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
+        let source = try BenchmarkSource.named(benchmark)
+        let dataset = try source.dataset(named: dataset)
+        let model = try modelOptions.load()
+        let options = try cache.options()
+        let answering = try SessionModel(
+            model, cache: options, sampling: sampling.options,
+            threads: modelOptions.threads ?? max(1, modelOptions.threadCount / parallel))
+
+        var request = BenchmarkSource.Request(data: URL(fileURLWithPath: data), dataset: dataset)
+        request.samplesPerType = samplesPerType
+        request.lengths = lengths
+        request.depths = depths
+        let all = try source.samples(request, answering.codec)
+        let chosen = Array(all.prefix(samples ?? all.count))
+        guard !chosen.isEmpty else { throw EvaluationError(.format, file: request.data, "it holds no samples") }
+        let settings = try settings(source, dataset, chosen, model, options)
+        let runner = EvaluationRunner(model: answering, settings: settings, samples: chosen, samplesAtATime: parallel)
+
+        let display = ProgressDisplay()
+        defer { display.finish() }
+        let url = URL(fileURLWithPath: out)
+        try FileManager.default.createDirectory(
+            at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+        let end = try await runner.run(to: url) { display.show($0) }
+        display.finish()
+        try Output.write("\(out): \(end.done) of \(end.total) samples\n", to: .standardError)
+        if report { try await NeedleReportWriter(run: url).write() }
+    }
+
+    private func settings(
+        _ source: BenchmarkSource, _ dataset: String, _ samples: [EvaluationSample], _ model: Model,
+        _ options: CacheOptions
+    ) throws -> RunSettings {
+        RunSettings(
+            benchmark: source.name, dataset: dataset, samples: samples, model: model.url.lastPathComponent,
+            modelFingerprint: try ModelFingerprint.of(model.url), policy: options.policy.specification,
+            capacity: options.policy.capacity, cache: options.statement, usesChatTemplate: !raw,
+            maximumNewTokens: maxTokens, maximumPromptTokens: maxPromptTokens,
+            contextLength: modelOptions.contextLength, sampling: sampling.statement, seed: Int(sampling.seed))
+    }
+
+    private static func numbers<Number: LosslessStringConvertible & Comparable & ExpressibleByIntegerLiteral>(
+        _ text: String, as _: Number.Type
+    ) throws -> [Number] {
+        try text.split(separator: ",").map {
+            guard let number = Number(String($0)), number >= 0 else {
+                throw ValidationError("'\($0)' is not a number of 0 or more")
+            }
+            return number
+        }
+    }
+}
+
+extension CachePolicy {
+    /// The capacity, where the policy has one.
+    fileprivate var capacity: Int? {
+        arguments.values.first { $0.name == "capacity" || $0.name == "promptCapacity" }.flatMap { Int($0.value) }
+    }
+}
+
+extension SamplingFlags {
+    /// How tokens are chosen, in words; the seed is stated elsewhere.
+    fileprivate var statement: String {
+        var parts = temperature == 0 ? ["greedy"] : ["temperature=\(temperature)", "topK=\(topK)"]
+        if temperature != 0 { parts += ["topP=\(topP)", "minP=\(minP)"] }
+        let penalties: [(String, Float, Float)] = [
+            ("repeatPenalty", repeatPenalty, 1), ("frequencyPenalty", frequencyPenalty, 0),
+            ("presencePenalty", presencePenalty, 0),
+        ]
+        parts += penalties.filter { $0.1 != $0.2 }.map { "\($0.0)=\($0.1)" }
+        return parts.joined(separator: ",")
+    }
+}

@@ -1,0 +1,135 @@
+internal import ArgumentParser
+internal import Foundation
+internal import MorphEval
+internal import MorphKV
+
+struct JudgeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "judge", abstract: "Has a model judge runs of LongGenBench and LongWriter.",
+        discussion: """
+            Verdicts are written beside each run (run.judge.json), where `morphkv report` finds them. Answers are kept, \
+            so that an interrupted call continues and nothing is paid for twice. The key of the endpoint is taken from \
+            the environment, MORPHKV_JUDGE_KEY.
+            """)
+
+    @Argument(help: "Result files of `morphkv eval`.")
+    var runs: [String]
+
+    @Option(help: "An OpenAI-compatible endpoint, such as https://host/v1.")
+    var judgeUrl: String?
+
+    @Option(help: "The model's name at the endpoint.")
+    var judgeModel: String?
+
+    @Option(help: "Judge with this GGUF model on this machine instead.", completion: .file(extensions: ["gguf"]))
+    var judgeGguf: String?
+
+    @Option(name: [.short, .long], help: "CPU threads for --judge-gguf (default: all cores).")
+    var threads: Int?
+
+    @Option(help: "LongWriter: a clone of its repository or its judge.txt.")
+    var data: String?
+
+    @Option(help: "Where answers are kept (default: .judge-cache.jsonl beside the first run).")
+    var judgeCache: String?
+
+    @Option(help: "Requests at a time.")
+    var judgeConcurrency = 8
+
+    @Option(help: "Seconds that one request may take.")
+    var judgeTimeout = 120
+
+    @Option(help: "How often a request is made at most.")
+    var judgeAttempts = 6
+
+    @Option(help: "The price of a million prompt tokens, to say what the requests will cost.")
+    var judgePrice: Double?
+
+    @Flag(help: "Only say how many requests there would be.")
+    var dryRun = false
+
+    func validate() throws {
+        guard (judgeUrl == nil) != (judgeGguf == nil) else {
+            throw ValidationError("name either --judge-url and --judge-model, or --judge-gguf")
+        }
+        guard (judgeUrl == nil) == (judgeModel == nil) else {
+            throw ValidationError("--judge-url and --judge-model belong together")
+        }
+        for (name, value) in [
+            ("--judge-concurrency", judgeConcurrency), ("--judge-timeout", judgeTimeout),
+            ("--judge-attempts", judgeAttempts),
+        ] where value < 1 {
+            throw ValidationError("\(name) \(value): 1 or more is needed")
+        }
+    }
+
+    func run() async throws {
+        signal(SIGXFSZ, SIG_IGN)
+        let urls = runs.map { URL(fileURLWithPath: $0) }
+        let tasks = try urls.map(task)
+        let beside = urls[0].deletingLastPathComponent().appendingPathComponent(".judge-cache.jsonl")
+        let cache = try JudgeCache(judgeCache.map { URL(fileURLWithPath: $0) } ?? beside)
+        let panel = JudgePanel(judge: try judge(), cache: cache)
+        try await announce(panel, zip(urls, tasks).map { ($0, $1) })
+        guard !dryRun else { return }
+        for (url, task) in zip(urls, tasks) {
+            let display = ProgressDisplay()
+            defer { display.finish() }
+            try await RunJudge(panel: panel, task: task).judge(url) { done, total in
+                display.show(done: done, of: total)
+            }
+            display.finish()
+            let measures = try JudgedRun.measures(of: url, lines: RunJudge.lines(of: url))
+            let scores = measures.map { measure in
+                "\(measure.name) \(measure.value.map { String(format: "%.2f", $0) } ?? "-")"
+            }
+            let count = measures.last?.count ?? 0
+            print("\(url.lastPathComponent): n = \(count): \(scores.joined(separator: ", "))")
+        }
+    }
+
+    private func judge() throws -> any Judge {
+        if let judgeGguf {
+            return try LocalJudge(Model(contentsOf: URL(fileURLWithPath: judgeGguf)), threads: threads)
+        }
+        guard let judgeUrl, let judgeModel, let url = URL(string: judgeUrl) else {
+            throw ValidationError("'\(judgeUrl ?? "")' is not a URL")
+        }
+        var retry = RetryPolicy()
+        retry.attempts = judgeAttempts
+        let key = ProcessInfo.processInfo.environment["MORPHKV_JUDGE_KEY"]
+        return try HTTPJudge(
+            url: url, model: judgeModel, key: key, concurrency: judgeConcurrency,
+            timeout: .seconds(judgeTimeout), retry: retry)
+    }
+
+    private func task(for run: URL) throws -> VerdictTask {
+        guard let line = try RunJudge.lines(of: run).first else {
+            throw ValidationError("\(run.path) holds no results yet")
+        }
+        switch line.settings.benchmark {
+        case Benchmark.longGenBench.rawValue: return .blocks
+        case Benchmark.longWriter.rawValue:
+            guard let data else {
+                throw ValidationError("LongWriter's judge needs --data, a clone of its repository or its judge.txt")
+            }
+            return .quality(try LongWriter.judgePrompt(at: URL(fileURLWithPath: data)))
+        default:
+            throw ValidationError("\(run.path): only runs of LongGenBench and LongWriter have a judge")
+        }
+    }
+
+    /// Says on standard error what is about to be asked.
+    private func announce(_ panel: JudgePanel, _ runs: [(URL, VerdictTask)]) async throws {
+        let questions = try runs.flatMap { url, task in
+            try RunJudge.lines(of: url).flatMap { try task.questions(about: $0) }
+        }
+        let estimate = await panel.estimate(questions)
+        let price = judgePrice.map {
+            String(format: ", about %.4f at %@ per million", Double(estimate.promptTokens) / 1e6 * $0, "\($0)")
+        }
+        try Output.write(
+            "\(estimate.questions) questions, \(estimate.cached) answered before; \(estimate.requests) requests, "
+                + "about \(estimate.promptTokens) prompt tokens\(price ?? "")\n", to: .standardError)
+    }
+}

@@ -1,0 +1,122 @@
+import Foundation
+import MorphEval
+import MorphKV
+import TestSupport
+import Testing
+
+@Suite("Models of this package under evaluation", .enabled(if: SharedData.hasStories, SharedData.noStories))
+struct SessionModelTests {
+    let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func stories(
+        _ cache: CacheOptions = .full, change: (inout RawGguf) -> Void = { _ in }
+    ) throws -> SessionModel {
+        var file = RawGguf(parsing: Array(try Data(contentsOf: SharedData.stories)))
+        change(&file)
+        let url = folder.url.appending(path: "\(UUID().uuidString).gguf")
+        try Data(file.bytes).write(to: url)
+        return try SessionModel(Model(contentsOf: url), cache: cache, threads: 1)
+    }
+
+    private func request(
+        _ model: SessionModel, context: String = "", _ questions: [String], _ limit: Int = 24, line: Bool = false
+    ) throws -> ModelRequest {
+        ModelRequest(
+            context: context.isEmpty ? [] : try model.tokens(of: context, isBeginning: true),
+            questions: try questions.map { try model.tokens(of: $0, isBeginning: context.isEmpty) },
+            promptWasCut: false, maximumNewTokens: limit, endsAfterLine: line, seed: 0)
+    }
+
+    @Test("questions about a shared context are answered as if each were the only one")
+    func sharedContext() async throws {
+        for policy in ["full", "morphkv:capacity=24,window=8", "snapkv:promptCapacity=16,window=4"] {
+            let cache = CacheOptions(policy: try PolicyRegistry.standard.policy(policy))
+            let model = try stories(cache)
+            let context = "Once upon a time, there was a little girl named Lily. She had a dog and a red ball. "
+            let questions = ["Lily saw", "One day, the dog", "Lily saw"]
+            let together = try await model.answer(request(model, context: context, questions)) { _ in }
+            #expect(together.parts.count == 3 && together.parts[0] == together.parts[2])
+            for (question, part) in zip(questions, together.parts) {
+                let alone = try await model.answer(request(model, context: context, [question])) { _ in }
+                #expect(alone.parts == [part], "\(policy)")
+            }
+        }
+    }
+
+    @Test("the cache of a context is cut before a question is seen")
+    func compression() async throws {
+        let cache = CacheOptions(policy: try PolicyRegistry.standard.policy("snapkv:promptCapacity=16,window=4"))
+        let model = try stories(cache)
+        let context = String(repeating: "Lily had a dog. ", count: 20)
+        let small = try await model.answer(request(model, context: context, ["Then"])) { _ in }
+        let full = try stories()
+        let large = try await full.answer(request(full, context: context, ["Then"])) { _ in }
+        #expect(small.promptTokens == large.promptTokens && small.promptTokens > 100)
+        #expect(small.cacheBytes <= large.cacheBytes && small.peakBytes > small.cacheBytes)
+        #expect(small.promptCacheBytes > 0 && small.promptCacheBytes <= small.cacheBytes)
+    }
+
+    @Test("an answer of one line ends with its first line that is not empty")
+    func oneLine() async throws {
+        let model = try stories()
+        let story = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park."
+        let whole = try await model.answer(request(model, [story], 300)) { _ in }
+        let line = try await model.answer(request(model, [story], 300, line: true)) { _ in }
+        #expect(whole.parts[0].text.contains("\n") && whole.parts[0].text.hasPrefix(line.parts[0].text))
+        #expect(line.parts[0].text.drop(while: \.isNewline).filter(\.isNewline).count == 1)
+        #expect(line.parts[0].tokens < whole.parts[0].tokens)
+    }
+
+    @Test("an answer that is cancelled is no answer")
+    func cancellation() async throws {
+        let model = try stories(CacheOptions(policy: try PolicyRegistry.standard.policy("streaming:capacity=16")))
+        let request = try request(model, ["Once upon a time"], 1_000_000)
+        let (tokens, continuation) = AsyncStream<Int>.makeStream()
+        let task = Task { try await model.answer(request) { continuation.yield($0) } }
+        for await count in tokens where count > 3 { break }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+    }
+
+    @Test("what stands around a message comes from the model's own template")
+    func template() throws {
+        let template = "{% for m in messages %}<|im_start|>{{ m.role }}{{ m.content }}<|im_end|>{% endfor %}"
+        let model = try stories { $0["tokenizer.chat_template"] = .text(template) }
+        #expect(
+            try model.chatFrame(system: nil)
+                == ChatFrame(head: "<|im_start|>user\n", tail: "<|im_end|>\n<|im_start|>assistant\n"))
+        #expect(
+            try model.chatFrame(system: "Be kind").head
+                == "<|im_start|>system\nBe kind<|im_end|>\n<|im_start|>user\n")
+    }
+
+    @Test("a model without a template says how to do without one")
+    func noTemplate() throws {
+        let model = try stories()
+        let error = #expect(throws: EvaluationError.self) { try model.chatFrame(system: nil) }
+        #expect(error?.kind == .model && error?.description.contains("--raw") == true)
+    }
+
+    @Test("fingerprints tell files of other weights or metadata apart, and not copies")
+    func fingerprints() throws {
+        let data = try Data(contentsOf: SharedData.stories)
+        func fingerprint(_ change: (inout Data) -> Void) throws -> String {
+            var copy = data
+            change(&copy)
+            let url = folder.url.appending(path: "\(UUID().uuidString).gguf")
+            try copy.write(to: url)
+            return try ModelFingerprint.of(url)
+        }
+        let original = try ModelFingerprint.of(SharedData.stories)
+        #expect(try fingerprint { _ in } == original)
+        #expect(try fingerprint { $0[100] ^= 1 } != original)
+        #expect(try fingerprint { $0[$0.count - 1] ^= 1 } != original)
+        #expect(try fingerprint { $0.removeLast() } != original)
+        #expect(
+            try fingerprint { data in for place in stride(from: 99, to: data.count, by: 999) { data[place] ^= 1 } }
+                != original)
+        #expect(throws: EvaluationError.self) { try ModelFingerprint.of(folder.url.appending(path: "absent")) }
+    }
+}
