@@ -1,6 +1,7 @@
 # make demo          the built-in model writes a long diary with the full cache and with a small one; report.html
 # make test          every test
 # make build         the release build
+# make bench         speed beside libllama, about 25 minutes; rewrites the table of docs/performance.md
 # make lint          formatting rules, warnings are errors
 # make format        rewrites the sources to those rules
 # make test-asan     the tests under the address sanitizer
@@ -16,21 +17,22 @@ TEST_FLAGS ?=
 -include .deps/env
 export MORPHKV_OPTIMIZE_KERNEL = 1
 
-.PHONY: setup demo test build lint format test-asan test-python
+.PHONY: setup demo test build bench lint format test-asan test-python
 
 setup:
 	@scripts/bootstrap
 
 # `setup` may have created .deps/env just now, so the rules below start a fresh make that reads it.
 test: test-python
-build test test-asan demo: setup
+build test test-asan demo bench: setup
 	@$(MAKE) --no-print-directory do-$@
 
 # Python with the packages that some scores and tests need; without it those tests are skipped.
 test-python:
 	@scripts/test-python
+	@scripts/openai-python
 
-.PHONY: do-build do-test do-test-asan do-demo
+.PHONY: do-build do-test do-test-asan do-demo do-bench
 do-build:
 	swift build -c release
 
@@ -47,6 +49,9 @@ do-test-asan:
 
 do-demo: do-build
 	@"$$(swift build -c release --show-bin-path)/morphkv" demo $(if $(DEMO_MODEL),--model "$(DEMO_MODEL)") $(DEMO_FLAGS)
+
+do-bench: do-build
+	@scripts/bench "$$(swift build -c release --show-bin-path)/morphkv"
 
 lint:
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples/*/Sources Examples/*/Tests

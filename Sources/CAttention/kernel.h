@@ -158,6 +158,11 @@ struct rows {
     size_t frozen_stride; ///< floats that their scores take
 };
 
+/// The model's number of one of the cache's KV heads.
+INLINE int model_head(const struct attention_cache *cache, int head) {
+    return cache->head_numbers ? cache->head_numbers[head] : head;
+}
+
 static struct rows rows_of(const struct attention_cache *cache, int head) {
     struct rows r = {0};
     size_t key_bytes = attention_row_bytes(cache->key_type, cache->dimension);
@@ -167,8 +172,9 @@ static struct rows rows_of(const struct attention_cache *cache, int head) {
     r.values = (const char *)cache->values + at * value_bytes;
     r.positions = cache->positions ? cache->positions + at : NULL;
     if (cache->frozen_starts) {
-        size_t start = (size_t)cache->frozen_starts[head];
-        r.frozen = cache->frozen_starts[head + 1] - cache->frozen_starts[head];
+        int number = model_head(cache, head);
+        size_t start = (size_t)cache->frozen_starts[number];
+        r.frozen = cache->frozen_starts[number + 1] - cache->frozen_starts[number];
         r.frozen_keys = (const char *)cache->frozen_keys + start * key_bytes;
         r.frozen_values = (const char *)cache->frozen_values + start * value_bytes;
         r.frozen_positions = cache->frozen_positions + start;
@@ -368,23 +374,25 @@ static void attend_run(
     const float *value, float *output
 ) {
     const struct attention_cache *cache = run->cache;
-    size_t row = (size_t)cache->heads * (size_t)cache->dimension, wide = row * (size_t)cache->group;
+    size_t row = (size_t)cache->model_heads * (size_t)cache->dimension, wide = row * (size_t)cache->group;
     int since = run->since_hand_over;
     for (int i = 0; i < run->columns; i++) {
         size_t column = (size_t)(run->column + i), d = (size_t)cache->dimension;
         struct unit u = {.cache = cache, .position = run->position + i, .used = run->used + i};
         if (u.used > cache->slots) u.used = cache->slots;
         u.slot = u.used;
-        if (cache->ring_sinks >= 0 && u.position >= cache->slots)
-            u.slot = cache->ring_sinks + (int)((u.position - cache->ring_sinks) % (cache->slots - cache->ring_sinks));
+        int64_t age = u.position - cache->origin;
+        if (cache->ring_sinks >= 0 && age >= cache->slots)
+            u.slot = cache->ring_sinks + (int)((age - cache->ring_sinks) % (cache->slots - cache->ring_sinks));
         u.hands_over = cache->rule == ATTENTION_WINDOW_SUM && since == cache->query_count;
         if (cache->rule == ATTENTION_WINDOW_SUM) since = since % cache->query_count + 1;
         for (int h = head < 0 ? 0 : head; h < (head < 0 ? cache->heads : head + 1); h++) {
             u.head = h;
-            u.query = query + column * wide + (size_t)h * (size_t)cache->group * d;
-            u.key = key + column * row + (size_t)h * d;
-            u.value = value + column * row + (size_t)h * d;
-            u.output = output + column * wide + (size_t)h * (size_t)cache->group * d;
+            size_t number = (size_t)model_head(cache, h);
+            u.query = query + column * wide + number * (size_t)cache->group * d;
+            u.key = key + column * row + number * d;
+            u.value = value + column * row + number * d;
+            u.output = output + column * wide + number * (size_t)cache->group * d;
             attend(&u, team);
         }
     }

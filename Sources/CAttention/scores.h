@@ -19,7 +19,9 @@ INLINE vi is_protected(const struct attention_cache *cache, vf positions, float 
 /// Whether slots hold nothing that the layer still sees.
 INLINE vi is_out_of_sight(const struct attention_cache *cache, vf positions, float position) {
     float first = cache->sliding_window > 0 ? position - (float)cache->sliding_window + 1 : 0;
-    return positions < splat(first > 0 ? first : 0);
+    vi behind = positions < splat(first > 0 ? first : 0);
+    if (cache->visible_sinks <= 0) return behind;
+    return behind & ~((positions >= splat(0)) & (positions < splat((float)cache->visible_sinks)));
 }
 
 /// One voter's scores become shares of the evictable slots.
@@ -54,6 +56,12 @@ static void fuse_votes(const float *votes, int rows, int by_maximum, float *fuse
     }
 }
 
+/// Whether a row of the ring belongs to a query before `position`, and not to one before the cache's origin.
+INLINE int holds_query(const struct attention_cache *cache, int row, int64_t position) {
+    int64_t last = position - 1;
+    return last >= row && last - (last - row) % cache->query_count >= cache->origin;
+}
+
 /// The score of each slot from the votes of the ring. `scratch` has room for two numbers per slot.
 static void fuse_ring(
     const struct attention_cache *cache, int head, int rows, int64_t position, float *scores, float *scratch
@@ -61,8 +69,8 @@ static void fuse_ring(
     const float *positions = cache->positions + head_offset(cache, head);
     float *shares = scratch, *best = scratch + rows;
     memset(scores, 0, (size_t)rows * sizeof(float));
-    int queries = position < cache->query_count ? (int)position : cache->query_count;
-    for (int row = 0; row < queries; row++) {
+    for (int row = 0; row < cache->query_count; row++) {
+        if (!holds_query(cache, row, position)) continue;
         if (!cache->candidates_only) {
             fuse_votes(votes_row(cache, row, head, 0), rows, cache->fusion_max, scores);
             continue;

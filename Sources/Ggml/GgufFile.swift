@@ -202,3 +202,24 @@ extension GgufFile {
         }
     }
 }
+
+extension GgufFile {
+    /// Compares the checksum at the end of a sealed file with the file's bytes.
+    ///
+    /// - Parameter mapping: the file.
+    /// - Throws: ``GgmlError`` of kind `format` if the file is not sealed or was altered.
+    package func checkSeal(_ mapping: MappedFile) throws {
+        guard let seal = tensors[GgufWriter.seal], seal.bytes == 8, mapping.bytes.count == fileBytes,
+            tensors.values.allSatisfy({ $0.offset <= seal.offset }),
+            // What follows it is the padding that every tensor has.
+            fileBytes == seal.offset + gguf_get_alignment(context),
+            mapping.bytes[(seal.offset + 8)...].allSatisfy({ $0 == 0 })
+        else { throw GgmlError(.format, "\(name) has no checksum; was it cut off?") }
+        var checksum = Checksum()
+        checksum.add(UnsafeRawBufferPointer(rebasing: mapping.bytes[..<seal.offset]))
+        let stored = mapping.bytes.loadUnaligned(fromByteOffset: seal.offset, as: UInt64.self)
+        guard UInt64(littleEndian: stored) == checksum.value else {
+            throw GgmlError(.format, "\(name) was altered: its checksum is not that of its content")
+        }
+    }
+}

@@ -59,6 +59,20 @@ public final class GgufWriter {
         to url: URL,
         produce: (_ name: String, _ write: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws {
+        try write(to: url, isSealed: false, produce: produce)
+    }
+
+    /// The name of the last tensor of sealed files: a checksum of all bytes before it.
+    package static let seal = "checksum"
+
+    /// Writes the file.
+    ///
+    /// - Parameter isSealed: whether a checksum of everything is added as the last tensor; see ``GgufFile/checkSeal()``.
+    package func write(
+        to url: URL, isSealed: Bool,
+        produce: (_ name: String, _ write: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws {
+        if isSealed { addTensor(Self.seal, .i32, [2]) }
         let arena = try Arena(tensors: planned.count)
         var sizes: [String: Int] = [:]
         for (name, type, shape) in planned {
@@ -67,16 +81,20 @@ public final class GgufWriter {
             sizes[name] = tensor.bytes
         }
         let output = try AtomicFile(url)
-        try output.write(metadata())
+        try metadata().withUnsafeBytes { try output.write($0) }
         let alignment = gguf_get_alignment(context)
         for (name, _, _) in planned {
             let start = output.bytesWritten
-            try produce(name) { try output.write(Data($0)) }
+            if isSealed, name == Self.seal {
+                try withUnsafeBytes(of: output.checksum.value.littleEndian) { try output.write($0) }
+            } else {
+                try produce(name) { try output.write($0) }
+            }
             let written = output.bytesWritten - start
             precondition(
                 written == sizes[name], "tensor \(name) has \(sizes[name] ?? 0) bytes, \(written) were written")
             let padding = (alignment - written % alignment) % alignment
-            try output.write(Data(count: padding))
+            try [UInt8](repeating: 0, count: padding).withUnsafeBytes { try output.write($0) }
         }
         try output.commit()
     }
@@ -95,6 +113,8 @@ package final class AtomicFile {
     private let handle: FileHandle
     private var isCommitted = false
     package private(set) var bytesWritten = 0
+    /// Of all bytes written.
+    package private(set) var checksum = Checksum()
 
     package init(_ url: URL) throws {
         self.url = url
@@ -111,14 +131,21 @@ package final class AtomicFile {
         if !isCommitted { try? FileManager.default.removeItem(at: temporary) }
     }
 
-    package func write(_ data: Data) throws {
-        do {
-            try handle.write(contentsOf: data)
-        } catch {
-            throw GgmlError(
-                .file, "writing \(url.path) failed after \(bytesWritten) bytes: \(String(cString: strerror(errno)))")
+    package func write(_ bytes: UnsafeRawBufferPointer) throws {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let piece = UnsafeRawBufferPointer(rebasing: rest)
+            let count = Foundation.write(handle.fileDescriptor, piece.baseAddress, min(piece.count, 1 << 30))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                throw GgmlError(
+                    .file, "writing \(url.path) failed after \(bytesWritten) bytes: \(String(cString: strerror(errno)))"
+                )
+            }
+            rest = rest.dropFirst(count)
+            bytesWritten += count
         }
-        bytesWritten += data.count
+        checksum.add(bytes)
     }
 
     /// Forces the content to disk and gives the file its name.
@@ -127,5 +154,10 @@ package final class AtomicFile {
             throw GgmlError(.file, "\(url.path) cannot be completed: \(String(cString: strerror(errno)))")
         }
         isCommitted = true
+        // The name is on disk only when the folder is.
+        let folder = open(url.deletingLastPathComponent().path, O_RDONLY)
+        guard folder >= 0 else { return }
+        fsync(folder)
+        close(folder)
     }
 }

@@ -93,7 +93,7 @@ struct CacheFlags: ParsableArguments {
             prefill: prefillChunk.map { .chunked($0) } ?? .exact)
     }
 
-    private static func type(_ name: String) throws -> ElementType {
+    static func type(_ name: String) throws -> ElementType {
         guard let type = ElementType(named: name) else {
             throw ValidationError("there is no element type '\(name)'")
         }

@@ -9,8 +9,9 @@ struct MorphKVCommand: AsyncParsableCommand {
         commandName: "morphkv",
         abstract: "Runs GGUF language models with a KV cache of constant size.",
         subcommands: [
-            DemoCommand.self, GenerateCommand.self, InspectCommand.self, PoliciesCommand.self, PerplexityCommand.self,
-            TraceCommand.self, EvalGroup.self, ScoreCommand.self, JudgeCommand.self, ReportCommand.self,
-            BenchCommand.self, MakeModelCommand.self,
+            DemoCommand.self, GenerateCommand.self, ChatCommand.self, ServeCommand.self, CompressCommand.self,
+            AskCommand.self, InspectCommand.self, PoliciesCommand.self, PerplexityCommand.self, TraceCommand.self,
+            EvalGroup.self, ScoreCommand.self, JudgeCommand.self, ReportCommand.self, RecallCommand.self,
+            BenchCommand.self, ContextBenchCommand.self, MakeModelCommand.self,
         ])
 }

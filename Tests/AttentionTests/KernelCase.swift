@@ -62,6 +62,7 @@ final class KernelCase {
         cache.dimension = Int32(shape.dimension)
         cache.group = Int32(shape.group)
         cache.heads = Int32(shape.heads)
+        cache.model_heads = cache.heads
         cache.slots = Int32(shape.slots)
         cache.keys = keys
         cache.values = values

@@ -7,7 +7,8 @@ import Testing
         let result = try Command.run(["--help"])
         #expect(result.status == 0)
         for name in [
-            "generate", "inspect", "policies", "perplexity", "trace", "make-model", "eval", "score", "judge", "report",
+            "generate", "chat", "serve", "inspect", "policies", "perplexity", "trace", "make-model", "eval", "score",
+            "judge", "report", "bench",
         ] {
             #expect(result.output.contains(name))
         }
@@ -16,7 +17,7 @@ import Testing
     @Test func policiesAreListedWithTheirSource() throws {
         let result = try Command.run(["policies"])
         #expect(result.status == 0)
-        for name in ["full", "streaming", "h2o", "tova", "morphkv", "snapkv", "pyramidkv"] {
+        for name in ["full", "streaming", "h2o", "tova", "morphkv", "snapkv", "pyramidkv", "adakv", "kvzip"] {
             #expect(result.output.contains("\n\(name): ") || result.output.hasPrefix("\(name): "))
         }
         #expect(result.output.contains("arXiv 2503.00979"))
@@ -162,13 +163,16 @@ enum Command {
         preconditionFailure("the command is built beside the tests")
     }()
 
-    static func run(_ arguments: [String], input: String = "", environment: [String: String] = [:]) throws -> Result {
+    static func run(_ arguments: [String], input: String, environment: [String: String] = [:]) throws -> Result {
         try run(arguments, bytes: Data(input.utf8), environment: environment)
     }
 
-    /// - Parameter shell: commands of `sh` that come before the command, in the same process.
+    /// - Parameters:
+    ///   - shell: commands of `sh` that come before the command, in the same process.
+    ///   - seconds: when the process is killed, if it has not ended by then.
     static func run(
-        _ arguments: [String], bytes: Data, environment: [String: String] = [:], shell: String? = nil
+        _ arguments: [String], bytes: Data = Data(), environment: [String: String] = [:], shell: String? = nil,
+        killedAfter seconds: Double? = nil
     ) throws -> Result {
         let process = Process()
         process.executableURL = shell == nil ? executable : URL(fileURLWithPath: "/bin/sh")
@@ -188,6 +192,10 @@ enum Command {
         process.standardOutput = try FileHandle(forWritingTo: output)
         process.standardError = try FileHandle(forWritingTo: errors)
         try process.run()
+        if let seconds {
+            Thread.sleep(forTimeInterval: seconds)
+            kill(process.processIdentifier, SIGKILL)
+        }
         process.waitUntilExit()
         let status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
         func text(_ url: URL) throws -> String { String(decoding: try Data(contentsOf: url), as: UTF8.self) }

@@ -16,7 +16,10 @@ import Testing
         /// The policy with that capacity and otherwise its defaults, but a window that fits.
         func make(capacity: Int) throws -> any CachePolicy {
             let descriptor = try #require(PolicyRegistry.standard.descriptors.first { $0.name == policy })
-            let values = ["capacity": "\(capacity)", "promptCapacity": "\(capacity)", "window": "6", "sinks": "2"]
+            let values = [
+                "capacity": "\(capacity)", "promptCapacity": "\(capacity)", "window": "6", "sinks": "2",
+                "ratio": capacity >= 200 ? "1" : "0.3", "repeatFirst": "7+8+9", "repeatNext": "10+11", "postfix": "12",
+            ]
             let known = descriptor.parameters.map(\.name)
             return try PolicyRegistry.standard.policy(policy, values.filter { known.contains($0.key) })
         }
@@ -65,7 +68,7 @@ import Testing
     @Test("holds at most its slots, each position once, and always the window and the current token", arguments: cases)
     func holdsWhatItPromises(_ test: Case) throws {
         let model = try test.model()
-        let window = test.policy == "tova" ? 0 : 6
+        let window = ["tova", "kvzip"].contains(test.policy) ? 0 : 6
         // Prompts shorter than, equal to and longer than the capacity.
         for length in [1, 5, Self.capacity - 1, Self.capacity, Self.capacity + 1, 70] {
             let engine = try test.engine(model, capacity: Self.capacity)
@@ -77,8 +80,9 @@ import Testing
                 #expect(statistics.tokensSeen == seen)
                 for (layer, heads) in zip(statistics.layers, engine.positions) {
                     #expect(layer.plannedBytes == layer.allocatedBytes && layer.plannedBytes > 0)
-                    for positions in heads {
-                        #expect(positions.count == layer.used && layer.used <= layer.slots)
+                    for (head, positions) in heads.enumerated() {
+                        let frozen = layer.frozen.isEmpty ? 0 : layer.frozen[head]
+                        #expect(positions.count == frozen + layer.used && layer.used <= layer.slots)
                         #expect(Set(positions).count == positions.count && positions == positions.sorted())
                         #expect(positions.suffix(min(window + 1, seen)).first == max(0, seen - window - 1))
                         #expect(positions.last == seen - 1)
@@ -134,6 +138,7 @@ import Testing
 
     @Test("a prompt in parts with ample capacity is the prompt at once", arguments: cases)
     func chunkedPrefillIsExact(_ test: Case) throws {
+        guard !test.needsWholePrompt else { return }
         let model = try test.model()
         let tokens = TestModels.tokens(100, seed: 17)
         let exact = try test.engine(model, capacity: 300)
@@ -150,6 +155,7 @@ import Testing
 
     @Test("a long prompt in parts never holds more than a part and the capacity", arguments: cases)
     func chunkedPrefillIsBounded(_ test: Case) throws {
+        guard !test.needsWholePrompt else { return }
         let model = try test.model()
         let options = CacheOptions(
             policy: try test.make(capacity: Self.capacity), elementType: test.type, prefill: .chunked(16))
@@ -165,6 +171,21 @@ import Testing
         }
         for token in TestModels.tokens(10, seed: 19) { try engine.decode(token) }
         #expect(engine.seen == 110)
+    }
+
+    @Test(
+        "heads with different numbers of entries need the fused kernel and the whole prompt",
+        arguments: ["adakv", "kvzip"])
+    func unevenCutsAreRefusedWhereTheyCannotBe(_ policy: String) throws {
+        let test = Case(policy: policy, queryHeads: 4, kvHeads: 2, type: .f32)
+        let model = try test.model()
+        let choice = try test.make(capacity: Self.capacity)
+        #expect { try Engine(model, CacheOptions(policy: choice, prefill: .chunked(8)), threads: 1) } throws: {
+            ($0 as? CacheError)?.kind == .invalidPolicy
+        }
+        #expect { try Engine(model, CacheOptions(policy: choice, attention: .graph), threads: 1) } throws: {
+            ($0 as? CacheError)?.kind == .attention
+        }
     }
 
     @Test("after a second turn the cache goes on with the scores of one longer prompt", arguments: cases)
@@ -201,7 +222,10 @@ import Testing
 
 extension PolicyMatrixTests.Case {
     /// Whether the cache stops growing.
-    var isConstant: Bool { !["full", "snapkv", "pyramidkv"].contains(policy) }
+    var isConstant: Bool { !["full", "snapkv", "pyramidkv", "adakv", "kvzip"].contains(policy) }
+
+    /// Whether a prompt cannot enter in parts.
+    var needsWholePrompt: Bool { ["adakv", "kvzip"].contains(policy) }
 }
 
 /// Logits may differ by a share of their range.

@@ -9,14 +9,9 @@ struct TraceTests {
     static let traces: [URL] = {
         let files = try? FileManager.default.contentsOfDirectory(
             at: SharedData.url("traces"), includingPropertiesForKeys: nil)
-        return (files ?? []).filter { $0.pathExtension == "json" && !isLater($0) }
+        return (files ?? []).filter { $0.pathExtension == "json" }
             .sorted { $0.path < $1.path }
     }()
-
-    /// Methods that choose sets of different sizes per head are not part of the engine yet.
-    private static func isLater(_ url: URL) -> Bool {
-        ["adakv", "kvzip"].contains { url.lastPathComponent.contains($0) }
-    }
 
     @Test("kept positions and logits are the oracle's at every checkpoint", arguments: traces)
     func repeatsTheTrace(_ url: URL) throws {

@@ -36,20 +36,25 @@ struct attention_cache {
     enum attention_type key_type, value_type;
     int32_t dimension; ///< numbers per row
     int32_t group;     ///< query heads per KV head
-    int32_t heads;     ///< KV heads
+    int32_t heads;     ///< KV heads of the cache
+    int32_t model_heads; ///< KV heads of the model
+    /// Which of the model's KV heads the cache is for, ascending; NULL if it is for all of them.
+    const int32_t *head_numbers;
     int32_t slots;     ///< per KV head
     void *keys;        ///< `[heads][slots]` rows
     void *values;      ///< `[heads][slots]` rows
     float *positions;  ///< `[heads][slots]`, -1 where empty; NULL under ATTENTION_POSITIONAL
 
-    /// Entries that never change and are seen besides the slots: head h has the rows frozen_starts[h] to
+    /// Entries that never change and are seen besides the slots: the model's head h has the rows frozen_starts[h] to
     /// frozen_starts[h + 1]. NULL if there are none.
     const void *frozen_keys, *frozen_values;
     const float *frozen_positions;
-    const int64_t *frozen_starts; ///< `[heads + 1]`
+    const int64_t *frozen_starts; ///< `[model_heads + 1]`
+    int64_t origin; ///< the first position that goes to the slots; those before it are frozen entries or gone
 
     float scale;             ///< of scores before the softmax
-    int32_t sliding_window;  ///< how far back the layer sees, the token itself included; 0 if it sees everything
+    int32_t sliding_window;  ///< how far back the cache's heads see, the token itself included; 0 if everything
+    int32_t visible_sinks;   ///< first positions that are seen even behind the sliding window
     enum attention_rule rule;
     int32_t window;          ///< positions before the current one that are never evicted
     int32_t sinks;           ///< first positions that are never evicted
@@ -57,7 +62,8 @@ struct attention_cache {
     int32_t shares_choice;   ///< whether all heads choose the same slot, by the sum of their scores
     int32_t has_gaps;        ///< whether empty slots may lie between filled ones
     /// Under ATTENTION_POSITIONAL the slots form a ring: the first `ring_sinks` stay, then token p takes slot
-    /// ring_sinks + (p - ring_sinks) % (slots - ring_sinks). Negative: each token takes slot `used`.
+    /// ring_sinks + (p - ring_sinks) % (slots - ring_sinks), p counted from the origin. Negative: each token takes
+    /// slot `used`.
     int32_t ring_sinks;
 
     int32_t query_count;     ///< rows of the ring of queries or votes

@@ -2,8 +2,8 @@ internal import Ggml
 
 /// Who may see whom while a prompt runs through a layer: f16, 0 or minus infinity.
 struct AttentionMask {
-    private static let visible: UInt16 = 0
-    private static let hidden: UInt16 = 0xFC00  // minus infinity as f16
+    static let visible: UInt16 = 0
+    static let hidden: UInt16 = 0xFC00  // minus infinity as f16
 
     /// Positions of the entries from before the prompt, per KV head; empty if there are none.
     let oldPositions: [[Int]]

@@ -3,18 +3,22 @@ internal import CAttention
 /// What the kernel does in one step: for each layer, which tokens enter which caches.
 final class KernelRuns {
     private let layers: Int
-    private let columns: Int
+    /// Runs per layer: a sequence has two where a layer's heads differ.
+    private let capacity: Int
     /// Sound: `layers` of them; the kernel reads them while a graph computes, we write them in between.
     private let batches: UnsafeMutablePointer<attention_batch>
-    /// Sound: `layers * columns` of them, likewise.
+    /// Sound: `layers * capacity` of them, likewise.
     private let runs: UnsafeMutablePointer<attention_run>
+    /// Runs of each layer.
+    private var counts: [Int]
 
     /// - Parameter columns: tokens per step, which is the most sequences that can take part.
     init(layers: Int, columns: Int) {
         self.layers = layers
-        self.columns = columns
+        capacity = 2 * columns
         batches = .allocate(capacity: layers)
-        runs = .allocate(capacity: layers * columns)
+        runs = .allocate(capacity: layers * capacity)
+        counts = Array(repeating: 0, count: layers)
     }
 
     deinit {
@@ -28,18 +32,22 @@ final class KernelRuns {
     /// Describes a step.
     func describe(_ feeds: [Stepper.Feed], memory: KernelMemory) {
         for layer in 0..<layers {
-            var column = 0
-            for (index, feed) in feeds.enumerated() {
-                let cache = feed.cache.layers[layer]
-                memory.reserve(cache.kernel!.workspace)
-                runs[layer * columns + index] = attention_run(
-                    cache: cache.kernel!.pointer, column: Int32(column), columns: Int32(feed.tokens.count),
-                    used: Int32(cache.used), position: Int64(feed.cache.seen),
-                    since_hand_over: Int32(cache.queriesSinceHandOver))
+            var (column, count) = (0, 0)
+            for feed in feeds {
+                for part in 0..<feed.cache.partCount(of: layer) {
+                    let cache = feed.cache.part(part, of: layer)
+                    memory.reserve(cache.kernel!.workspace)
+                    runs[layer * capacity + count] = attention_run(
+                        cache: cache.kernel!.pointer, column: Int32(column), columns: Int32(feed.tokens.count),
+                        used: Int32(cache.used), position: Int64(feed.cache.seen),
+                        since_hand_over: Int32(cache.queriesSinceHandOver))
+                    count += 1
+                }
                 column += feed.tokens.count
             }
+            counts[layer] = count
         }
         // The workspace may have moved while layers were looked at.
-        for layer in 0..<layers { batches[layer] = memory.batch(runs + layer * columns, count: feeds.count) }
+        for layer in 0..<layers { batches[layer] = memory.batch(runs + layer * capacity, count: counts[layer]) }
     }
 }

@@ -33,8 +33,17 @@ extension LayerCache {
             used = count
             queriesSinceHandOver = 0
         } else if case .once(let rule) = plan.rule, prefill.isFirstPrompt {
-            let count = rule.kept(of: entries, in: plan.geometry)
-            let kept = table.sums.map { rule.keep(count, scores: $0) }
+            let kept = rule.choice(table.sums, in: plan.geometry)
+            if rule.alpha != nil, rule.cuts(entries) {
+                let chosen = kept.enumerated().map { head, rows in
+                    rows.map { EntryRows.Entry(row: $0, position: table.positions[head][$0]) }
+                }
+                let layout = FrozenLayer.Layout(
+                    counts: kept.map(\.count), keyType: plan.keyType, valueType: plan.valueType,
+                    dimension: plan.geometry.headDimension)
+                follow(FrozenLayer(layout, from: [(scratch.rows(of: entries), chosen)]), next: seen)
+                return
+            }
             try store(kept, of: entries, scratch: scratch, prefill)
             choose(zip(table.positions, kept).map { positions, kept in kept.map { positions[$0] } }, before: seen)
         } else {

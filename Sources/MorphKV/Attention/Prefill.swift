@@ -21,7 +21,8 @@ struct Prefill {
         let tokens = stream[1]
         let held = cache.layers.map(\.used).max() ?? 0
         let scratch = try PrefillScratch(
-            cache.plans[0], entries: held + tokens, queries: min(tokens, Self.chunk), on: backend)
+            model.description, cache.plans[0].keyType, cache.plans[0].valueType, entries: held + tokens,
+            queries: min(tokens, Self.chunk), on: backend)
         var logits: [Float] = []
         for index in cache.layers.indices {
             var pass = LayerPass(self, index: index, scratch: scratch, stream: stream)
@@ -70,6 +71,11 @@ private struct LayerPass {
     private var oldCount: Int { old[0].count }
     private var entries: Int { oldCount + tokens }
     private var geometry: LayerGeometry { layer.plan.geometry }
+    private var layerRun: LayerRun {
+        LayerRun(
+            model: prefill.model, backend: prefill.backend, allocator: prefill.allocator, index: index,
+            scratch: scratch, stream: stream, mask: votes.mask, oldCount: oldCount, seen: seen)
+    }
     private var isLast: Bool { index == prefill.cache.layers.count - 1 }
 
     mutating func run(wantsAllLogits: Bool) throws -> [Float] {
@@ -80,7 +86,8 @@ private struct LayerPass {
             // After the last layer only the logits matter; before the last token that leaves keys and values.
             let output: Range<Int> =
                 !isLast || wantsAllLogits ? range : range.upperBound == tokens ? tokens - 1..<tokens : 0..<0
-            logits += try runChunk(range, output: output)
+            let keepsQueries = votes.votingQueries > tokens - range.upperBound
+            logits += try layerRun.run(range, output: output, keepsQueries: keepsQueries)
             try vote(range)
         }
         if oldCount > 0, let scores = layer.scores {
@@ -90,60 +97,6 @@ private struct LayerPass {
         }
         try layer.select(table, seen: seen + tokens, scratch: scratch, prefill)
         return logits
-    }
-
-    /// Runs tokens `range`; only tokens `output` get through attention and the feed-forward network.
-    private func runChunk(_ range: Range<Int>, output: Range<Int>) throws -> [Float] {
-        let graph = try Graph(on: prefill.backend, capacity: 128, allocator: prefill.allocator)
-        let block = BlockGraph(
-            graph: graph, description: prefill.model.description, weights: prefill.model.weights.value)
-        let positions = graph.input(.i32, [range.count], name: "positions")
-        let p = block.project(columns(range, in: graph), layer: index, positions: positions)
-        let target = oldCount + range.lowerBound..<oldCount + range.upperBound
-        let byHead = { graph.permute($0, [0, 2, 1, 3]) }
-        graph.schedule(graph.copy(byHead(p.keys), to: scratch.keys(target, of: entries, in: graph)))
-        graph.schedule(graph.copy(byHead(p.values), to: scratch.values(target, of: entries, in: graph)))
-        if votes.votingQueries > tokens - range.upperBound {
-            graph.schedule(graph.copy(p.queries, to: scratch.queries(0..<range.count, in: graph)))
-        }
-        var logits: Tensor?
-        var mask: Tensor?
-        if !output.isEmpty {
-            let attended = attend(p.queries, from: range.lowerBound, output: output, in: graph, mask: &mask)
-            let result = block.finish(attended, input: columns(output, in: graph), layer: index)
-            if isLast { logits = block.logits(result) }
-            logits.map(graph.output) ?? graph.schedule(graph.copy(result, to: columns(output, in: graph)))
-        }
-        try graph.allocate()
-        positions.write(range.map { Int32(seen + $0) })
-        mask?.write(votes.mask.values(queries: seen + output.lowerBound..<seen + output.upperBound))
-        try graph.compute()
-        return logits?.values() ?? []
-    }
-
-    private func columns(_ range: Range<Int>, in graph: Graph) -> Tensor {
-        graph.view(
-            stream, [stream[0], range.count], strides: [stream.strides[1]],
-            offset: range.lowerBound * stream.strides[1])
-    }
-
-    /// Attention of tokens `output` over everything up to them.
-    private func attend(
-        _ queries: Tensor, from first: Int, output: Range<Int>, in graph: Graph, mask: inout Tensor?
-    ) -> Tensor {
-        let (d, heads) = (geometry.headDimension, geometry.queryHeads)
-        let visible = 0..<oldCount + output.upperBound
-        let stride = queries.strides
-        let part = graph.view(
-            queries, [d, heads, output.count], strides: [stride[1], stride[2]],
-            offset: (output.lowerBound - first) * stride[2])
-        let shape = votes.mask.shape(queries: seen + output.lowerBound..<seen + output.upperBound)
-        let maskInput = graph.input(.f16, shape, name: "mask")
-        mask = maskInput
-        let result = graph.flashAttention(
-            q: graph.permute(part, [0, 2, 1, 3]), k: scratch.keys(visible, of: entries, in: graph),
-            v: scratch.values(visible, of: entries, in: graph), mask: maskInput, scale: votes.scale)
-        return graph.reshape(result, [d * heads, output.count])
     }
 
     /// Counts the votes of those of the prompt's voting queries that are in this chunk.

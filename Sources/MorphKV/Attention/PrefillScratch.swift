@@ -8,19 +8,25 @@ final class PrefillScratch {
     private let keyMemory: Tensor
     private let valueMemory: Tensor
     private let queryMemory: Tensor
-    private let geometry: LayerGeometry
+    private let dimension: Int
+    private let queryHeads: Int
+    private let kvHeads: Int
 
     /// - Parameters:
     ///   - entries: room for that many keys and values.
     ///   - queries: room for that many queries, of which the policy takes votes.
-    init(_ plan: LayerPlan, entries: Int, queries: Int, on backend: Backend) throws {
-        geometry = plan.geometry
+    init(
+        _ description: DecoderDescription, _ keyType: ElementType, _ valueType: ElementType, entries: Int,
+        queries: Int, on backend: Backend
+    ) throws {
+        dimension = description.headDimension
+        queryHeads = description.queryHeads
+        kvHeads = description.kvHeads
         arena = try Arena(tensors: 3)
-        let count = entries * geometry.headDimension * geometry.kvHeads
-        keyMemory = arena.tensor(plan.keyType, [count], name: "scratchKeys")
-        valueMemory = arena.tensor(plan.valueType, [count], name: "scratchValues")
-        queryMemory = arena.tensor(
-            .f32, [geometry.headDimension, geometry.queryHeads, queries], name: "scratchQueries")
+        let count = entries * dimension * kvHeads
+        keyMemory = arena.tensor(keyType, [count], name: "scratchKeys")
+        valueMemory = arena.tensor(valueType, [count], name: "scratchValues")
+        queryMemory = arena.tensor(.f32, [dimension, queryHeads, queries], name: "scratchQueries")
         try arena.allocate(on: backend)
     }
 
@@ -39,14 +45,34 @@ final class PrefillScratch {
     /// Queries of the chunk at hand: `[headDim, queryHeads, range]`.
     func queries(_ range: Range<Int>, in graph: Graph) -> Tensor {
         graph.view(
-            queryMemory, [geometry.headDimension, geometry.queryHeads, range.count],
+            queryMemory, [dimension, queryHeads, range.count],
             strides: Array(queryMemory.strides[1...2]), offset: range.lowerBound * queryMemory.strides[2])
     }
 
+    /// The rows of `entries` in all, for the host; valid as long as the scratch memory is.
+    func rows(of entries: Int) -> EntryRows {
+        EntryRows(
+            keys: UnsafeRawPointer(keyMemory.hostAddress), values: UnsafeRawPointer(valueMemory.hostAddress),
+            starts: (0..<kvHeads).map { $0 * entries })
+    }
+
+    /// Copies a layer's frozen entries, of which every head has equally many, to the front.
+    func load(_ frozen: FrozenLayer, of entries: Int) {
+        let count = frozen.layout.counts[0]
+        for head in frozen.layout.counts.indices {
+            for (memory, source, row) in [
+                (keyMemory, frozen.keys, frozen.layout.keyRow), (valueMemory, frozen.values, frozen.layout.valueRow),
+            ] {
+                let part = UnsafeRawBufferPointer(start: source + head * count * row, count: count * row)
+                memory.write(part, at: head * entries * row)
+            }
+        }
+    }
+
     private func view(_ memory: Tensor, _ range: Range<Int>, of entries: Int, in graph: Graph) -> Tensor {
-        let row = memory.type.bytes(geometry.headDimension)
+        let row = memory.type.bytes(dimension)
         return graph.view(
-            memory, [geometry.headDimension, range.count, geometry.kvHeads], strides: [row, row * entries],
+            memory, [dimension, range.count, kvHeads], strides: [row, row * entries],
             offset: range.lowerBound * row)
     }
 }

@@ -27,23 +27,38 @@ final class LayerCache {
     /// Where the slots are not in the order of the positions and no scores are kept: the positions that were chosen
     /// among those before `chosenBefore`, per KV head. Later positions follow one by one.
     private(set) var chosen: (positions: [[Int]], before: Int)?
+    /// Entries that are seen besides the slots; they hold the positions before ``origin``.
+    private(set) var frozen: FrozenLayer?
+    /// The first position that goes to the slots.
+    private(set) var origin = 0
 
     /// Describes the layer without allocating it.
     ///
     /// - Parameter scale: what attention scores are multiplied by before the softmax.
     init(_ plan: LayerPlan, slots: Int, scale: Float) throws {
         let g = plan.geometry
-        arena = try Arena(tensors: 12)
+        let arena = try Arena(tensors: 12)
+        let rows = [g.headDimension, slots, g.kvHeads]
+        let transposed = [slots, g.headDimension, g.kvHeads]
+        self.arena = arena
         self.plan = plan
         self.slots = slots
         self.scale = scale
-        keys = arena.tensor(plan.keyType, [g.headDimension, slots, g.kvHeads], name: "keys")
-        values = arena.tensor(
-            plan.valueType, plan.isFused ? keys.shape.dropLast() : [slots, g.headDimension, g.kvHeads], name: "values")
-        scores = plan.scoring.map { [arena] in ScoreState($0, g, slots: slots, in: arena) }
+        keys = arena.tensor(plan.keyType, rows, name: "keys")
+        values = arena.tensor(plan.valueType, plan.isFused ? rows : transposed, name: "values")
+        if let scoring = plan.scoring {
+            scores = ScoreState(scoring, g, slots: slots, in: arena)
+        } else {
+            scores = nil
+        }
     }
 
     var allocatedBytes: Int { arena.allocatedBytes }
+
+    /// All tensors, by name.
+    var tensors: [(name: String, tensor: Tensor)] {
+        [("keys", keys), ("values", values)] + (scores?.tensors ?? [])
+    }
 
     func plan(on backend: Backend) { plannedBytes = arena.plannedBytes(on: backend) }
 
@@ -59,6 +74,7 @@ final class LayerCache {
         used = 0
         queriesSinceHandOver = 0
         chosen = nil
+        if frozen == nil { origin = 0 }
         keys.fill(byte: 0)
         values.fill(byte: 0)
         scores?.clear()
@@ -67,7 +83,18 @@ final class LayerCache {
     /// The slot that the token at `position` goes to, under rules that depend on positions only.
     func slot(of position: Int) -> Int {
         guard case .recent(let slots, let sinks) = plan.rule else { return used }
-        return position < slots ? position : sinks + (position - sinks) % (slots - sinks)
+        let age = position - origin
+        return age < slots ? age : sinks + (age - sinks) % (slots - sinks)
+    }
+
+    /// Lets the slots follow entries that are held elsewhere, nil for none; the slots become empty.
+    ///
+    /// - Parameter next: the position of the next token.
+    func follow(_ frozen: FrozenLayer?, next: Int) {
+        self.frozen = frozen
+        origin = next
+        clear()
+        kernel = KernelCache(self, scale: scale)
     }
 
     /// Keys of the first `count` slots: `[headDim, count, kvHeads]`.
@@ -86,6 +113,39 @@ final class LayerCache {
         used = min(used + tokens, slots)
         guard case .windowSum(let window) = scores?.kind else { return }
         for _ in 0..<tokens { queriesSinceHandOver = queriesSinceHandOver % window.queryCount + 1 }
+    }
+
+    /// The positions that each of the cache's KV heads sees, ascending.
+    ///
+    /// - Parameter seen: tokens that the sequence has so far.
+    func positions(seen: Int) -> [[Int]] {
+        let live = entries(seen: seen).map { $0.map(\.position) }
+        guard frozen != nil else { return live }
+        return live.enumerated().map { head, positions in
+            visibleFrozen(head, seen: seen).map(\.position) + positions
+        }
+    }
+
+    /// The entries besides the slots that one of the cache's KV heads sees.
+    func visibleFrozen(_ head: Int, seen: Int) -> [EntryRows.Entry] {
+        guard let frozen else { return [] }
+        let first = plan.geometry.slidingWindow.map { seen - $0 } ?? 0
+        return frozen.headPositions[plan.heads?[head] ?? head].enumerated()
+            .filter { $1 >= first || $1 < plan.visibleSinks }
+            .map { EntryRows.Entry(row: $0, position: $1) }
+    }
+
+    /// The most entries that one of the cache's KV heads has besides the slots.
+    var frozenMost: Int {
+        guard let counts = frozen?.layout.counts else { return 0 }
+        return (plan.heads.map { $0.map { counts[$0] } } ?? counts).max() ?? 0
+    }
+
+    /// Takes over what the host knows about slots that were saved.
+    func adopt(used: Int, queriesSinceHandOver: Int, chosen: (positions: [[Int]], before: Int)?) {
+        self.used = used
+        self.queriesSinceHandOver = queriesSinceHandOver
+        self.chosen = chosen
     }
 
     /// Takes over what the host knows about the slots of a smaller layer.
@@ -112,13 +172,15 @@ final class LayerCache {
         }
         let sorted = recentPositions(seen: seen).map { position in
             if case .recent = plan.rule { return (slot: slot(of: position), position: position) }
-            return (slot: position, position: position)
+            return (slot: position - origin, position: position)
         }
         return Array(repeating: sorted, count: plan.geometry.kvHeads)
     }
 
     private func recentPositions(seen: Int) -> [Int] {
-        guard case .recent(let slots, let sinks) = plan.rule, seen > slots else { return Array(0..<seen) }
-        return Array(0..<sinks) + Array(seen - (slots - sinks)..<seen)
+        guard case .recent(let slots, let sinks) = plan.rule, seen - origin > slots else {
+            return Array(origin..<max(origin, seen))
+        }
+        return Array(origin..<origin + sinks) + Array(seen - (slots - sinks)..<seen)
     }
 }

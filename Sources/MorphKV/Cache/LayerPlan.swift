@@ -2,13 +2,17 @@ internal import Ggml
 
 /// What one layer's cache consists of, decided before anything is allocated.
 struct LayerPlan: Hashable {
-    let geometry: LayerGeometry
+    private(set) var geometry: LayerGeometry
     /// The rule that really applies, the layer's sliding window taken into account.
-    let rule: RetentionRule
+    private(set) var rule: RetentionRule
     let keyType: ElementType
     let valueType: ElementType
     /// Whether the fused kernel attends to it: values are then rows like keys, else transposed.
     let isFused: Bool
+    /// Which of the model's KV heads it is for, ascending; nil if it is for all of them.
+    private(set) var heads: [Int]?
+    /// First positions that are seen even behind the sliding window.
+    private(set) var visibleSinks = 0
 
     /// - Throws: ``CacheError`` when the policy or the type cannot be honoured.
     init(_ geometry: LayerGeometry, _ options: CacheOptions, on device: Device) throws {
@@ -23,6 +27,9 @@ struct LayerPlan: Hashable {
         keyType = options.keyType
         valueType = options.valueType
         rule = try options.policy.rule(for: geometry).limited(to: geometry.slidingWindow)
+        if rule.cutsUnevenly || options.policy.compression != nil {
+            try Self.checkUnevenCut(options, isFused: isFused)
+        }
         switch rule {
         case .everything: break
         case .recent(let slots, let sinks):
@@ -49,6 +56,18 @@ struct LayerPlan: Hashable {
             throw CacheError(.attention, "the fused kernel runs on the CPU, not on device \(device.name)")
         }
         return options.attention != .graph && device.usesHostMemory
+    }
+
+    private static func checkUnevenCut(_ options: CacheOptions, isFused: Bool) throws {
+        let name = type(of: options.policy).descriptor.name
+        guard isFused else {
+            throw CacheError(
+                .attention,
+                "\(name) gives heads different numbers of entries, which only the fused kernel can attend to")
+        }
+        guard options.prefill == .exact else {
+            throw CacheError(.invalidPolicy, "\(name) chooses among the whole prompt, so it cannot enter in parts")
+        }
     }
 
     private static func check(_ type: ElementType, isFused: Bool, dimension: Int) throws {
@@ -79,6 +98,36 @@ struct LayerPlan: Hashable {
         case .recent(let slots, _): slots
         case .scored(let scoring): scoring.slots
         }
+    }
+
+    /// The same for some of the KV heads.
+    func restricted(to heads: [Int]) -> LayerPlan {
+        var plan = self
+        plan.heads = heads
+        plan.geometry = geometry.restricted(to: heads.count, slidingWindow: geometry.slidingWindow)
+        return plan
+    }
+
+    /// The plan of heads that see the first and the most recent positions only.
+    ///
+    /// - Parameter heads: nil for all heads.
+    func streaming(_ heads: [Int]?, sinks: Int, recent: Int) -> LayerPlan {
+        var plan = self
+        plan.heads = heads
+        plan.geometry = geometry.restricted(to: heads?.count ?? geometry.kvHeads, slidingWindow: recent)
+        plan.rule = .recent(slots: recent, sinks: 0)
+        plan.visibleSinks = sinks
+        return plan
+    }
+
+    /// The plan of what follows a text that is held elsewhere.
+    ///
+    /// - Parameter tokens: how many tokens the text has; they hold the first positions.
+    func following(_ tokens: Int) -> LayerPlan {
+        guard case .recent(let slots, let sinks) = rule else { return self }
+        var plan = self
+        plan.rule = .recent(slots: slots, sinks: max(0, sinks - tokens))
+        return plan
     }
 
     var scoring: ScoringRule? {

@@ -4,8 +4,10 @@ internal import Ggml
 extension ScoreState {
     /// The scores of what the slots hold.
     ///
-    /// - Parameter seen: tokens that the sequence has so far.
-    func table(_ entries: [[(slot: Int, position: Int)]], seen: Int) -> ScoreTable {
+    /// - Parameters:
+    ///   - seen: tokens that the sequence has so far.
+    ///   - origin: the first position that went to the slots.
+    func table(_ entries: [[(slot: Int, position: Int)]], seen: Int, origin: Int = 0) -> ScoreTable {
         var table = ScoreTable(positions: entries.map { $0.map(\.position) })
         switch kind {
         case .windowSum(let state):
@@ -16,7 +18,7 @@ extension ScoreState {
             table.sums = gather(score.values(), entries)
         case .profile(let state):
             let all: [Float] = state.votes.values()
-            for query in max(0, seen - state.queryCount)..<seen {
+            for query in max(origin, seen - state.queryCount)..<seen {
                 let row = query % state.queryCount * state.votes[0]
                 table.votes[query] = entries.enumerated().map { head, held in
                     (0..<state.votersPerHead).map { voter in
@@ -75,7 +77,8 @@ extension LayerCache {
     func evictBurst(seen: Int) {
         guard let scores, scores.rule.isBursty, used == slots else { return }
         let held = scores.entries()
-        let kept = scores.table(held, seen: seen).keep(scores.rule.capacity - 1, rule: scores.rule, next: seen)
+        let kept = scores.table(held, seen: seen, origin: origin).keep(
+            scores.rule.capacity - 1, rule: scores.rule, next: seen)
         var positions = [Float](repeating: -1, count: slots * held.count)
         for (head, indices) in kept.enumerated() {
             for index in indices {

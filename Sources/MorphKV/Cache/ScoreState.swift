@@ -52,6 +52,21 @@ struct ScoreState {
         return min(prompt, decay <= 0 ? 1 : 1 + Int(log(1e-9) / log(Double(decay))))
     }
 
+    /// All tensors, by name.
+    var tensors: [(name: String, tensor: Tensor)] {
+        let more: [(String, Tensor)] =
+            switch kind {
+            case .windowSum(let state):
+                [
+                    ("fresh", state.fresh), ("expiring", state.expiring), ("queries", state.queries),
+                    ("normalizers", state.normalizers),
+                ]
+            case .cumulative(let score, _): [("score", score)]
+            case .profile(let state): [("votes", state.votes)]
+            }
+        return [("positions", positions)] + more
+    }
+
     func clear() {
         positions.write([Float](repeating: -1, count: positions.count))
         switch kind {

@@ -1,15 +1,31 @@
 internal import Ggml
 
+/// What engines can share that one thread runs: the device and the memory of a prompt's intermediate results.
+package final class EngineWorkspace {
+    fileprivate let backend: Backend
+    fileprivate let prefillAllocator: GraphAllocator
+
+    /// - Parameter threads: CPU threads.
+    /// - Throws: `GgmlError` when the device cannot be opened.
+    package init(_ model: Model, threads: Int) throws {
+        backend = try Backend(model.device, threads: threads)
+        prefillAllocator = try GraphAllocator(on: backend)
+    }
+
+    /// Bytes of intermediate results held on the device.
+    package var bytes: Int { prefillAllocator.allocatedBytes }
+}
+
 /// One sequence on one device: token ids in, logits out.
 ///
 /// Not Sendable: one place at a time feeds it. ``Session`` is the way to use it from concurrent code.
 package final class Engine {
     package let model: Model
-    private let backend: Backend
+    let backend: Backend
     let cache: KVCache
     private let prefillAllocator: GraphAllocator
     private let reader: EmbeddingReader
-    private let stepper: Stepper?
+    let stepper: Stepper?
     private var decodeGraph: DecodeGraph?
     /// The logits after the last token fed, one per token id.
     package internal(set) var logits: [Float]
@@ -18,21 +34,47 @@ package final class Engine {
     ///   - threads: CPU threads.
     ///   - reserve: tokens that a growing cache has room for at once.
     /// - Throws: ``CacheError`` when the policy cannot be honoured, `GgmlError` when memory is short.
-    package init(_ model: Model, _ options: CacheOptions, threads: Int, reserve: Int = 0) throws {
+    package convenience init(_ model: Model, _ options: CacheOptions, threads: Int, reserve: Int = 0) throws {
+        try self.init(model, options, in: EngineWorkspace(model, threads: threads), reserve: reserve)
+    }
+
+    /// - Parameter context: what the sequence goes on from.
+    convenience init(
+        _ model: Model, _ options: CacheOptions, threads: Int, reserve: Int = 0, context: FrozenCache?
+    ) throws {
+        try self.init(
+            model, options, in: EngineWorkspace(model, threads: threads), reserve: reserve, context: context)
+    }
+
+    /// - Parameters:
+    ///   - workspace: shared with engines that never compute at the same time.
+    ///   - reserve: tokens that a growing cache has room for at once.
+    /// - Throws: ``CacheError`` when the policy cannot be honoured, `GgmlError` when memory is short.
+    package convenience init(
+        _ model: Model, _ options: CacheOptions, in workspace: EngineWorkspace, reserve: Int = 0
+    ) throws {
+        try self.init(model, options, in: workspace, reserve: reserve, context: nil)
+    }
+
+    private init(
+        _ model: Model, _ options: CacheOptions, in workspace: EngineWorkspace, reserve: Int, context: FrozenCache?
+    ) throws {
         self.model = model
-        backend = try Backend(model.device, threads: threads)
-        cache = try KVCache(model.description, options, on: backend, reserve: reserve)
-        prefillAllocator = try GraphAllocator(on: backend)
+        backend = workspace.backend
+        cache = try KVCache(model.description, options, on: backend, reserve: reserve, context: context)
+        prefillAllocator = workspace.prefillAllocator
         reader = EmbeddingReader(model)
         stepper = cache.isFused ? try Stepper(model, on: backend) : nil
         logits = Array(repeating: 0, count: model.description.vocabularySize)
     }
 
+    /// Whether a token was fed, so that ``logits`` are those after it.
+    var hasLogits: Bool { cache.seen > (cache.context?.tokens ?? 0) }
     /// Tokens of the sequence so far.
     package var seen: Int { cache.seen }
     package var statistics: CacheStatistics { cache.statistics }
     /// Entries per KV head at present; the largest layer's.
-    package var slotsUsed: Int { cache.layers.reduce(0) { max($0, $1.used) } }
+    package var slotsUsed: Int { cache.layers.reduce(0) { max($0, $1.used + $1.frozenMost) } }
     /// Bytes of intermediate results held on the device.
     package var computeBytes: Int {
         prefillAllocator.allocatedBytes + (stepper?.allocatedBytes ?? 0) + (decodeGraph?.allocatedBytes ?? 0)
@@ -54,21 +96,35 @@ package final class Engine {
 
     /// Feeds a prompt on top of what the cache holds, as ``CacheOptions/prefill`` says; then the policy selects.
     ///
-    /// - Parameter wantsAllLogits: whether to return the logits of every token, `vocabulary` values each.
+    /// - Parameters:
+    ///   - continuesFirstPrompt: whether the tokens are a further part of the sequence's first prompt, for rules that
+    ///     choose once.
+    ///   - wantsAllLogits: whether to return the logits of every token, `vocabulary` values each.
     /// - Returns: all logits if wanted, else nothing; ``logits`` has those of the last token.
     /// - Throws: ``CacheError`` for an empty prompt or an id outside the vocabulary, the sequence being as before;
     ///   `GgmlError` when the device fails, which empties the cache if it happens half-way.
     @discardableResult
-    package func prefill(_ tokens: [Token], wantsAllLogits: Bool = false) throws -> [Float] {
+    package func prefill(
+        _ tokens: [Token], continuesFirstPrompt: Bool = false, wantsAllLogits: Bool = false
+    ) throws -> [Float] {
         guard !tokens.isEmpty else { throw CacheError(.emptyPrompt, "there is no token to process") }
-        for token in tokens { try check(token) }
-        let isFirst = cache.seen == 0
+        for token in tokens { try model.check(token) }
+        if cache.hasFrozenEntries { return try feed(tokens, wantsAllLogits: wantsAllLogits) }
+        let isFirst = cache.seen == 0 || continuesFirstPrompt
         var all: [Float] = []
         for part in parts(of: tokens) {
             let new = try prefill(part, isFirstPrompt: isFirst, wantsAllLogits: wantsAllLogits)
             if wantsAllLogits { all += new } else { all = new }
         }
         logits.replaceSubrange(0..., with: all.suffix(logits.count))
+        if isFirst, let compression = cache.options.policy.compression {
+            do {
+                try compress(tokens, compression)
+            } catch {
+                cache.clear()
+                throw error
+            }
+        }
         return wantsAllLogits ? all : []
     }
 
@@ -111,7 +167,7 @@ package final class Engine {
 
     /// Checks a token and makes room for it.
     func prepareToDecode(_ token: Token) throws {
-        try check(token)
+        try model.check(token)
         cache.evictBursts()
         try cache.grow(by: 1)
     }
@@ -129,10 +185,12 @@ package final class Engine {
         cache.advance(by: 1)
     }
 
-    private func check(_ token: Token) throws {
-        guard token >= 0, Int(token) < model.description.vocabularySize else {
-            throw CacheError(
-                .invalidToken, "token id \(token) is not in the vocabulary of \(model.description.vocabularySize)")
-        }
+    /// Makes the cache look as full as it can get, so that the next step needs as much memory as any.
+    ///
+    /// - Parameter chunk: tokens of a prompt that is then fed, the longest that ever will be at a time; 0 for none.
+    package func rehearse(chunk: Int) throws {
+        clear()
+        cache.pretendFull(leaving: chunk + 1)
+        if chunk > 0 { try prefill(Array(repeating: 0, count: chunk)) }
     }
 }

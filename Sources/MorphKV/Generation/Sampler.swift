@@ -9,9 +9,13 @@ final class Sampler {
 
     /// - Throws: ``GenerationError`` when an option is out of range.
     init(_ options: SamplingOptions, vocabularySize: Int) throws {
-        try options.validate()
+        try options.validate(vocabularySize: vocabularySize)
         chain = llama_sampler_chain_init(llama_sampler_chain_default_params())
         candidates = Array(repeating: llama_token_data(), count: vocabularySize)
+        if !options.logitBias.isEmpty {
+            let biases = options.logitBias.map { llama_logit_bias(token: $0.key, bias: $0.value) }
+            add(llama_sampler_init_logit_bias(Int32(vocabularySize), Int32(biases.count), biases))
+        }
         let penalizes =
             options.repetitionPenalty != 1 || options.frequencyPenalty != 0 || options.presencePenalty != 0
         if penalizes, options.penaltyWindow > 0 {

@@ -18,12 +18,14 @@ public struct SamplingOptions: Sendable, Hashable, Codable {
     public var penaltyWindow: Int
     /// Seed of the random choice.
     public var seed: UInt32
+    /// Added to the logits of single tokens before anything else.
+    public var logitBias: [Token: Float]
 
     /// Creates options; the defaults are those of llama.cpp, with temperature 0.
     public init(
         temperature: Float = 0, topK: Int = 40, topP: Float = 0.95, minP: Float = 0.05,
         repetitionPenalty: Float = 1, frequencyPenalty: Float = 0, presencePenalty: Float = 0,
-        penaltyWindow: Int = 64, seed: UInt32 = 0
+        penaltyWindow: Int = 64, seed: UInt32 = 0, logitBias: [Token: Float] = [:]
     ) {
         self.temperature = temperature
         self.topK = topK
@@ -34,12 +36,13 @@ public struct SamplingOptions: Sendable, Hashable, Codable {
         self.presencePenalty = presencePenalty
         self.penaltyWindow = penaltyWindow
         self.seed = seed
+        self.logitBias = logitBias
     }
 }
 
 extension SamplingOptions {
     /// - Throws: ``GenerationError`` of kind `invalidOption` naming the option that is out of range.
-    func validate() throws {
+    func validate(vocabularySize: Int) throws {
         func require(_ condition: Bool, _ what: String) throws {
             guard condition else { throw GenerationError(.invalidOption, what) }
         }
@@ -53,6 +56,11 @@ extension SamplingOptions {
         try require(
             frequencyPenalty.isFinite && presencePenalty.isFinite,
             "penalties of \(frequencyPenalty) and \(presencePenalty): finite numbers are needed")
+        for (token, bias) in logitBias {
+            try require(
+                token >= 0 && Int(token) < vocabularySize && bias.isFinite,
+                "a bias of \(bias) for token \(token): a finite number for one of \(vocabularySize) tokens is needed")
+        }
         // libllama makes room for the whole window at once.
         try require(
             (0...1 << 20).contains(penaltyWindow), "a penalty window of \(penaltyWindow): 0 to \(1 << 20) is needed")

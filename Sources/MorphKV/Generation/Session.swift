@@ -18,12 +18,14 @@ internal import Ggml
 public actor Session {
     /// The model it runs.
     public nonisolated let model: Model
-    private let engine: Engine
+    let engine: Engine
     private let executor: ComputeExecutor
     private var current: Run?
     private var lastRun = 0
     /// A token that was sampled but not fed yet.
-    private var unfed: Token?
+    private(set) var unfed: Token?
+    /// Whether an answer is being generated.
+    var isGenerating: Bool { current != nil }
 
     /// The thread on which the session computes.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -37,10 +39,33 @@ public actor Session {
     ///   - reserve: tokens that a growing cache has room for at once.
     /// - Throws: ``CacheError`` when the policy cannot be honoured for this model, `GgmlError` when memory is short.
     public init(_ model: Model, cache: CacheOptions = .full, threads: Int? = nil, reserve: Int = 0) throws {
-        self.model = model
+        try self.init(
+            engine: Engine(
+                model, cache, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, reserve: reserve))
+    }
+
+    /// - Parameter unfed: a token that was sampled but not fed yet.
+    init(engine: sending Engine, unfed: Token? = nil) throws {
+        model = engine.model
         executor = ComputeExecutor()
-        engine = try Engine(
-            model, cache, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, reserve: reserve)
+        self.engine = engine
+        self.unfed = unfed
+    }
+
+    /// CPU threads.
+    var threads: Int { engine.backend.threads }
+
+    /// What the session holds, as a context: what it went on from, a question and its answer.
+    func extend(_ context: Context, question: String, answer: [Token]) throws -> Context {
+        let asked = try encode(.text(question), isStart: false)
+        try feedPending()
+        return context.extended(by: asked + answer, cache: engine.cache.frozenCopy())
+    }
+
+    /// Feeds the token that was sampled last, if it was not fed yet.
+    private func feedPending() throws {
+        if let token = unfed { try engine.decode(token) }
+        unfed = nil
     }
 
     /// What the cache holds and costs.
@@ -81,24 +106,24 @@ public actor Session {
         guard current == nil else {
             throw GenerationError(.busy, "the session is already generating; one sequence continues in one place only")
         }
-        let tokens = try (unfed.map { [$0] } ?? []) + encode(prompt)
+        let tokens = try (unfed.map { [$0] } ?? []) + encode(prompt, isStart: engine.seen == 0 && unfed == nil)
         let run = try Run(tokens: tokens, options: options, model: model)
         // Continuing without a word needs no new token, only the logits of the last one.
-        if !tokens.isEmpty || engine.seen == 0 { try engine.prefill(tokens) }
+        if !tokens.isEmpty || !engine.hasLogits { try engine.prefill(tokens) }
         unfed = nil
         lastRun += 1
         current = run
         return lastRun
     }
 
-    private func encode(_ prompt: Generation.Prompt) throws -> [Token] {
+    private func encode(_ prompt: Generation.Prompt, isStart: Bool) throws -> [Token] {
         switch prompt {
         case .tokens(let tokens): return tokens
         case .text(let text):
             guard let tokenizer = model.tokenizer else {
                 throw GenerationError(.noTokenizer, "the model has no tokenizer; give it token ids")
             }
-            return tokenizer.encode(text, addSpecial: engine.seen == 0 && unfed == nil, parseSpecial: true)
+            return tokenizer.encode(text, addSpecial: isStart, parseSpecial: true)
         }
     }
 

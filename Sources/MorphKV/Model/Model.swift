@@ -18,6 +18,7 @@ public final class Model: Sendable {
     public let weightBytes: Int
 
     package let weights: ReadOnly<Weights>
+    let lazyFingerprint: LazyFingerprint
 
     /// The names of all architectures that can be run.
     public static var architectures: [String] { MorphKV.architectures.map { $0.name } }
@@ -41,6 +42,7 @@ public final class Model: Sendable {
         self.device = device
         description = try DecoderDescription(file, intendedContext: contextLength)
         tokenizer = try Tokenizer(file, vocabularySize: description.vocabularySize)
+        lazyFingerprint = try LazyFingerprint(file, description)
         let weights = try WeightLoader(file, description, on: device, repacks: repacks).load()
         weightBytes = weights.bytes
         self.weights = ReadOnly(weights)

@@ -17,6 +17,19 @@ public protocol CachePolicy: Sendable, Hashable, Codable {
     ///
     /// - Throws: ``CacheError`` of kind `invalidPolicy` when the policy makes no sense for it.
     func rule(for layer: LayerGeometry) throws -> RetentionRule
+    /// What is done once with the first prompt after all layers have seen it; nil, as it is by default, if nothing is.
+    ///
+    /// The rules of such a policy keep everything.
+    var compression: Compression? { get }
+    /// The prompt's first tokens that ``compression`` leaves alone; 0 by default.
+    var protectedTokens: Int { get }
+}
+
+extension CachePolicy {
+    /// Nothing is compressed.
+    public var compression: Compression? { nil }
+    /// None.
+    public var protectedTokens: Int { 0 }
 }
 
 extension CachePolicy {
@@ -75,5 +88,12 @@ public struct LayerGeometry: Sendable, Hashable {
         self.kvHeads = kvHeads
         self.headDimension = headDimension
         self.slidingWindow = slidingWindow
+    }
+
+    /// The same layer with that many of its KV heads and their query heads.
+    func restricted(to kvHeads: Int, slidingWindow: Int?) -> LayerGeometry {
+        LayerGeometry(
+            layer: layer, layerCount: layerCount, queryHeads: groupSize * kvHeads, kvHeads: kvHeads,
+            headDimension: headDimension, slidingWindow: slidingWindow)
     }
 }

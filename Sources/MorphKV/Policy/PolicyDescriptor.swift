@@ -10,6 +10,8 @@ public struct PolicyDescriptor: Sendable, Hashable {
             case number(ClosedRange<Double>)
             /// One of some words.
             case choice([String])
+            /// Any number of numbers, joined by +; or, if there is one, a word that stands for something else.
+            case numbers(orWord: String?)
         }
 
         /// Its name.
@@ -33,6 +35,13 @@ public struct PolicyDescriptor: Sendable, Hashable {
             _ name: String, in range: ClosedRange<Double>, default value: Double? = nil, _ summary: String
         ) -> Parameter {
             Parameter(name: name, domain: .number(range), defaultValue: value.map { "\($0)" }, summary: summary)
+        }
+
+        /// Describes a list of numbers.
+        ///
+        /// - Parameter word: what stands for something else, by default; if nil, the list is empty by default.
+        public static func numbers(_ name: String, orWord word: String? = nil, _ summary: String) -> Parameter {
+            Parameter(name: name, domain: .numbers(orWord: word), defaultValue: word ?? "", summary: summary)
         }
 
         /// Describes a choice among the cases of an enumeration.
@@ -76,6 +85,7 @@ extension PolicyDescriptor.Parameter.Domain: CustomStringConvertible {
         case .integer(let range): range.upperBound == .max ? "\(range.lowerBound)..." : "\(range)"
         case .number(let range): "\(range)"
         case .choice(let words): words.joined(separator: "|")
+        case .numbers(let word): (word.map { "\($0)|" } ?? "") + "number+number+..."
         }
     }
 
@@ -84,6 +94,8 @@ extension PolicyDescriptor.Parameter.Domain: CustomStringConvertible {
         case .integer(let range): Int(value).map(range.contains) ?? false
         case .number(let range): Double(value).map(range.contains) ?? false
         case .choice(let words): words.contains(value)
+        case .numbers(let word):
+            value == word || value.isEmpty || value.components("+").allSatisfy { Double($0) != nil }
         }
     }
 }
@@ -148,6 +160,20 @@ public struct PolicyArguments: Sendable, Hashable {
     /// The value of a parameter that is a number.
     public func number(_ name: String) -> Double { Double(self[name])! }
 
+    /// The value of a parameter that is a list of numbers; nil if it is the word that stands for something else.
+    public func numbers(_ name: String) -> [Double]? {
+        guard !self[name].isEmpty else { return [] }
+        let numbers = self[name].components("+").compactMap { Double($0) }
+        return numbers.isEmpty ? nil : numbers
+    }
+
     /// The value of a parameter that is a choice.
     public func choice<Choice: RawRepresentable<String>>(_ name: String) -> Choice { Choice(rawValue: self[name])! }
+}
+
+extension String {
+    /// The parts between separators, empty ones included.
+    fileprivate func components(_ separator: Character) -> [String] {
+        split(separator: separator, omittingEmptySubsequences: false).map(String.init)
+    }
 }

@@ -9,6 +9,8 @@ public struct PolicyRegistry: Sendable {
         MorphKVPolicy.self,
         SnapKVPolicy.self,
         PyramidKVPolicy.self,
+        AdaKVPolicy.self,
+        KVzipPolicy.self,
     ])
 
     private var types: [any CachePolicy.Type]

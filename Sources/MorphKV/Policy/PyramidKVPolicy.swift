@@ -35,6 +35,6 @@ public struct PyramidKVPolicy: CachePolicy {
         .once(
             OnceRule(
                 promptCapacity: choice.promptCapacity, window: choice.window, kernel: choice.kernel,
-                pooling: choice.pooling, budget: .pyramid(beta: beta)))
+                pooling: choice.pooling, curve: .pyramid(beta: beta)))
     }
 }

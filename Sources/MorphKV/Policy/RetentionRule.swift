@@ -126,24 +126,23 @@ public struct OnceRule: Sendable, Hashable {
     public var kernel: Int
     /// How scores are smoothed along positions.
     public var pooling: Pooling
-    /// The prompt lengths for which another number of entries is kept, per layer; see ``PyramidKVPolicy``.
-    public var budget: Budget
-
-    /// How many entries a layer keeps.
-    public enum Budget: Sendable, Hashable {
-        /// `promptCapacity` in every layer.
-        case uniform
-        /// Falling with depth: the first layer has most, the last `beta` times fewer than the mean.
-        case pyramid(beta: Int)
-    }
+    /// How many entries each layer keeps.
+    public var curve: LayerCurve
+    /// If set, the heads of a layer share one budget by their scores, and this share of it is every head's for certain
+    /// (AdaKV); if nil, all heads keep the same number.
+    public var alpha: Double?
 
     /// Composes a rule.
-    public init(promptCapacity: Int, window: Int, kernel: Int, pooling: Pooling, budget: Budget = .uniform) {
+    public init(
+        promptCapacity: Int, window: Int, kernel: Int, pooling: Pooling, curve: LayerCurve = .uniform,
+        alpha: Double? = nil
+    ) {
         self.promptCapacity = promptCapacity
         self.window = window
         self.kernel = kernel
         self.pooling = pooling
-        self.budget = budget
+        self.curve = curve
+        self.alpha = alpha
     }
 
     /// - Throws: ``CacheError`` of kind `invalidPolicy` when the parameters contradict each other.
@@ -155,23 +154,34 @@ public struct OnceRule: Sendable, Hashable {
         guard kernel >= 1, kernel % 2 == 1 else {
             throw CacheError(.invalidPolicy, "a pooling kernel of \(kernel): an odd number is needed")
         }
-        if case .pyramid(let beta) = budget, beta < 1 {
+        if let alpha, !(0...1).contains(alpha) {
+            throw CacheError(.invalidPolicy, "an alpha of \(alpha): 0 to 1 is needed")
+        }
+        if case .pyramid(let beta) = curve, beta < 1 {
             throw CacheError(.invalidPolicy, "a beta of \(beta): 1 or more is needed")
         }
     }
 
-    /// Entries that a layer keeps of a prompt, the window included.
+    /// Whether a prompt of that length is cut.
+    func cuts(_ prompt: Int) -> Bool { alpha == nil ? prompt > promptCapacity : prompt >= promptCapacity }
+
+    /// Entries that a layer keeps of a prompt per KV head, on average over the heads, the window included.
     func kept(of prompt: Int, in layer: LayerGeometry) -> Int {
-        guard prompt > promptCapacity else { return prompt }
+        guard cuts(prompt) else { return prompt }
         let base = promptCapacity - window
-        guard case .pyramid(let beta) = budget, prompt >= 2 * base, layer.layerCount > 1 else { return promptCapacity }
-        var lowest = base / beta
-        var highest = 2 * base - lowest
-        if highest >= prompt - window {
-            highest = prompt - window
-            lowest = 2 * base - highest
-        }
-        let step = (highest - lowest) / (layer.layerCount - 1)
-        return highest - layer.layer * step + window
+        if case .pyramid = curve, prompt < 2 * base { return promptCapacity }
+        return curve.budget(base, most: prompt - window, layer: layer.layer, of: layer.layerCount) + window
+    }
+
+    /// Slots that a layer needs for what it keeps of a prompt; heads that keep different numbers need none.
+    func slots(for prompt: Int, in layer: LayerGeometry) -> Int {
+        cuts(prompt) && alpha != nil ? 0 : kept(of: prompt, in: layer)
+    }
+}
+
+extension RetentionRule {
+    /// Whether heads end with different numbers of entries.
+    var cutsUnevenly: Bool {
+        if case .once(let rule) = self { rule.alpha != nil } else { false }
     }
 }

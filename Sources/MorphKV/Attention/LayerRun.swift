@@ -1,0 +1,77 @@
+internal import Ggml
+
+/// Runs parts of a text through one layer, whose keys and values for all of it lie in scratch memory.
+struct LayerRun {
+    let model: Model
+    let backend: Backend
+    let allocator: GraphAllocator
+    /// The layer, from the input.
+    let index: Int
+    let scratch: PrefillScratch
+    /// The residual stream of the text, `[embedding, tokens]`; overwritten.
+    let stream: Tensor
+    let mask: AttentionMask
+    /// Entries per KV head from before the text, at the front of the scratch memory.
+    let oldCount: Int
+    /// The position of the text's first token.
+    let seen: Int
+
+    private var entries: Int { oldCount + stream[1] }
+    private var isLast: Bool { index == model.description.layers.count - 1 }
+
+    /// Runs tokens `range`; only tokens `output` get through attention and the feed-forward network.
+    ///
+    /// - Parameter keepsQueries: whether the queries of `range` are left in the scratch memory.
+    /// - Returns: in the last layer, the logits of `output`.
+    func run(_ range: Range<Int>, output: Range<Int>, keepsQueries: Bool) throws -> [Float] {
+        let graph = try Graph(on: backend, capacity: 128, allocator: allocator)
+        let block = BlockGraph(graph: graph, description: model.description, weights: model.weights.value)
+        let positions = graph.input(.i32, [range.count], name: "positions")
+        let p = block.project(columns(range, in: graph), layer: index, positions: positions)
+        let target = oldCount + range.lowerBound..<oldCount + range.upperBound
+        let byHead = { graph.permute($0, [0, 2, 1, 3]) }
+        graph.schedule(graph.copy(byHead(p.keys), to: scratch.keys(target, of: entries, in: graph)))
+        graph.schedule(graph.copy(byHead(p.values), to: scratch.values(target, of: entries, in: graph)))
+        if keepsQueries {
+            graph.schedule(graph.copy(p.queries, to: scratch.queries(0..<range.count, in: graph)))
+        }
+        var logits: Tensor?
+        var maskInput: Tensor?
+        if !output.isEmpty {
+            let attended = attend(p.queries, from: range.lowerBound, output: output, in: graph, mask: &maskInput)
+            let result = block.finish(attended, input: columns(output, in: graph), layer: index)
+            if isLast { logits = block.logits(result) }
+            logits.map(graph.output) ?? graph.schedule(graph.copy(result, to: columns(output, in: graph)))
+        }
+        try graph.allocate()
+        positions.write(range.map { Int32(seen + $0) })
+        maskInput?.write(mask.values(queries: seen + output.lowerBound..<seen + output.upperBound))
+        try graph.compute()
+        return logits?.values() ?? []
+    }
+
+    private func columns(_ range: Range<Int>, in graph: Graph) -> Tensor {
+        graph.view(
+            stream, [stream[0], range.count], strides: [stream.strides[1]],
+            offset: range.lowerBound * stream.strides[1])
+    }
+
+    /// Attention of tokens `output` over everything up to them.
+    private func attend(
+        _ queries: Tensor, from first: Int, output: Range<Int>, in graph: Graph, mask maskInput: inout Tensor?
+    ) -> Tensor {
+        let (d, heads) = (model.description.headDimension, model.description.queryHeads)
+        let visible = 0..<oldCount + output.upperBound
+        let stride = queries.strides
+        let part = graph.view(
+            queries, [d, heads, output.count], strides: [stride[1], stride[2]],
+            offset: (output.lowerBound - first) * stride[2])
+        let shape = mask.shape(queries: seen + output.lowerBound..<seen + output.upperBound)
+        let input = graph.input(.f16, shape, name: "mask")
+        maskInput = input
+        let result = graph.flashAttention(
+            q: graph.permute(part, [0, 2, 1, 3]), k: scratch.keys(visible, of: entries, in: graph),
+            v: scratch.values(visible, of: entries, in: graph), mask: input, scale: model.description.attentionScale)
+        return graph.reshape(result, [d * heads, output.count])
+    }
+}

@@ -1,0 +1,56 @@
+internal import Ggml
+
+/// Turning what a sequence holds into entries that never change.
+extension KVCache {
+    /// Everything that the sequence sees.
+    func frozenCopy() -> FrozenCache {
+        FrozenCache(layers: layers.indices.map(frozenCopy), tokens: seen, streaming: context?.streaming)
+    }
+
+    /// Moves everything into entries that never change, one layer after the other; the slots become few and empty, except
+    /// in layers of constant size, which stay as they are.
+    func freeze() throws -> FrozenCache {
+        let frozen = try layers.indices.map { index in
+            let entries = frozenCopy(of: index)
+            if plans[index].slots == nil { try empty(index) }
+            return entries
+        }
+        return FrozenCache(layers: frozen, tokens: seen, streaming: context?.streaming)
+    }
+
+    /// Lets the layers that were emptied go on from entries of the sequence's own.
+    func follow(_ frozen: FrozenCache) {
+        for (layer, entries) in zip(layers, frozen.layers) where layer.plan.slots == nil {
+            layer.follow(entries, next: seen)
+        }
+    }
+
+    private func frozenCopy(of index: Int) -> FrozenLayer {
+        let geometry = plans[index].geometry
+        var sources: [(rows: EntryRows, chosen: [[EntryRows.Entry]])] = []
+        let heads = layers[index].frozen?.layout.counts.count ?? geometry.kvHeads
+        var seenBefore = (0..<heads).map { _ in [EntryRows.Entry]() }
+        for part in 0..<partCount(of: index) {
+            let layer = self.part(part, of: index)
+            var chosen = (0..<heads).map { _ in [EntryRows.Entry]() }
+            var starts = (0..<heads).map { _ in 0 }
+            for (head, entries) in layer.entries(seen: seen).enumerated() {
+                let number = layer.plan.heads?[head] ?? head
+                starts[number] = head * layer.slots
+                chosen[number] = entries.map { EntryRows.Entry(row: $0.slot, position: $0.position) }
+                seenBefore[number] = layer.visibleFrozen(head, seen: seen)
+            }
+            sources.append(
+                (
+                    EntryRows(
+                        keys: UnsafeRawPointer(layer.keys.hostAddress),
+                        values: UnsafeRawPointer(layer.values.hostAddress), starts: starts), chosen
+                ))
+        }
+        if let frozen = layers[index].frozen { sources.insert((frozen.rows, seenBefore), at: 0) }
+        let layout = FrozenLayer.Layout(
+            counts: (0..<heads).map { head in sources.reduce(0) { $0 + $1.chosen[head].count } },
+            keyType: plans[index].keyType, valueType: plans[index].valueType, dimension: geometry.headDimension)
+        return FrozenLayer(layout, from: sources)
+    }
+}

@@ -1,0 +1,83 @@
+public import Foundation
+internal import Ggml
+
+extension Context {
+    /// Writes the context to a file: entries, positions, scores, token ids and the model's fingerprint, as GGUF.
+    ///
+    /// - Throws: `GgmlError` of kind `file` when the disk is full or the place cannot be written; no partial file stays
+    ///   behind, and a file that was there before stays whole.
+    public func save(to url: URL) throws {
+        let writer = CacheFileWriter(.context, model: model)
+        let layout = cache.layers[0].layout
+        writer.set("tokens", tokens.map(Int.init))
+        writer.set("system", systemTokens)
+        writer.set("whole", isWhole ? 1 : 0)
+        writer.set("key_type", layout.keyType.description)
+        writer.set("value_type", layout.valueType.description)
+        if let scores = knownScores {
+            writer.set("scored", scores.tokens)
+            writer.set("scored_entries", scores.values.flatMap { ($0 ?? []).map(\.count) })
+            for (layer, values) in scores.values.enumerated() {
+                writer.add(CacheFile.frozen(layer, "scores"), (values ?? []).flatMap { $0 })
+            }
+        }
+        writer.add(cache.layers, streaming: cache.streaming, heads: model.description.kvHeads)
+        // The layers own the memory that is written.
+        try withExtendedLifetime(cache) { try writer.write(to: url) }
+    }
+
+    /// Reads a saved context; its entries stay in the file, which is mapped into memory.
+    ///
+    /// - Throws: ``SavedCacheError`` if the file is something else, damaged, newer, or made with another model; `GgmlError`
+    ///   of kind `file` if it cannot be read.
+    public init(contentsOf url: URL, model: Model) throws {
+        let reader = try CacheFileReader(url, .context, model)
+        guard model.device.usesHostMemory else {
+            throw CacheError(.attention, "contexts need the fused kernel, on the CPU")
+        }
+        let tokens = try reader.tokens("tokens")
+        let system = try reader.integer("system", in: 0...tokens.count)
+        let layers = try reader.frozenLayers(reader.type("key_type"), reader.type("value_type"), tokens: tokens.count)
+        guard !tokens.isEmpty, layers.allSatisfy({ $0 != nil }) else { throw reader.damaged("a layer is missing") }
+        let cache = FrozenCache(
+            layers: layers.compactMap { $0 }, tokens: tokens.count, streaming: try reader.streamingHeads())
+        let isWhole = try reader.integer("whole", in: 0...1) == 1
+        if isWhole {
+            for (layer, description) in zip(cache.layers, model.description.layers) {
+                let expected = min(tokens.count, description.slidingWindow ?? tokens.count)
+                guard layer.layout.counts.allSatisfy({ $0 == expected }) else {
+                    throw reader.damaged("it claims to be whole, and is not")
+                }
+            }
+        }
+        self.init(
+            model: model, tokens: tokens, systemTokens: system, isWhole: isWhole, cache: cache,
+            scores: try reader.scores(for: cache, system: system))
+    }
+}
+
+extension CacheFileReader {
+    fileprivate func scores(for cache: FrozenCache, system: Int) throws -> EntryScores? {
+        guard has("scored") else { return nil }
+        let d = model.description
+        let scored = d.layers.indices.filter { d.layers[$0].slidingWindow == nil }
+        let tokens = try integer("scored", in: 0...cache.tokens)
+        let counts = try integers("scored_entries", in: 0...cache.tokens, count: scored.count * d.kvHeads)
+        var scores = EntryScores(values: d.layers.map { _ in nil }, tokens: tokens)
+        for (number, layer) in scored.enumerated() {
+            let heads = Array(counts[number * d.kvHeads..<(number + 1) * d.kvHeads])
+            for (head, positions) in cache.layers[layer].headPositions.enumerated() {
+                guard heads[head] == positions.count - positions.prefix(while: { $0 < system }).count else {
+                    throw damaged("layer \(layer) does not have one score per entry")
+                }
+            }
+            var all = try floats(CacheFile.frozen(layer, "scores"), count: heads.reduce(0, +))[...]
+            guard all.allSatisfy({ !$0.isNaN }) else { throw damaged("a score of layer \(layer) is not a number") }
+            scores.values[layer] = heads.map { count in
+                defer { all = all.dropFirst(count) }
+                return Array(all.prefix(count))
+            }
+        }
+        return scores
+    }
+}

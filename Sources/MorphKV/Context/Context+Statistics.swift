@@ -1,0 +1,38 @@
+extension Context {
+    /// What a context holds and costs, exactly.
+    public struct Statistics: Sendable, Hashable {
+        /// Tokens that were read.
+        public let tokens: Int
+        /// Entries held: `[layer][kvHead]`.
+        public let entries: [[Int]]
+        /// Bytes of keys, values, positions and offsets, announced before they were allocated.
+        public let plannedBytes: Int
+        /// Bytes that were allocated, or are mapped from a file.
+        public let allocatedBytes: Int
+        /// Bytes that the same text takes with nothing cut.
+        public let wholeBytes: Int
+        /// Bytes of the scores, if they are known.
+        public let scoreBytes: Int
+        /// Layers whose window hides the beginning of the text hold less than it even when nothing is cut.
+        public let slidingLayers: Int
+    }
+
+    /// What the context holds and costs.
+    public var statistics: Statistics {
+        let layers = model.description.layers
+        let whole = zip(cache.layers, layers).reduce(0) { total, pair in
+            var layout = pair.0.layout
+            layout.counts = layout.counts.map { _ in min(tokens.count, pair.1.slidingWindow ?? tokens.count) }
+            return total + layout.bytes
+        }
+        return Statistics(
+            tokens: tokens.count, entries: cache.layers.map(\.layout.counts), plannedBytes: cache.plannedBytes,
+            allocatedBytes: cache.allocatedBytes, wholeBytes: whole,
+            scoreBytes: knownScores.map { $0.values.reduce(0) { $0 + ($1 ?? []).reduce(0) { $0 + $1.count * 4 } } }
+                ?? 0,
+            slidingLayers: layers.count { $0.slidingWindow != nil })
+    }
+
+    /// The original positions that each KV head holds, ascending: `[layer][kvHead][entry]`.
+    public var keptPositions: [[[Int]]] { cache.layers.map(\.headPositions) }
+}

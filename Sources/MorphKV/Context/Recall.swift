@@ -1,0 +1,175 @@
+internal import Foundation
+
+/// What a context still knows after it was cut: how well the model repeats it, and how many questions it answers.
+public struct Recall: Sendable, Hashable, Codable {
+    /// By what a context is cut.
+    public enum Method: String, Sendable, Hashable, Codable, CaseIterable {
+        /// KVzip, among all layers and heads.
+        case kvzipPair = "kvzip pair"
+        /// KVzip, within each head.
+        case kvzipUniform = "kvzip uniform"
+        /// KVzip's scores with one budget per layer.
+        case kvzipLayer = "kvzip layer"
+        /// KVzip, whole heads.
+        case kvzipHead = "kvzip head"
+        /// What the text's last queries attend to, smoothed, within each head.
+        case snapkv
+        /// What all of the text's queries attend to, within each head.
+        case h2o
+        /// By lot, within each head.
+        case random
+    }
+
+    /// A question with the beginning of the only right answer.
+    public struct Question: Sendable, Hashable, Codable {
+        /// What follows the text.
+        public var question: String
+        /// How the answer must begin.
+        public var answer: String
+
+        /// Creates a question.
+        public init(question: String, answer: String) {
+            self.question = question
+            self.answer = answer
+        }
+    }
+
+    /// By what the context was cut.
+    public var method: Method
+    /// The share of its entries that stayed.
+    public var ratio: Double
+    /// Bytes of the context.
+    public var bytes: Int
+    /// Mean log-likelihood of the text's tokens in nats, when the model is asked to repeat it.
+    public var logLikelihood: Double
+    /// Questions that were answered right.
+    public var right: Int
+    /// Questions that were asked.
+    public var questions: Int
+
+    /// Cuts copies of a context by one method and measures each.
+    ///
+    /// - Parameters:
+    ///   - whole: a context of which nothing was cut.
+    ///   - prompt: how the model is asked to repeat it.
+    /// - Throws: what compressing and generating throw.
+    public static func measure(
+        _ whole: Context, _ method: Method, ratios: [Double], questions: [Question],
+        prompt: ReconstructionPrompt = .init(), threads: Int? = nil
+    ) throws -> [Recall] {
+        let scores = try whole.recallScores(method, prompt, threads: threads)
+        return try ratios.map { ratio in
+            var context = whole
+            try context.compress(by: scores, ratio: ratio, level: method.level)
+            let right = try questions.filter { try context.answers($0, threads: threads) }.count
+            return Recall(
+                method: method, ratio: ratio, bytes: context.statistics.allocatedBytes,
+                logLikelihood: try context.repetitionLogLikelihood(prompt, threads: threads), right: right,
+                questions: questions.count)
+        }
+    }
+}
+
+extension Recall.Method {
+    fileprivate var level: Compression.Level {
+        switch self {
+        case .kvzipPair: .pair
+        case .kvzipLayer: .layer(alpha: 0.2)
+        case .kvzipHead: .head(sinks: 0, recent: 0)
+        case .kvzipUniform, .snapkv, .h2o, .random: .uniform
+        }
+    }
+}
+
+extension Context {
+    /// The last positions, which the policies that look at the text once keep without question.
+    private static let window = 32
+
+    fileprivate func recallScores(
+        _ method: Recall.Method, _ prompt: ReconstructionPrompt, threads: Int?
+    ) throws -> EntryScores {
+        let room = tokens.count + Self.window + 2
+        switch method {
+        case .kvzipPair, .kvzipUniform, .kvzipLayer, .kvzipHead:
+            return try entryScores(prompt, threads: threads) { _ in }
+        case .snapkv:
+            let rule = OnceRule(promptCapacity: room, window: Self.window, kernel: 5, pooling: .avg)
+            return try promptScores(MorphKVPolicy(capacity: room, window: Self.window), threads: threads) {
+                rule.pool($0)
+            }
+        case .h2o:
+            return try promptScores(H2OPolicy(capacity: room, window: Self.window), threads: threads) { $0 }
+        case .random:
+            var random = SplitMix64(seed: 1)
+            return try promptScores(H2OPolicy(capacity: room, window: Self.window), threads: threads) {
+                $0.map { _ in Float(random.next() >> 40) }
+            }
+        }
+    }
+
+    /// Scores that a policy with room for everything finds while the text is read.
+    private func promptScores(
+        _ policy: any CachePolicy, threads: Int?, _ change: ([Float]) -> [Float]
+    ) throws -> EntryScores {
+        let layout = cache.layers[0].layout
+        let engine = try Engine(
+            model, CacheOptions(policy: policy, elementType: layout.keyType, valueType: layout.valueType),
+            threads: Self.threads(threads))
+        try engine.prefill(tokens)
+        let length = tokens.count - systemTokens
+        return EntryScores(
+            values: zip(engine.cache.layers, model.description.layers).map { layer, description in
+                guard description.slidingWindow == nil, let state = layer.scores else { return nil }
+                return state.table(state.entries(), seen: tokens.count).sums.map { sums in
+                    var scores = change(Array(sums.dropFirst(systemTokens)))
+                    for index in max(0, length - Self.window)..<length { scores[index] = .infinity }
+                    return scores
+                }
+            }, tokens: length)
+    }
+
+    fileprivate func engine(_ threads: Int?) throws -> Engine {
+        let layout = cache.layers[0].layout
+        return try Engine(
+            model, CacheOptions(policy: FullPolicy(), elementType: layout.keyType, valueType: layout.valueType),
+            threads: Self.threads(threads), context: cache)
+    }
+
+    fileprivate func repetitionLogLikelihood(_ prompt: ReconstructionPrompt, threads: Int?) throws -> Double {
+        let engine = try engine(threads)
+        var (sum, count) = (0.0, 0)
+        for part in try Reconstruction.parts(of: tokens, after: systemTokens, prompt, model) {
+            engine.clear()
+            try engine.prefill(Array(part.input.dropLast(part.chunk.count)))
+            for token in part.input.suffix(part.chunk.count) {
+                let highest = Double(engine.logits.max() ?? 0)
+                let total = engine.logits.reduce(0.0) { $0 + exp(Double($1) - highest) }
+                sum += Double(engine.logits[Int(token)]) - highest - log(total)
+                count += 1
+                try engine.decode(token)
+            }
+        }
+        return sum / Double(max(1, count))
+    }
+
+    /// Whether the greedy answer begins as it must.
+    fileprivate func answers(_ question: Recall.Question, threads: Int?) throws -> Bool {
+        guard let tokenizer = model.tokenizer else {
+            throw GenerationError(.noTokenizer, "the model has no tokenizer; it cannot be asked")
+        }
+        let engine = try engine(threads)
+        try engine.prefill(tokenizer.encode(question.question, addSpecial: false, parseSpecial: true))
+        var bytes: [UInt8] = []
+        let wanted = Array(question.answer.utf8)
+        while bytes.count < wanted.count {
+            let logits = engine.logits
+            let best = Token(logits.indices.max { logits[$0] < logits[$1] } ?? 0)
+            let piece = tokenizer.bytes(of: best)
+            guard !piece.isEmpty, !tokenizer.endsGeneration(best) else { return false }
+            bytes += piece
+            guard zip(bytes, wanted).allSatisfy({ $0 == $1 }) else { return false }
+            try engine.decode(best)
+        }
+        return true
+    }
+}

@@ -1,0 +1,185 @@
+internal import Ggml
+
+/// Has the model repeat a text, chunk by chunk, and notes the largest attention that each entry receives.
+///
+/// The model attends to everything, as usual. An entry's score is its largest weight in a softmax over what comes before
+/// the text, the chunk that is being repeated, and the repetition itself up to the query, over all queries and all query
+/// heads of the group. What the repetition adds to keys and values is dropped.
+struct Reconstruction {
+    /// Room for the products of one batch of queries.
+    private static let batchBytes = 32 << 20
+
+    let model: Model
+    let backend: Backend
+    let allocator: GraphAllocator
+    /// The whole text; every head of a layer has the same entries.
+    let cache: FrozenCache
+    /// Tokens before the text that is repeated.
+    let system: Int
+
+    /// A chunk of the text, and what the model reads when it repeats it.
+    struct Part {
+        /// Positions of the chunk.
+        let chunk: Range<Int>
+        let input: [Token]
+    }
+
+    /// The parts in which a text is repeated.
+    ///
+    /// - Throws: ``GenerationError`` of kind `noTokenizer` for words without a tokenizer, ``CacheError`` for ids outside
+    ///   the vocabulary.
+    static func parts(
+        of tokens: [Token], after system: Int, _ prompt: ReconstructionPrompt, _ model: Model
+    ) throws -> [Part] {
+        let (first, next) = (try model.tokens(prompt.first), try model.tokens(prompt.next))
+        let postfix = try model.tokens(prompt.postfix)
+        return stride(from: system, to: tokens.count, by: prompt.chunk).map { start in
+            let chunk = start..<min(start + prompt.chunk, tokens.count)
+            let before = tokens[max(system, start - min(prompt.overlap, prompt.chunk))..<start]
+            return Part(chunk: chunk, input: (start == system ? first : next + before) + postfix + tokens[chunk])
+        }
+    }
+
+    /// Scores every entry behind the first `system` ones, in all layers that see the whole text.
+    ///
+    /// - Parameter progress: called after each part with the parts done and their number.
+    func score(_ parts: [Part], progress: (Int, Int) -> Void) throws -> EntryScores {
+        let description = model.description
+        let tokens = cache.tokens - system
+        var scores = EntryScores(
+            values: description.layers.map { layer in
+                layer.slidingWindow == nil
+                    ? Array(repeating: Array(repeating: 0, count: tokens), count: description.kvHeads) : nil
+            }, tokens: tokens)
+        for (index, part) in parts.enumerated() {
+            try score(part, into: &scores)
+            progress(index + 1, parts.count)
+        }
+        return scores
+    }
+
+    private func score(_ part: Part, into scores: inout EntryScores) throws {
+        let description = model.description
+        let arena = try Arena(tensors: 1)
+        let stream = arena.tensor(.f32, [description.embeddingLength, part.input.count], name: "stream")
+        try arena.allocate(on: backend)
+        let reader = EmbeddingReader(model)
+        for (column, token) in part.input.enumerated() { reader.write(token, to: stream, column: column) }
+        let held = cache.layers.map { $0.layout.counts[0] }.max() ?? 0
+        let layout = cache.layers[0].layout
+        let scratch = try PrefillScratch(
+            model.description, layout.keyType, layout.valueType, entries: held + part.input.count,
+            queries: min(part.input.count, Prefill.chunk), on: backend)
+        for layer in cache.layers.indices {
+            try score(part, layer, stream, scratch, into: &scores)
+        }
+    }
+
+    private func score(
+        _ part: Part, _ index: Int, _ stream: Tensor, _ scratch: PrefillScratch, into scores: inout EntryScores
+    ) throws {
+        let description = model.description
+        let frozen = cache.layers[index]
+        let count = frozen.layout.counts[0]
+        let tokens = part.input.count
+        scratch.load(frozen, of: count + tokens)
+        let run = LayerRun(
+            model: model, backend: backend, allocator: allocator, index: index, scratch: scratch, stream: stream,
+            mask: AttentionMask(
+                oldPositions: frozen.headPositions, newPositions: cache.tokens..<cache.tokens + tokens,
+                slidingWindow: description.layers[index].slidingWindow, queryHeads: description.queryHeads),
+            oldCount: count, seen: cache.tokens)
+        let isLast = index == cache.layers.count - 1
+        for start in stride(from: 0, to: tokens, by: Prefill.chunk) {
+            let range = start..<min(start + Prefill.chunk, tokens)
+            _ = try run.run(range, output: isLast ? 0..<0 : range, keepsQueries: true)
+            guard scores.values[index] != nil else { continue }
+            let columns = system + part.chunk.count + range.upperBound
+            let batch = max(1, Self.batchBytes / (columns * description.queryHeads * 4))
+            for first in stride(from: range.lowerBound, to: range.upperBound, by: batch) {
+                let queries = first..<min(first + batch, range.upperBound)
+                let best = try largestWeights(
+                    of: queries, in: range, part, scratch, entries: count + tokens, oldCount: count)
+                scores.raise(to: best, layer: index, from: part.chunk.lowerBound - system)
+            }
+        }
+    }
+
+    /// The largest weight that some queries give to each entry of the chunk: `[chunk]` per KV head.
+    private func largestWeights(
+        of queries: Range<Int>, in range: Range<Int>, _ part: Part, _ scratch: PrefillScratch, entries: Int,
+        oldCount: Int
+    ) throws -> [Float] {
+        let d = model.description
+        let (chunk, own) = (part.chunk.count, queries.upperBound)
+        let graph = try Graph(on: backend, capacity: 512, allocator: allocator)
+        let q = graph.permute(
+            scratch.queries(
+                queries.lowerBound - range.lowerBound..<queries.upperBound - range.lowerBound, in: graph), [0, 2, 1, 3])
+        func products(_ rows: Range<Int>) -> Tensor {
+            graph.matmul(scratch.keys(rows, of: entries, in: graph), q)
+        }
+        var all = graph.concat(products(part.chunk), products(oldCount..<oldCount + own), along: 0)
+        if system > 0 { all = graph.concat(all, products(0..<system), along: 0) }
+        let mask = graph.input(.f16, [all[0], queries.count], name: "mask")
+        let weights = graph.softmax(all, mask: mask, scale: d.attentionScale)
+        let seen = graph.view(weights, [chunk, queries.count, d.queryHeads], strides: Array(weights.strides[1...2]))
+        let byHead = graph.reduceRows(seen, by: .max)
+        let flat = graph.reshape(
+            byHead.isContiguous ? byHead : graph.contiguous(byHead), [chunk, d.groupSize, d.kvHeads])
+        let best = graph.reduceGroup(flat, by: .max)
+        graph.output(best)
+        try graph.allocate()
+        mask.write(causalMask(queries, chunk: chunk, own: own))
+        try graph.compute()
+        return best.values()
+    }
+
+    /// Everything but later tokens of the repetition itself is seen.
+    private func causalMask(_ queries: Range<Int>, chunk: Int, own: Int) -> [UInt16] {
+        let width = chunk + own + system
+        var mask = [UInt16](repeating: AttentionMask.visible, count: width * queries.count)
+        for (row, query) in queries.enumerated() {
+            for later in query + 1..<max(query + 1, own) { mask[row * width + chunk + later] = AttentionMask.hidden }
+        }
+        return mask
+    }
+}
+
+extension EntryScores {
+    /// Scores become at least these: `[chunk]` per KV head, of the entries from `first` on.
+    fileprivate mutating func raise(to best: [Float], layer: Int, from first: Int) {
+        guard let heads = values[layer]?.count else { return }
+        let count = best.count / heads
+        for head in 0..<heads {
+            for index in 0..<count {
+                values[layer]![head][first + index] = max(
+                    values[layer]![head][first + index], best[head * count + index])
+            }
+        }
+    }
+}
+
+extension Model {
+    /// The token ids of words.
+    func tokens(_ words: ReconstructionPrompt.Words) throws -> [Token] {
+        switch words {
+        case .tokens(let tokens):
+            for token in tokens { try check(token) }
+            return tokens
+        case .text(let text):
+            guard let tokenizer else {
+                throw GenerationError(.noTokenizer, "the model has no tokenizer; give it token ids")
+            }
+            return tokenizer.encode(text, addSpecial: false, parseSpecial: true)
+        }
+    }
+
+    /// - Throws: ``CacheError`` of kind `invalidToken` for an id outside the vocabulary.
+    func check(_ token: Token) throws {
+        guard token >= 0, Int(token) < description.vocabularySize else {
+            throw CacheError(
+                .invalidToken, "token id \(token) is not in the vocabulary of \(description.vocabularySize)")
+        }
+    }
+}

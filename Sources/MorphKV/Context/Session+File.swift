@@ -1,0 +1,162 @@
+public import Foundation
+internal import Ggml
+
+extension Session {
+    /// Writes the whole state of the sequence to a file: keys, values, positions, scores, and what it goes on from.
+    ///
+    /// A session that is read back continues bit for bit, under every policy. Which tokens led here is not part of it: a
+    /// sequence of constant size does not remember them.
+    ///
+    /// - Throws: ``GenerationError`` of kind `busy` while an answer is being generated, ``CacheError`` of kind
+    ///   `unknownPolicy` for a policy that `registry` cannot read back; `GgmlError` of kind `file` when the disk is full or
+    ///   the place cannot be written; no partial file stays behind, and a file that was there before stays whole.
+    public func save(to url: URL, registry: PolicyRegistry = .standard) throws {
+        guard !isGenerating else { throw GenerationError(.busy, "the session is generating") }
+        let (cache, options) = (engine.cache, engine.cache.options)
+        _ = try registry.policy(options.policy.specification)
+        let writer = CacheFileWriter(.session, model: model)
+        writer.set("policy", options.policy.specification)
+        writer.set("key_type", options.keyType.description)
+        writer.set("value_type", options.valueType.description)
+        writer.set("attention", (cache.isFused ? CacheOptions.AttentionPath.fused : .graph).rawValue)
+        if case .chunked(let tokens) = options.prefill { writer.set("prefill_chunk", tokens) }
+        writer.set("seen", cache.seen)
+        writer.set("unfed", unfed.map { [Int($0)] } ?? [])
+        writer.set("context", cache.context == nil ? 0 : 1)
+        if let context = cache.context { writer.set("context_tokens", context.tokens) }
+        writer.add(
+            cache.layers.map(\.frozen), streaming: cache.context?.streaming, heads: model.description.kvHeads)
+        if engine.hasLogits { writer.add("logits", engine.logits) }
+        for index in cache.layers.indices {
+            for part in 0..<cache.partCount(of: index) { writer.add(cache.part(part, of: index), index, part) }
+        }
+        try withExtendedLifetime(cache) { try writer.write(to: url) }
+    }
+
+    /// Reads a session that was saved.
+    ///
+    /// - Parameters:
+    ///   - model: the model it was made with.
+    ///   - registry: what reads its policy.
+    ///   - threads: CPU threads; as many as the machine has cores if nil.
+    /// - Throws: ``SavedCacheError`` if the file is something else, damaged, newer, or made with another model;
+    ///   ``CacheError`` if its policy is unknown or cannot be honoured; `GgmlError` if it cannot be read or memory is short.
+    public init(
+        contentsOf url: URL, model: Model, registry: PolicyRegistry = .standard, threads: Int? = nil
+    ) throws {
+        let reader = try CacheFileReader(url, .session, model)
+        let engine = try reader.engine(registry, threads: Context.threads(threads))
+        try self.init(engine: engine, unfed: try reader.tokens("unfed").first)
+    }
+}
+
+extension CacheFileWriter {
+    /// Announces the slots of a layer, or of some of its heads.
+    fileprivate func add(_ layer: LayerCache, _ index: Int, _ part: Int) {
+        set(CacheFile.live(index, part, "slots"), layer.slots)
+        set(CacheFile.live(index, part, "used"), layer.used)
+        set(CacheFile.live(index, part, "origin"), layer.origin)
+        set(CacheFile.live(index, part, "since_hand_over"), layer.queriesSinceHandOver)
+        if let chosen = layer.chosen {
+            set(CacheFile.live(index, part, "chosen_before"), chosen.before)
+            set(CacheFile.live(index, part, "chosen"), chosen.positions.flatMap { $0 })
+        }
+        for (name, tensor) in layer.tensors { add(CacheFile.live(index, part, name), tensor) }
+    }
+}
+
+extension CacheFileReader {
+    /// Positions are stored as 32-bit floats, which count exactly so far.
+    private static let limit = 1 << 24
+
+    fileprivate func engine(_ registry: PolicyRegistry, threads: Int) throws -> Engine {
+        guard let attention = CacheOptions.AttentionPath(rawValue: try string("attention")) else {
+            throw damaged("it names an unknown way to attend")
+        }
+        let chunk = has("prefill_chunk") ? try integer("prefill_chunk", in: 1...Int(UInt32.max)) : nil
+        let options = CacheOptions(
+            policy: try registry.policy(string("policy")), elementType: try type("key_type"),
+            valueType: try type("value_type"), attention: attention, prefill: chunk.map { .chunked($0) } ?? .exact)
+        let seen = try integer("seen", in: 0...Self.limit)
+        let frozen = try frozenLayers(options.keyType, options.valueType, tokens: seen)
+        var context: FrozenCache?
+        if try integer("context", in: 0...1) == 1 {
+            guard frozen.allSatisfy({ $0 != nil }) else { throw damaged("a layer of its context is missing") }
+            context = FrozenCache(
+                layers: frozen.compactMap { $0 }, tokens: try integer("context_tokens", in: 0...seen),
+                streaming: try streamingHeads())
+        }
+        let engine = try Engine(model, options, threads: threads, context: context)
+        guard context != nil || engine.cache.isFused || frozen.allSatisfy({ $0 == nil }) else {
+            throw damaged("it has entries that graphs cannot attend to")
+        }
+        for index in engine.cache.layers.indices {
+            try restore(index, of: engine.cache, frozen: context == nil ? frozen[index] : nil, seen: seen)
+        }
+        engine.cache.seen = seen
+        if engine.hasLogits { engine.logits = try floats("logits", count: engine.logits.count) }
+        return engine
+    }
+
+    private func restore(_ index: Int, of cache: KVCache, frozen: FrozenLayer?, seen: Int) throws {
+        for part in 0..<cache.partCount(of: index) {
+            func key(_ name: String) -> String { CacheFile.live(index, part, name) }
+            let slots = try integer(key("slots"), in: 1...Self.limit)
+            let plan = cache.part(part, of: index).plan
+            guard plan.slots == nil || plan.slots == slots else { throw damaged("layer \(index) has \(slots) slots") }
+            // Memory is taken only for what the file really holds.
+            let shape = [plan.geometry.headDimension, slots, plan.geometry.kvHeads]
+            _ = try bytes(key("keys"), plan.keyType, shape)
+            if plan.slots == nil, slots != cache.layers[index].slots {
+                let context = cache.layers[index].frozen
+                try cache.empty(index, slots: slots)
+                if let context { cache.layers[index].follow(context, next: cache.layers[index].origin) }
+            }
+            let layer = cache.part(part, of: index)
+            let origin = try integer(key("origin"), in: 0...seen)
+            if frozen != nil || layer.origin != origin || cache.context != nil {
+                guard plan.isFused else { throw damaged("layer \(index) begins at \(origin)") }
+                layer.follow(cache.context?.layers[index] ?? frozen, next: origin)
+            }
+            for (name, tensor) in layer.tensors { tensor.write(try bytes(key(name), tensor.type, tensor.shape)) }
+            let used = try integer(key("used"), in: 0...min(slots, seen - origin))
+            let hand = try integer(key("since_hand_over"), in: 0...Self.limit)
+            layer.adopt(
+                used: used, queriesSinceHandOver: hand, chosen: try chosen(key, used: used, heads: shape[2], seen: seen)
+            )
+            try check(layer, index, seen: seen)
+        }
+    }
+
+    private func chosen(
+        _ key: (String) -> String, used: Int, heads: Int, seen: Int
+    ) throws -> (positions: [[Int]], before: Int)? {
+        guard has(key("chosen_before")) else { return nil }
+        let before = try integer(key("chosen_before"), in: 0...seen)
+        let all = try integers(key("chosen"), in: 0...max(0, before - 1))
+        let count = all.count / heads
+        guard all.count == count * heads, used == count + seen - before else {
+            throw damaged("the positions that were chosen do not fit its slots")
+        }
+        return ((0..<heads).map { Array(all[$0 * count..<($0 + 1) * count]) }, before)
+    }
+
+    /// Positions and counts are what the rule of the layer can lead to.
+    private func check(_ layer: LayerCache, _ index: Int, seen: Int) throws {
+        guard let scores = layer.scores else {
+            let expected = layer.chosen == nil ? min(seen - layer.origin, layer.slots) : layer.used
+            guard layer.used == expected else { throw damaged("layer \(index) holds \(layer.used) entries") }
+            return
+        }
+        if case .windowSum(let state) = scores.kind, layer.queriesSinceHandOver > state.queryCount {
+            throw damaged("layer \(index) has \(layer.queriesSinceHandOver) queries since the scores were handed over")
+        }
+        let positions: [Float] = scores.positions.values()
+        for head in 0..<layer.plan.geometry.kvHeads {
+            let held = positions[head * layer.slots..<(head + 1) * layer.slots].filter { $0 != -1 }
+            guard held.count == layer.used, Set(held).count == held.count,
+                held.allSatisfy({ $0 >= Float(layer.origin) && $0 < Float(seen) && $0 == $0.rounded() })
+            else { throw damaged("the positions of layer \(index) are not \(layer.used) different ones below \(seen)") }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+internal import Ggml
+
+/// Sequences that see entries besides those in the slots.
+extension Engine {
+    /// Tokens that enter at once; few different numbers, since each needs a graph of its own.
+    private static let pieces = [64, 16, 4, 1]
+
+    /// Feeds a prompt by the kernel, so that each token attends to what is seen besides the slots too.
+    ///
+    /// - Returns: the logits of all tokens if wanted, else nothing.
+    func feed(_ tokens: [Token], wantsAllLogits: Bool) throws -> [Float] {
+        guard let stepper else {
+            throw CacheError(.attention, "only the fused kernel, on the CPU, can attend to frozen entries")
+        }
+        var all: [Float] = []
+        var rest = tokens[...]
+        do {
+            while !rest.isEmpty {
+                let size = wantsAllLogits || cache.isBursty ? 1 : Self.pieces.first { $0 <= rest.count }!
+                cache.evictBursts()
+                try cache.grow(by: size)
+                try stepper.step([Stepper.Feed(cache: cache, tokens: Array(rest.prefix(size)))]) {
+                    $1.readLogits($0, into: &logits)
+                }
+                rest = rest.dropFirst(size)
+                if wantsAllLogits { all += logits }
+            }
+        } catch {
+            cache.clear()
+            throw error
+        }
+        return all
+    }
+
+    /// Replaces what the cache holds of the first prompt by what a compression leaves of it.
+    func compress(_ tokens: [Token], _ compression: Compression) throws {
+        try compression.validate(layerCount: cache.layers.count)
+        let compressor = Compressor(model: model, system: min(cache.options.policy.protectedTokens, tokens.count))
+        let whole = try cache.freeze()
+        let scores: EntryScores
+        switch compression.source {
+        case .reconstruction(let prompt):
+            scores = try compressor.scores(whole, tokens, prompt, on: backend) { _, _ in }
+        case .heads(let heads): scores = try compressor.scores(whole, heads)
+        }
+        cache.follow(try compressor.compress(whole, scores, compression).cache)
+    }
+}

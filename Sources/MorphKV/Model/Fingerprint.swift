@@ -1,0 +1,72 @@
+internal import Ggml
+internal import Synchronization
+
+extension Model {
+    /// Tells models apart: 16 hexadecimal digits from the shape and from samples of every tensor.
+    ///
+    /// Caches and scores that were made with one model are of no use to another. Reading it touches a few pages of each
+    /// tensor; it is computed once.
+    public var fingerprint: String { lazyFingerprint.value }
+}
+
+/// Computes a model's fingerprint when it is first asked for.
+final class LazyFingerprint: Sendable {
+    private let description: DecoderDescription
+    private let tensors: [GgufFile.TensorInfo]
+    /// The file as it was when the model was read; weights elsewhere may have another layout.
+    private let mapping: MappedFile
+    private let computed = Mutex<String?>(nil)
+
+    init(_ file: GgufFile, _ description: DecoderDescription) throws {
+        self.description = description
+        tensors = file.tensors.values.sorted { $0.name < $1.name }
+        mapping = try MappedFile(file.url)
+        guard mapping.bytes.count == file.fileBytes else {
+            throw GgmlError(.file, "\(file.name) changed while it was read")
+        }
+    }
+
+    var value: String {
+        computed.withLock { known in
+            if let known { return known }
+            let value = compute()
+            known = value
+            return value
+        }
+    }
+
+    private func compute() -> String {
+        let d = description
+        var checksum = Checksum()
+        let shape: [Int] = [
+            d.vocabularySize, d.embeddingLength, d.feedForwardLength, d.queryHeads, d.kvHeads, d.headDimension,
+            d.layers.count, d.activation == .gelu ? 1 : 0, d.normalizesQueriesAndKeys ? 1 : 0, d.hasPostNorms ? 1 : 0,
+        ]
+        let numbers: [Float] = [d.normEpsilon, d.embeddingScale, d.attentionScale, d.finalSoftcap ?? 0]
+        checksum.add(d.architecture)
+        checksum.add(d.ropeFactors ?? "")
+        shape.withUnsafeBytes { checksum.add($0) }
+        numbers.withUnsafeBytes { checksum.add($0) }
+        for layer in d.layers {
+            let r = layer.rope
+            let whole = [layer.slidingWindow ?? 0, Int(r.pairing.rawValue), r.dimensions, r.originalContext]
+            let parts = [r.base, r.scale, r.extrapolation, r.attentionFactor, r.betaFast, r.betaSlow]
+            whole.withUnsafeBytes { checksum.add($0) }
+            parts.withUnsafeBytes { checksum.add($0) }
+        }
+        for tensor in tensors { checksum.add(samplesOf: tensor, in: mapping) }
+        return checksum.digits
+    }
+}
+
+extension Checksum {
+    /// Adds the name, the type, the shape, and 16 pieces of 64 bytes that are spread over a tensor.
+    fileprivate mutating func add(samplesOf tensor: GgufFile.TensorInfo, in mapping: MappedFile) {
+        add("\(tensor.name) \(tensor.type) \(tensor.shape)")
+        let piece = min(64, tensor.bytes)
+        for index in 0..<16 {
+            let offset = tensor.offset + (tensor.bytes - piece) * index / 15
+            add(UnsafeRawBufferPointer(rebasing: mapping.bytes[offset..<offset + piece]))
+        }
+    }
+}

@@ -1,0 +1,64 @@
+internal import Ggml
+
+/// A picture of what a cache holds, of bounded size however long the sequence is.
+public struct CacheView: Sendable, Hashable, Codable {
+    /// The most columns and rows a picture has.
+    public static let (columns, rows) = (96, 64)
+
+    /// Tokens of the sequence so far: the length that the columns divide.
+    public let seen: Int
+    /// Tokens of the prompt; the answer follows.
+    public let prompt: Int
+    /// The layers that are shown: all, or evenly spaced ones.
+    public let layers: [Int]
+    /// For each shown layer one digit per column: the share of its positions that the KV heads hold, 0 none, 9 all.
+    public let kept: [String]
+    /// Entries per KV head at present; the largest layer's.
+    public let slotsUsed: Int
+    /// Bytes of the sequence's cache.
+    public let cacheBytes: Int
+    /// Bytes that a cache which keeps everything would have by now.
+    public let fullCacheBytes: Int
+
+    init(_ engine: Engine, prompt: Int, full: FullCacheCost) {
+        let positions = engine.positions
+        let seen = engine.seen
+        self.seen = seen
+        self.prompt = prompt
+        let rows = min(Self.rows, positions.count)
+        layers = (0..<rows).map { $0 * positions.count / rows }
+        kept = layers.map { Self.digits(positions[$0], seen: seen) }
+        slotsUsed = engine.slotsUsed
+        cacheBytes = engine.statistics.allocatedBytes
+        fullCacheBytes = full.bytes(of: seen)
+    }
+
+    private static func digits(_ heads: [[Int]], seen: Int) -> String {
+        let columns = min(Self.columns, seen)
+        var counts = [Int](repeating: 0, count: columns)
+        for positions in heads {
+            for position in positions { counts[position * columns / seen] += 1 }
+        }
+        return counts.indices.map { column in
+            // The positions p with p * columns / seen == column.
+            let first = (column * seen + columns - 1) / columns
+            let next = ((column + 1) * seen + columns - 1) / columns
+            let share = Double(counts[column]) / Double((next - first) * heads.count)
+            return counts[column] == 0 ? "0" : "\(max(1, min(9, Int(share * 9))))"
+        }.joined()
+    }
+}
+
+/// What a cache costs that keeps everything, for comparison.
+struct FullCacheCost: Sendable {
+    /// Per layer: bytes of one token, and after how many tokens a sliding window drops the first.
+    private let layers: [(bytesPerToken: Int, limit: Int)]
+
+    init(_ model: Model, _ cache: CacheOptions) throws {
+        let description = model.description
+        let pair = [cache.keyType, cache.valueType].reduce(0) { $0 + $1.bytes(description.headDimension) }
+        layers = description.layers.map { (pair * description.kvHeads, $0.slidingWindow ?? .max) }
+    }
+
+    func bytes(of tokens: Int) -> Int { layers.reduce(0) { $0 + $1.bytesPerToken * min(tokens, $1.limit) } }
+}

@@ -1,0 +1,103 @@
+internal import Foundation
+
+/// Answers many requests at a time with one model, in memory that is fixed at the start.
+///
+/// Requests join and leave between steps. Prompts are fed in parts, one between two steps, so a running answer never
+/// waits for more than that. It computes on a thread of its own, never on Swift's cooperative pool. What an answer says
+/// does not depend on what else is computed, with one exception that is meant: a conversation's next turn continues
+/// from the cache of its last one while that is kept.
+public final class Scheduler: Sendable {
+    /// The model it runs.
+    public let model: Model
+    /// What it may use.
+    public let options: ServingOptions
+    /// What it allocated.
+    public let memory: ServingMemory
+    private let inbox: Inbox
+    private let meter = ServingMeter()
+    private let limits: ServingLimits
+    private let clock = ContinuousClock()
+    private let finished = DispatchGroup()
+
+    /// Allocates everything that will be needed, and starts the computing thread.
+    ///
+    /// - Throws: ``ServingError`` or ``CacheError`` when the options make no sense, `GgmlError` when memory is short.
+    public init(_ model: Model, _ options: ServingOptions) throws {
+        self.model = model
+        self.options = options
+        limits = try ServingLimits(model, options)
+        let inbox = Inbox(queueLimit: options.queueLimit, parallel: options.parallel)
+        self.inbox = inbox
+        // From here on only the new thread touches it.
+        nonisolated(unsafe) let loop = try ServingLoop(model, options, inbox: inbox, meter: meter)
+        memory = loop.memory
+        let finished = finished
+        finished.enter()
+        let thread = Thread {
+            loop.run()
+            finished.leave()
+        }
+        thread.name = "morphkv.serving"
+        thread.start()
+    }
+
+    deinit { inbox.stop() }
+
+    /// What it has done so far and does at present.
+    public var statistics: ServingStatistics {
+        var statistics = meter.statistics
+        (statistics.waiting, statistics.running) = inbox.counts
+        return statistics
+    }
+
+    /// The most tokens that an answer can have after a prompt.
+    public func maxTokens(afterPrompt tokens: Int, cache: CacheOptions? = nil) -> Int {
+        limits.maxTokens(afterPrompt: tokens, cache ?? options.cache)
+    }
+
+    /// Queues requests: all of them or none.
+    ///
+    /// - Returns: the answers, in the same order.
+    /// - Throws: ``ServingError`` when a request breaks a limit, too many wait, or the scheduler is closed;
+    ///   ``CacheError`` or ``GenerationError`` for options that make no sense.
+    public func submit(_ requests: [ServingRequest]) throws -> [Answer] {
+        for request in requests { try limits.check(request) }
+        guard requests.count <= options.parallel + options.queueLimit else {
+            throw ServingError(
+                .invalidRequest,
+                "\(requests.count) answers at once; \(options.parallel + options.queueLimit) are possible here")
+        }
+        let now = clock.now
+        let tickets = requests.map { request in
+            Ticket(
+                request: request, outbox: Outbox(wake: { [inbox] in inbox.wake() }), submitted: now,
+                deadline: now + options.timeLimit)
+        }
+        try inbox.submit(tickets, retryAfter: retryAfter)
+        return tickets.map { Answer($0.outbox) }
+    }
+
+    /// How long one turn of the queue takes at present, for those who are sent away.
+    private func retryAfter() -> Duration {
+        let seconds = meter.statistics.requestSeconds
+        let count = seconds.counts.reduce(0, +)
+        let mean = count > 0 ? seconds.sum / Double(count) : 1
+        return .seconds(min(60, max(1, mean.rounded(.up))))
+    }
+
+    // MARK: Ending
+
+    /// Takes no more requests; those that are waiting or running go on.
+    public func close() { inbox.close() }
+
+    /// Whether nothing runs and nothing waits.
+    public var isIdle: Bool { inbox.counts == (0, 0) }
+
+    /// Ends the computing thread after its present step; whatever has not ended by then fails.
+    public func stop() async {
+        inbox.stop()
+        await withCheckedContinuation { continuation in
+            finished.notify(queue: .global()) { continuation.resume() }
+        }
+    }
+}

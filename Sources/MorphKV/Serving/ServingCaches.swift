@@ -1,0 +1,123 @@
+internal import Ggml
+
+/// The caches of a scheduler: allocated at its start, never more than that, and kept after an answer for the
+/// conversation's next turn until another request needs them.
+final class ServingCaches {
+    private let model: Model
+    private let options: ServingOptions
+    private let limits: ServingLimits
+    private let workspace: EngineWorkspace
+    private let scratchBytes: Int
+    let fullCost: FullCacheCost
+    let slots: [ServingSlot]
+    private var uses = 0
+
+    init(_ model: Model, _ options: ServingOptions) throws {
+        self.model = model
+        self.options = options
+        let limits = try ServingLimits(model, options)
+        let workspace = try EngineWorkspace(model, threads: options.threads)
+        fullCost = limits.fullCost
+        slots = try (0..<options.parallel + options.spareCaches).map { index in
+            ServingSlot(
+                index: index,
+                engine: try Engine(model, options.cache, in: workspace, reserve: limits.defaultKind.reserve),
+                kind: limits.defaultKind)
+        }
+        self.limits = limits
+        self.workspace = workspace
+        scratchBytes = try Self.scratchBytes(of: slots[0].engine!, options)
+    }
+
+    /// Bytes of keys and values of the largest part of a prompt, which are allocated while it is fed.
+    private static func scratchBytes(of engine: Engine, _ options: ServingOptions) throws -> Int {
+        let backend = try Backend(engine.model.device, threads: 1)
+        let scratch = try PrefillScratch(
+            engine.model.description, options.cache.keyType, options.cache.valueType,
+            entries: engine.statistics.slots + options.promptChunk, queries: options.promptChunk, on: backend)
+        return scratch.allocatedBytes + options.promptChunk * engine.model.description.embeddingLength * 4
+    }
+
+    /// Bytes of all caches at the start, which are never exceeded.
+    var bytes: Int { slots.count * limits.bytesPerSequence }
+
+    /// Everything that was allocated.
+    ///
+    /// - Parameter steps: bytes of intermediate results of a step.
+    func memory(steps: Int) -> ServingMemory {
+        let graphs = slots.reduce(0) { $0 + ($1.engine.map { $0.computeBytes - workspace.bytes } ?? 0) }
+        return ServingMemory(
+            weights: model.weightBytes, caches: bytes, cachePerSequence: limits.bytesPerSequence,
+            compute: workspace.bytes + scratchBytes + graphs + steps)
+    }
+
+    /// Feeds the largest part of a prompt there can be, and leaves all caches looking full for a step.
+    func rehearse() throws {
+        // Requests may ask for the policy whose prompts need most: every query votes.
+        let capacity = slots[0].engine!.statistics.slots
+        let votes = options.cache.with(H2OPolicy(capacity: capacity, window: 0))
+        if try CachePlan(model, votes, tokens: options.tokensPerSequence).bytes <= limits.bytesPerSequence {
+            let slot = slots[0]
+            slot.engine = nil
+            try Engine(model, votes, in: workspace).rehearse(chunk: options.promptChunk)
+            slot.engine = try Engine(model, options.cache, in: workspace, reserve: slot.kind.reserve)
+        }
+        try slots[0].engine!.rehearse(chunk: options.promptChunk)
+        for slot in slots.dropFirst() { try slot.engine!.rehearse(chunk: 0) }
+    }
+
+    // MARK: Giving them out
+
+    /// A cache for a request: one that has seen the beginning of its prompt, else an empty one, else the one that was
+    /// not used for longest.
+    ///
+    /// - Throws: ``ServingError`` or `GgmlError`.
+    func claim(for request: ServingRequest) throws -> ServingSlot {
+        let cache = request.cache ?? options.cache
+        let kind = limits.kind(of: cache)
+        let matching = slots.max { ($0.matches(request.prompt, kind) ?? -1) < ($1.matches(request.prompt, kind) ?? -1) }
+        let slot: ServingSlot
+        if let matching, matching.matches(request.prompt, kind) != nil {
+            slot = matching
+        } else {
+            // As many requests run at a time as there are slots, at most.
+            slot = slots.filter { !$0.isBusy }.min { $0.precedence < $1.precedence }!
+            try prepare(slot, cache, kind)
+        }
+        slot.isBusy = true
+        return slot
+    }
+
+    /// Empties a slot and gives it the kind of cache that is wanted, in place of the one it has.
+    private func prepare(_ slot: ServingSlot, _ cache: CacheOptions, _ kind: ServingSlot.Kind) throws {
+        if slot.engine != nil, slot.kind == kind { return slot.clear() }
+        slot.fed = []
+        // First the old memory goes, then the new comes: never both.
+        slot.engine = nil
+        slot.kind = kind
+        slot.engine = try Engine(model, cache, in: workspace, reserve: kind.reserve)
+    }
+
+    /// Takes a slot back.
+    ///
+    /// - Parameter keeps: whether what it holds may be of use to the conversation's next turn.
+    func giveBack(_ slot: ServingSlot, keeps: Bool) {
+        uses += 1
+        slot.lastUse = uses
+        slot.isBusy = false
+        if !keeps { slot.clear() }
+    }
+
+    // MARK: Figures
+
+    /// Finished conversations that are kept.
+    var keptCount: Int { slots.count { !$0.isBusy && !$0.fed.isEmpty } }
+
+    /// Bytes of the entries that hold something.
+    var usedBytes: Int {
+        slots.reduce(0) { sum, slot in
+            guard let engine = slot.engine, engine.seen > 0 else { return sum }
+            return engine.statistics.layers.reduce(sum) { $0 + $1.allocatedBytes * $1.used / max(1, $1.slots) }
+        }
+    }
+}

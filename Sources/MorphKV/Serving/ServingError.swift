@@ -1,0 +1,35 @@
+/// Why a request is not answered, or not to its end.
+public struct ServingError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What kind of problem it is; more kinds may be added.
+    public enum Kind: Sendable, Hashable {
+        /// An option of the request is out of range.
+        case invalidRequest
+        /// The prompt has more tokens than the scheduler takes.
+        case promptTooLong
+        /// The wanted policy needs more memory than one sequence may have.
+        case doesNotFit
+        /// As many requests wait as may.
+        case queueFull
+        /// The scheduler takes no more requests, or was stopped before the answer's end.
+        case shuttingDown
+        /// The answer took longer than a request may.
+        case outOfTime
+        /// Nobody took the pieces of the answer for too long.
+        case notRead
+        /// The device or the model failed.
+        case failed
+    }
+
+    /// What kind of problem it is.
+    public let kind: Kind
+    /// One sentence for a person.
+    public let description: String
+    /// When it makes sense to try again, for problems that pass.
+    public let retryAfter: Duration?
+
+    init(_ kind: Kind, _ description: String, retryAfter: Duration? = nil) {
+        self.kind = kind
+        self.description = description
+        self.retryAfter = retryAfter
+    }
+}

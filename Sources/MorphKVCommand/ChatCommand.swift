@@ -1,0 +1,148 @@
+internal import ArgumentParser
+internal import Foundation
+internal import MorphKV
+
+struct ChatCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "chat", abstract: "Talks with a model, turn by turn.",
+        discussion: """
+            Lines that begin with a slash are commands:
+              /policy [NAME:KEY=VALUE,...]  show the policy, or go on with another one
+              /stats                        what the cache holds and costs
+              /history                      the conversation so far
+              /save FILE                    write the conversation to a file, as JSON
+              /reset                        forget the conversation
+              /quit                         end
+            """)
+
+    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var cache: CacheFlags
+    @OptionGroup var sampling: SamplingFlags
+
+    @Option(help: "The system message.")
+    var system: String?
+
+    @Option(name: [.customShort("n"), .long], help: "Tokens of an answer at most.")
+    var maxTokens = 1024
+
+    func run() async throws {
+        let model = try modelOptions.load()
+        var chat = try Chat(
+            model, cache: cache.options(), system: system,
+            options: GenerationOptions(maxTokens: maxTokens, sampling: sampling.options),
+            threads: modelOptions.threadCount)
+        let isInteractive = Output.isTerminal(.standardInput)
+        while true {
+            if isInteractive { try Output.write("> ", to: .standardError) }
+            guard let line = readLine() else { break }
+            let words = line.split(separator: " ", maxSplits: 1).map(String.init)
+            guard let first = words.first else { continue }
+            if first == "/quit" { break }
+            do {
+                if first.hasPrefix("/") {
+                    try await chat.command(first, words.count > 1 ? words[1] : nil)
+                } else {
+                    try await chat.answer(line)
+                }
+            } catch {
+                // A mistake does not end the conversation.
+                try Output.write("\(error)\n", to: .standardError)
+            }
+        }
+    }
+}
+
+/// A conversation and the session that holds it.
+private struct Chat {
+    private let model: Model
+    private let format: ChatFormat
+    private let options: GenerationOptions
+    private let threads: Int
+    private var cache: CacheOptions
+    private var session: Session
+    /// The tokens that the session has seen, the last one of an answer included.
+    private var seen: [Token] = []
+    private var messages: [Tokenizer.Message]
+    private let system: [Tokenizer.Message]
+
+    init(_ model: Model, cache: CacheOptions, system: String?, options: GenerationOptions, threads: Int) throws {
+        guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
+        self.model = model
+        self.cache = cache
+        self.threads = threads
+        self.system = system.map { [Tokenizer.Message(role: "system", content: $0)] } ?? []
+        format = ChatFormat(tokenizer)
+        messages = self.system
+        var options = options
+        options.stop += format.stops
+        self.options = options
+        session = try Session(model, cache: cache, threads: threads, reserve: 4096)
+    }
+
+    /// Asks the model and prints what it says.
+    mutating func answer(_ text: String) async throws {
+        let asked = messages + [Tokenizer.Message(role: "user", content: text)]
+        var prompt = try format.tokens(asked)
+        // What the session has seen is not fed again, unless the conversation reads differently now.
+        if !seen.isEmpty, prompt.count > seen.count, prompt.starts(with: seen) {
+            prompt.removeFirst(seen.count)
+        } else {
+            try await session.reset()
+            seen = []
+        }
+        var answer = ""
+        seen += prompt
+        for try await piece in session.generate(tokens: prompt, options: options) {
+            try Output.write(piece.text)
+            answer += piece.text
+            if let token = piece.token { seen.append(token) }
+        }
+        try Output.write("\n")
+        messages = asked + [Tokenizer.Message(role: "assistant", content: answer)]
+    }
+
+    mutating func command(_ name: String, _ argument: String?) async throws {
+        switch name {
+        case "/policy":
+            if let argument { try change(to: PolicyRegistry.standard.policy(argument)) }
+            try Output.write("\(cache.policy.specification)\n")
+        case "/stats": try await Output.write(statistics())
+        case "/history":
+            for message in messages { try Output.write("\(message.role): \(message.content)\n") }
+        case "/save":
+            guard let argument else { throw ValidationError("/save needs the name of a file") }
+            try save(argument)
+        case "/reset":
+            try await session.reset()
+            seen = []
+            messages = system
+        default: throw ValidationError("there is no command \(name); see `morphkv chat --help`")
+        }
+    }
+
+    /// Goes on with another policy: the conversation is fed anew at the next turn.
+    private mutating func change(to policy: any CachePolicy) throws {
+        var new = cache
+        new.policy = policy
+        session = try Session(model, cache: new, threads: threads, reserve: 4096)
+        cache = new
+        seen = []
+    }
+
+    private func statistics() async -> String {
+        let statistics = await session.statistics
+        return """
+            \(statistics.policy)
+            \(statistics.tokensSeen) tokens seen, \(statistics.used) of \(statistics.slots) slots per head used, \
+            \(statistics.evicted) tokens evicted
+            cache: \(Output.bytes(statistics.allocatedBytes))\n
+            """
+    }
+
+    private func save(_ path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try encoder.encode(messages).write(to: URL(fileURLWithPath: path), options: .atomic)
+        try Output.write("\(messages.count) messages saved to \(path)\n")
+    }
+}

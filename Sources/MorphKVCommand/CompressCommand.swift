@@ -1,0 +1,187 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Ggml
+internal import MorphKV
+
+struct CompressCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "compress", abstract: "Reads a text once and saves what is needed to answer questions about it.",
+        discussion: """
+            The model repeats the text part by part; what it needs for that stays (KVzip, arXiv 2505.23416). A context that
+            was saved before can be made smaller. `morphkv ask` asks about it.
+            """)
+
+    @OptionGroup var modelOptions: ModelOptions
+
+    @Option(help: "The text, or a saved context.")
+    var context: String
+
+    @Option(name: [.short, .customLong("out")], help: "The file to write.")
+    var out: String
+
+    @Option(help: "The share of the text's entries that stays, 0 to 1 (default: 0.3).")
+    var ratio: Double?
+
+    @Option(help: "Instead of a ratio: entries per KV head on average.")
+    var capacity: Int?
+
+    @Option(help: "Instead of a ratio: bytes at most.")
+    var bytes: Int?
+
+    @OptionGroup var levels: CompressionFlags
+
+    @Option(help: "What comes before the text and is never cut, such as a system prompt.")
+    var system = ""
+
+    @Flag(help: "The model's chat format around text and questions; use --chat with `ask` too.")
+    var chat = false
+
+    @Option(help: "Type of stored keys, and of values unless said otherwise: f32, f16, bf16 or q8_0.")
+    var cacheType = "f16"
+
+    @Option(help: "Type of stored values (default: that of the keys).")
+    var cacheTypeV: String?
+
+    @Option(help: "Cut whole heads by scores from this file, which --save-heads wrote: nothing is scored.")
+    var heads: String?
+
+    @Option(help: "Write how much each head matters to this file.")
+    var saveHeads: String?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        // A file that grows too large is an error to report, not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
+        let model = try modelOptions.load()
+        var status = StatusLine(isShown: !json && Output.isTerminal(.standardError))
+        defer { status.clear() }
+        let start = ContinuousClock.now
+        var context = try read(model)
+        let reading = ContinuousClock.now - start
+        if let saveHeads {
+            let scores = try context.headScores(levels.prompt, threads: modelOptions.threadCount) { share in
+                status.show("scoring \(Int(100 * share)) %")
+            }
+            try JSONEncoder().encode(scores).write(to: URL(fileURLWithPath: saveHeads), options: .atomic)
+        }
+        let before = context.statistics
+        try context.compress(compression(), threads: modelOptions.threadCount) { share in
+            status.show("scoring \(Int(100 * share)) %")
+        }
+        let compressing = ContinuousClock.now - start - reading
+        try context.save(to: URL(fileURLWithPath: out))
+        try report(context.statistics, before, reading: reading / .seconds(1), compressing: compressing / .seconds(1))
+    }
+
+    private func read(_ model: Model) throws -> Context {
+        let url = URL(fileURLWithPath: context)
+        if try FileHandle(forReadingFrom: url).read(upToCount: 4) == Data("GGUF".utf8) {
+            return try Context(contentsOf: url, model: model)
+        }
+        let options = CacheOptions(
+            policy: FullPolicy(), elementType: try CacheFlags.type(cacheType),
+            valueType: try cacheTypeV.map(CacheFlags.type))
+        var before = system
+        if chat, let tokenizer = model.tokenizer {
+            before = try tokenizer.contextFrame(system: system.isEmpty ? nil : system).before
+        }
+        return try Context(
+            reading: Input.text(ofFile: context), after: before, model: model, options: options,
+            threads: modelOptions.threadCount)
+    }
+
+    private func compression() throws -> Compression {
+        let budgets: [Compression.Budget] =
+            [ratio.map { .ratio($0) }, capacity.map { .capacity($0) }, bytes.map { .bytes($0) }].compactMap { $0 }
+        guard budgets.count <= 1 else { throw ValidationError("give one of --ratio, --capacity and --bytes") }
+        let budget = budgets.first ?? .ratio(0.3)
+        guard let heads else {
+            return Compression(
+                budget, level: try levels.compressionLevel(), curve: try levels.layerCurve(),
+                source: .reconstruction(levels.prompt))
+        }
+        let scores = try JSONDecoder().decode(HeadScores.self, from: Data(contentsOf: URL(fileURLWithPath: heads)))
+        return Compression(
+            budget, level: .head(sinks: levels.sinks, recent: levels.recent), source: .heads(scores))
+    }
+
+    /// What `--json` prints.
+    private struct Report: Encodable {
+        let tokens: Int
+        let bytes: Int
+        let bytesBefore: Int
+        let wholeBytes: Int
+        let entries: [[Int]]
+        let secondsReading: Double
+        let secondsCompressing: Double
+    }
+
+    private func report(
+        _ after: Context.Statistics, _ before: Context.Statistics, reading: Double, compressing: Double
+    ) throws {
+        if json {
+            return try Output.printJSON(
+                Report(
+                    tokens: after.tokens, bytes: after.allocatedBytes, bytesBefore: before.allocatedBytes,
+                    wholeBytes: after.wholeBytes, entries: after.entries, secondsReading: reading,
+                    secondsCompressing: compressing))
+        }
+        let sizes = after.entries.flatMap { $0 }
+        print(
+            String(
+                format:
+                    "%d tokens, %@ of %@ (%.1f %%), %d to %d entries per head; read in %.1f s, compressed in %.1f s",
+                after.tokens, Output.bytes(after.allocatedBytes), Output.bytes(after.wholeBytes),
+                100 * Double(after.allocatedBytes) / Double(after.wholeBytes), sizes.min() ?? 0, sizes.max() ?? 0,
+                reading, compressing))
+    }
+}
+
+/// Flags that say among which entries the best are chosen.
+struct CompressionFlags: ParsableArguments {
+    @Option(help: "Among which entries the best are chosen: pair (all), uniform (each head), layer, or head (whole).")
+    var level = "pair"
+
+    @Option(help: "For --level layer: what share of the budget every head has for certain.")
+    var alpha = 0.2
+
+    @Option(help: "For whole heads: first positions that the others keep.")
+    var sinks = 4
+
+    @Option(help: "For whole heads: most recent positions that the others see; 0 lets them grow.")
+    var recent = 256
+
+    @Option(help: "How the layers' budgets differ: uniform, pyramid:BETA, or a file with one number per layer.")
+    var curve = "uniform"
+
+    @Option(help: "Tokens of the text that the model repeats at a time.")
+    var chunk = 2000
+
+    var prompt: ReconstructionPrompt { ReconstructionPrompt(chunk: chunk) }
+
+    func compressionLevel() throws -> Compression.Level {
+        switch level {
+        case "pair": return .pair
+        case "uniform": return .uniform
+        case "layer": return .layer(alpha: alpha)
+        case "head": return .head(sinks: sinks, recent: recent)
+        default: throw ValidationError("there is no level '\(level)': use pair, uniform, layer or head")
+        }
+    }
+
+    func layerCurve() throws -> LayerCurve {
+        if curve == "uniform" { return .uniform }
+        if curve.hasPrefix("pyramid:") {
+            guard let beta = Int(curve.dropFirst(8)) else { throw ValidationError("'\(curve)' has no whole number") }
+            return .pyramid(beta: beta)
+        }
+        let words = try Input.text(ofFile: curve).split { $0.isWhitespace || $0 == "," }
+        return .weights(
+            try words.map { word in
+                guard let number = Double(word) else { throw ValidationError("\(curve): '\(word)' is not a number") }
+                return number
+            })
+    }
+}

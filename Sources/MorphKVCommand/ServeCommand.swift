@@ -1,0 +1,146 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Ggml
+internal import Logging
+internal import MorphKV
+internal import MorphServer
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Serves OpenAI's HTTP interface and a chat page, in memory that is fixed at the start.",
+        discussion: "Without --policy the caches are MorphKV's; --capacity is then 2048 unless given.")
+
+    @Option(name: [.short, .long], help: "The GGUF model.", completion: .file(extensions: ["gguf"]))
+    var model: String
+
+    @Option(help: "The name that requests give for the model (default: the file's).")
+    var modelName: String?
+
+    @OptionGroup var cache: CacheFlags
+
+    @Option(help: "Sequences that are computed at a time.")
+    var parallel = 4
+
+    @Option(help: "Caches beside those, to keep more finished conversations for their next turn.")
+    var keep = 0
+
+    @Option(help: "Requests that may wait; more get status 429.")
+    var queue = 64
+
+    @Option(help: "Tokens that a prompt may have.")
+    var maxPrompt = 32768
+
+    @Option(help: "Tokens that an answer may have, and has at most if the request does not say.")
+    var maxTokens = 4096
+
+    @Option(help: "Tokens per sequence for policies whose cache grows.")
+    var sequenceTokens = 4096
+
+    @Option(help: "Tokens of a prompt between two steps of running answers.")
+    var promptPart = 256
+
+    @Option(name: [.short, .long], help: "CPU threads (default: all cores but one).")
+    var threads: Int?
+
+    @Option(help: "The device to compute on, as `morphkv inspect` lists them.")
+    var device = "cpu"
+
+    @Option(help: "The address to listen on; others than this machine's own need --api-key-file or --insecure.")
+    var host = "127.0.0.1"
+
+    @Option(help: "The port; 0 takes a free one.")
+    var port = 8080
+
+    @Option(help: "A file with one API key per line.")
+    var apiKeyFile: String?
+
+    @Flag(help: "Let everybody in who can reach the address.")
+    var insecure = false
+
+    @Option(help: "Seconds that a request may take, waiting included.")
+    var requestTime = 600.0
+
+    @Option(help: "Seconds that answers may go on after SIGTERM.")
+    var shutdownTime = 30.0
+
+    @Option(help: "Bytes that the body of a request may have.")
+    var maxBody = 4 << 20
+
+    @Option(help: "Connections that are open at a time.")
+    var maxConnections = 512
+
+    @Flag(help: "Show every message.")
+    var verbose = false
+
+    func validate() throws {
+        func require(_ condition: Bool, _ what: String) throws {
+            guard condition else { throw ValidationError(what) }
+        }
+        try require((0...65535).contains(port), "port \(port): 0 to 65535 are possible")
+        try require((0.001...1e7).contains(requestTime), "--request-time \(requestTime): 0.001 to 10 million seconds")
+        try require((0...1e7).contains(shutdownTime), "--shutdown-time \(shutdownTime): 0 to 10 million seconds")
+        try require((1...1 << 30).contains(maxBody), "--max-body \(maxBody): 1 byte to 1 GiB are possible")
+        try require((1...1 << 16).contains(maxConnections), "--max-connections \(maxConnections): 1 to 65536")
+    }
+
+    func run() async throws {
+        let configuration = try serverConfiguration()
+        var logger = Logger(label: "morphkv") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = verbose ? .debug : .notice
+        let model = try Model(contentsOf: URL(fileURLWithPath: model), device: .named(device))
+        let scheduler = try Scheduler(model, servingOptions())
+        let server = try MorphServer(scheduler, configuration: configuration, logger: logger)
+        try announce(scheduler)
+        try await server.run { port in
+            let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
+            try? Output.write("listening on http://\(host):\(port)\n")
+        }
+    }
+
+    private func servingOptions() throws -> ServingOptions {
+        var cache = cache
+        if cache.policy == nil, cache.capacity == nil { cache.capacity = 2048 }
+        return ServingOptions(
+            cache: try cache.options(), tokensPerSequence: sequenceTokens, parallel: parallel, spareCaches: keep,
+            queueLimit: queue, promptChunk: promptPart, maxPromptTokens: maxPrompt,
+            maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: threads)
+    }
+
+    private func serverConfiguration() throws -> ServerConfiguration {
+        let file = URL(fileURLWithPath: model)
+        var configuration = ServerConfiguration(modelName: modelName ?? file.deletingPathExtension().lastPathComponent)
+        configuration.host = host
+        configuration.port = port
+        configuration.maxBodyBytes = maxBody
+        configuration.maxConnections = maxConnections
+        configuration.shutdownTime = .seconds(shutdownTime)
+        if let apiKeyFile {
+            configuration.keys = APIKeys(lines: try Input.text(ofFile: apiKeyFile))
+            guard !configuration.keys.isEmpty else { throw ValidationError("\(apiKeyFile) has no key in it") }
+        }
+        guard configuration.isLocal || !configuration.keys.isEmpty || insecure else {
+            throw ValidationError(
+                "\(host) can be reached from other machines: give --api-key-file, or --insecure to let everybody in")
+        }
+        return configuration
+    }
+
+    /// Says what the server takes before anybody connects, and what the process has by now.
+    private func announce(_ scheduler: Scheduler) throws {
+        let memory = scheduler.memory
+        let count = scheduler.options.parallel + scheduler.options.spareCaches
+        var text = """
+            \(scheduler.options.cache.policy.specification), \(scheduler.options.parallel) sequences at a time
+            weights   \(Output.bytes(memory.weights))
+            caches    \(Output.bytes(memory.caches)) (\(count) of \(Output.bytes(memory.cachePerSequence)))
+            compute   \(Output.bytes(memory.compute))
+            total     \(Output.bytes(memory.total)), all of it allocated\n
+            """
+        if let figures = ProcessFigures() {
+            text +=
+                "resident  \(Output.bytes(figures.residentBytes)) (\(figures.residentBytes) bytes, program included)\n"
+        }
+        try Output.write(text)
+    }
+}

@@ -1,0 +1,101 @@
+internal import HTTPTypes
+internal import MorphKV
+
+/// An error as OpenAI's interface states it.
+struct APIError: Error, Sendable {
+    /// What is sent.
+    struct Body: Encodable, Sendable {
+        struct Detail: Encodable, Sendable {
+            let message: String
+            let type: String
+            let param: String?
+            let code: String?
+
+            /// All keys are always there, as clients expect.
+            func encode(to encoder: any Encoder) throws {
+                var container = encoder.container(keyedBy: CodingKeys.self)
+                try container.encode(message, forKey: .message)
+                try container.encode(type, forKey: .type)
+                try container.encode(param, forKey: .param)
+                try container.encode(code, forKey: .code)
+            }
+
+            private enum CodingKeys: CodingKey { case message, type, param, code }
+        }
+
+        let error: Detail
+    }
+
+    let status: HTTPResponse.Status
+    let message: String
+    let type: String
+    var param: String?
+    var code: String?
+    var headers: HTTPFields = [:]
+
+    var body: Body { Body(error: .init(message: message, type: type, param: param, code: code)) }
+
+    /// The request makes no sense.
+    static func invalid(_ message: String, param: String? = nil, code: String? = nil) -> APIError {
+        APIError(status: .badRequest, message: message, type: "invalid_request_error", param: param, code: code)
+    }
+
+    static func notFound(_ message: String, param: String? = nil, code: String? = nil) -> APIError {
+        APIError(status: .notFound, message: message, type: "invalid_request_error", param: param, code: code)
+    }
+
+    static let tooLarge = APIError(
+        status: .contentTooLarge, message: "the body is larger than this server takes",
+        type: "invalid_request_error", code: "body_too_large", headers: [.connection: "close"])
+
+    /// Nothing about the inside gets out.
+    static let internalError = APIError(
+        status: .internalServerError, message: "the server failed", type: "server_error", code: "internal_error")
+
+    init(
+        status: HTTPResponse.Status, message: String, type: String, param: String? = nil, code: String? = nil,
+        headers: HTTPFields = [:]
+    ) {
+        self.status = status
+        self.message = message
+        self.type = type
+        self.param = param
+        self.code = code
+        self.headers = headers
+    }
+
+    /// What the library says, in terms of the interface; nil if it is nothing for the client's eyes.
+    init?(_ error: any Error) {
+        switch error {
+        case let error as APIError: self = error
+        case let error as ServingError: self.init(error)
+        case let error as CacheError: self = .invalid(error.description, param: "morphkv")
+        case let error as GenerationError where error.kind == .invalidOption: self = .invalid(error.description)
+        case let error as ModelError where error.kind == .chatTemplate:
+            self = .invalid("the model's chat template cannot be applied to these messages", param: "messages")
+        default: return nil
+        }
+    }
+
+    private init?(_ error: ServingError) {
+        switch error.kind {
+        case .invalidRequest: self = .invalid(error.description)
+        case .promptTooLong: self = .invalid(error.description, code: "context_length_exceeded")
+        case .doesNotFit: self = .invalid(error.description, param: "morphkv", code: "cache_too_large")
+        case .queueFull:
+            let seconds = error.retryAfter.map { $0.components.seconds } ?? 1
+            self.init(
+                status: .tooManyRequests, message: error.description, type: "rate_limit_error", code: "queue_full",
+                headers: [.retryAfter: "\(max(1, seconds))"])
+        case .shuttingDown:
+            self.init(
+                status: .serviceUnavailable, message: error.description, type: "server_error", code: "shutting_down",
+                headers: [.retryAfter: "5"])
+        case .outOfTime:
+            self.init(
+                status: .gatewayTimeout, message: error.description, type: "server_error", code: "out_of_time")
+        case .notRead: self.init(status: .requestTimeout, message: error.description, type: "server_error")
+        case .failed: return nil
+        }
+    }
+}

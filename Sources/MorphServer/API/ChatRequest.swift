@@ -1,0 +1,111 @@
+internal import MorphKV
+
+/// The body of `POST /v1/chat/completions`.
+struct ChatRequest: Decodable, Sendable {
+    struct Message: Decodable, Sendable {
+        var role: String
+        var content: Content?
+        var toolCalls: [Ignored]?
+    }
+
+    /// A text, or a list of parts of which only texts are understood.
+    enum Content: Decodable, Sendable {
+        struct Part: Decodable, Sendable {
+            var type: String
+            var text: String?
+        }
+
+        case text(String)
+        case parts([Part])
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            if let text = try? container.decode(String.self) {
+                self = .text(text)
+            } else {
+                self = .parts(try container.decode([Part].self))
+            }
+        }
+    }
+
+    /// A value that only counts as being there.
+    struct Ignored: Decodable, Sendable {}
+
+    struct ResponseFormat: Decodable, Sendable {
+        var type: String?
+    }
+
+    var fields: GenerationFields
+    var messages: [Message]
+    var logprobs: Bool?
+    var topLogprobs: Int?
+    var tools: [Ignored]?
+    var functions: [Ignored]?
+    var responseFormat: ResponseFormat?
+
+    private enum CodingKeys: CodingKey {
+        case messages, logprobs, topLogprobs, tools, functions, responseFormat
+    }
+
+    init(from decoder: any Decoder) throws {
+        fields = try GenerationFields(from: decoder)
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        messages = try container.decode([Message].self, forKey: .messages)
+        logprobs = try container.decodeIfPresent(Bool.self, forKey: .logprobs)
+        topLogprobs = try container.decodeIfPresent(Int.self, forKey: .topLogprobs)
+        tools = try container.decodeIfPresent([Ignored].self, forKey: .tools)
+        functions = try container.decodeIfPresent([Ignored].self, forKey: .functions)
+        responseFormat = try container.decodeIfPresent(ResponseFormat.self, forKey: .responseFormat)
+    }
+
+    /// - Throws: ``APIError`` naming the field that is out of range or not supported.
+    func validate(_ configuration: ServerConfiguration) throws {
+        try fields.validate(configuration)
+        guard !messages.isEmpty else { throw APIError.invalid("'messages' is empty", param: "messages") }
+        guard (0...20).contains(topLogprobs ?? 0) else {
+            throw APIError.invalid("'top_logprobs' must be from 0 to 20", param: "top_logprobs")
+        }
+        guard topLogprobs == nil || logprobs == true else {
+            throw APIError.invalid("'top_logprobs' needs 'logprobs'", param: "top_logprobs")
+        }
+        guard (tools ?? []).isEmpty, (functions ?? []).isEmpty else {
+            throw APIError.invalid("this server has no tools", param: "tools", code: "unsupported")
+        }
+        guard (responseFormat?.type ?? "text") == "text" else {
+            throw APIError.invalid("this server answers in text only", param: "response_format", code: "unsupported")
+        }
+    }
+
+    /// The conversation in the words of the library.
+    func conversation() throws -> [Tokenizer.Message] {
+        try messages.enumerated().map { index, message in
+            let roles = ["system": "system", "developer": "system", "user": "user", "assistant": "assistant"]
+            guard let role = roles[message.role] else {
+                throw APIError.invalid(
+                    "the role '\(message.role.prefix(40))' is not one of system, developer, user, assistant",
+                    param: "messages[\(index)].role")
+            }
+            return Tokenizer.Message(role: role, content: try text(of: message, index))
+        }
+    }
+
+    private func text(of message: Message, _ index: Int) throws -> String {
+        guard (message.toolCalls ?? []).isEmpty else {
+            throw APIError.invalid(
+                "this server has no tools", param: "messages[\(index)].tool_calls", code: "unsupported")
+        }
+        switch message.content {
+        case nil: return ""
+        case .text(let text): return text
+        case .parts(let parts):
+            return try parts.map { part in
+                guard part.type == "text", let text = part.text else {
+                    throw APIError.invalid(
+                        "only parts of type 'text' are understood", param: "messages[\(index)].content",
+                        code: "unsupported")
+                }
+                return text
+            }.joined()
+        }
+    }
+}

@@ -1,0 +1,104 @@
+internal import MorphKV
+
+/// What requests for chats and for plain completions have in common.
+struct GenerationFields: Decodable, Sendable {
+    struct StreamOptions: Decodable, Sendable {
+        var includeUsage: Bool?
+    }
+
+    /// This server's own extensions.
+    struct Extension: Decodable, Sendable {
+        /// A policy as `morphkv policies` lists them.
+        var policy: String?
+        /// Entries per KV head.
+        var capacity: Int?
+        /// After how many tokens to send a picture of the cache; streamed answers only.
+        var view: Int?
+    }
+
+    /// One text or several.
+    enum Texts: Decodable, Sendable {
+        case one(String)
+        case several([String])
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            if let text = try? container.decode(String.self) {
+                self = .one(text)
+            } else {
+                self = .several(try container.decode([String].self))
+            }
+        }
+
+        var all: [String] {
+            switch self {
+            case .one(let text): [text]
+            case .several(let texts): texts
+            }
+        }
+    }
+
+    var model: String?
+    var stream: Bool?
+    var streamOptions: StreamOptions?
+    var n: Int?
+    var stop: Texts?
+    var maxTokens: Int?
+    var maxCompletionTokens: Int?
+    var temperature: Float?
+    var topP: Float?
+    var topK: Int?
+    var minP: Float?
+    var seed: Int?
+    var presencePenalty: Float?
+    var frequencyPenalty: Float?
+    var logitBias: [String: Float]?
+    var morphkv: Extension?
+
+    /// - Throws: ``APIError`` naming the field that is out of range.
+    func validate(_ configuration: ServerConfiguration) throws {
+        func require<Value: Comparable>(_ value: Value?, _ range: ClosedRange<Value>, _ name: String) throws {
+            guard let value, !range.contains(value) else { return }
+            throw APIError.invalid("'\(name)' must be from \(range.lowerBound) to \(range.upperBound)", param: name)
+        }
+        if let model, model != configuration.modelName {
+            throw APIError.notFound(
+                "the model '\(model.prefix(100))' does not exist here; there is '\(configuration.modelName)'",
+                param: "model", code: "model_not_found")
+        }
+        try require(n, 1...configuration.maxChoices, "n")
+        try require(temperature, 0...2, "temperature")
+        try require(topP, 0...1, "top_p")
+        try require(topK, 0...1 << 20, "top_k")
+        try require(minP, 0...1, "min_p")
+        try require(presencePenalty, -2...2, "presence_penalty")
+        try require(frequencyPenalty, -2...2, "frequency_penalty")
+        try require(stop?.all.count, 0...16, "stop")
+        try require(stop?.all.map(\.utf8.count).max(), 1...1024, "stop")
+        try require(maxTokens, 1...1 << 24, "max_tokens")
+        try require(maxCompletionTokens, 1...1 << 24, "max_completion_tokens")
+        try require(logitBias?.count, 0...1024, "logit_bias")
+        try require(morphkv?.view, 8...1 << 20, "morphkv.view")
+        for bias in logitBias?.values ?? [:].values { try require(bias, -100...100, "logit_bias") }
+        guard streamOptions == nil || stream == true else {
+            throw APIError.invalid("'stream_options' needs 'stream'", param: "stream_options")
+        }
+    }
+
+    /// How the `index`th of several answers is sampled.
+    func sampling(_ index: Int) throws -> SamplingOptions {
+        var biases: [Token: Float] = [:]
+        for (key, bias) in logitBias ?? [:] {
+            guard let token = Token(key) else {
+                throw APIError.invalid(
+                    "'logit_bias' has the key '\(key.prefix(20))', not a token id", param: "logit_bias")
+            }
+            biases[token] = bias
+        }
+        let seed = seed.map { UInt32(truncatingIfNeeded: $0) } ?? .random(in: 0...UInt32.max)
+        return SamplingOptions(
+            temperature: temperature ?? 1, topK: topK ?? 0, topP: topP ?? 1, minP: minP ?? 0,
+            frequencyPenalty: frequencyPenalty ?? 0, presencePenalty: presencePenalty ?? 0, penaltyWindow: 4096,
+            seed: seed &+ UInt32(index), logitBias: biases)
+    }
+}

@@ -1,0 +1,133 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import MorphKV
+internal import NIOCore
+
+/// `/v1/chat/completions` and `/v1/completions`.
+struct CompletionRoutes: Sendable {
+    let scheduler: Scheduler
+    let configuration: ServerConfiguration
+    let tokenizer: Tokenizer
+    let connections: Connections
+    let chatFormat: ChatFormat
+    let worker = Worker("morphkv.requests")
+
+    // MARK: The two endpoints
+
+    func chat(_ request: Request, context: ServerRequestContext) async throws -> Response {
+        let body = try await body(of: request)
+        let job = try await worker.run {
+            let wanted = try Coding.decode(ChatRequest.self, from: body)
+            try wanted.validate(configuration)
+            let tokens = try chatFormat.tokens(wanted.conversation())
+            let topLogprobs = wanted.logprobs == true ? wanted.topLogprobs ?? 0 : nil
+            return try Job(
+                wanted.fields, requests: requests(wanted.fields, [tokens], topLogprobs, stops: chatFormat.stops),
+                format: ChatAnswers(hasLogprobs: topLogprobs != nil))
+        }
+        return try await answer(job, context)
+    }
+
+    func completion(_ request: Request, context: ServerRequestContext) async throws -> Response {
+        let body = try await body(of: request)
+        let job = try await worker.run {
+            let wanted = try Coding.decode(CompletionRequest.self, from: body)
+            try wanted.validate(configuration)
+            let prompts: [[Token]] =
+                switch wanted.prompt {
+                case .texts(let texts): texts.map { tokenizer.encode($0, parseSpecial: true) }
+                case .tokens(let tokens): tokens
+                }
+            return try Job(
+                wanted.fields, requests: requests(wanted.fields, prompts, wanted.logprobs, stops: []),
+                format: TextAnswers(hasLogprobs: wanted.logprobs != nil))
+        }
+        return try await answer(job, context)
+    }
+
+    /// A request that was understood.
+    private struct Job<Format: AnswerFormat>: Sendable {
+        let fields: GenerationFields
+        let requests: [ServingRequest]
+        let format: Format
+
+        init(_ fields: GenerationFields, requests: [ServingRequest], format: Format) {
+            self.fields = fields
+            self.requests = requests
+            self.format = format
+        }
+    }
+
+    private func answer(_ job: Job<some AnswerFormat>, _ context: ServerRequestContext) async throws -> Response {
+        let answers = try scheduler.submit(job.requests)
+        let watch = connections.watch(context.channel) { for answer in answers { answer.cancel() } }
+        let writer = AnswerWriter(
+            answers: answers, format: job.format, model: configuration.modelName,
+            choices: job.fields.n ?? 1, includesUsage: job.fields.streamOptions?.includeUsage == true)
+        guard job.fields.stream == true else {
+            defer { connections.end(watch) }
+            return Response(
+                status: .ok, headers: [.contentType: "application/json"],
+                body: .init(byteBuffer: try await writer.whole()))
+        }
+        do {
+            // The status says whether the answer begins at all.
+            let first = try await writer.first()
+            return Response(
+                status: .ok, headers: [.contentType: "text/event-stream; charset=utf-8"],
+                body: .init { output in
+                    defer { connections.end(watch) }
+                    try await writer.stream(from: first, to: &output)
+                    try await output.finish(nil)
+                })
+        } catch {
+            connections.end(watch)
+            throw error
+        }
+    }
+
+    // MARK: Reading requests
+
+    private func body(of request: Request) async throws -> ByteBuffer {
+        let type = request.headers[.contentType]?.split(separator: ";").first?.lowercased()
+        // Web pages elsewhere cannot send this type without asking first.
+        guard type?.filter({ $0 != " " }) == "application/json" else {
+            throw APIError(
+                status: .unsupportedMediaType, message: "the body must be of type application/json",
+                type: "invalid_request_error", code: "unsupported_media_type")
+        }
+        if let length = request.headers[.contentLength].flatMap(Int.init), length > configuration.maxBodyBytes {
+            throw APIError.tooLarge
+        }
+        var body = ByteBuffer()
+        for try await part in request.body {
+            guard body.readableBytes + part.readableBytes <= configuration.maxBodyBytes else { throw APIError.tooLarge }
+            body.writeImmutableBuffer(part)
+        }
+        return body
+    }
+
+    private func requests(
+        _ fields: GenerationFields, _ prompts: [[Token]], _ topLogprobs: Int?, stops: [String]
+    ) throws -> [ServingRequest] {
+        guard !prompts.isEmpty, prompts.count <= configuration.maxChoices else {
+            throw APIError.invalid("1 to \(configuration.maxChoices) prompts are possible", param: "prompt")
+        }
+        let cache = try PolicyChoice(registry: configuration.policies, standard: scheduler.options.cache)
+            .cache(fields.morphkv)
+        return try prompts.flatMap { prompt in
+            let maxTokens =
+                fields.maxCompletionTokens ?? fields.maxTokens
+                ?? scheduler.maxTokens(afterPrompt: prompt.count, cache: cache)
+            return try (0..<(fields.n ?? 1)).map { index in
+                ServingRequest(
+                    prompt: prompt,
+                    options: GenerationOptions(
+                        maxTokens: maxTokens, sampling: try fields.sampling(index),
+                        stop: (fields.stop?.all ?? []) + stops),
+                    cache: cache, topLogprobs: topLogprobs,
+                    viewInterval: fields.stream == true ? fields.morphkv?.view : nil)
+            }
+        }
+    }
+}

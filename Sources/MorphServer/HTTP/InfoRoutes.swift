@@ -1,0 +1,79 @@
+internal import Foundation
+internal import HTTPTypes
+internal import Hummingbird
+internal import MorphKV
+
+/// What there is, how it is, and how much it did.
+struct InfoRoutes: Sendable {
+    let scheduler: Scheduler
+    let configuration: ServerConfiguration
+    let readiness: Readiness
+    private let created = Int(Date().timeIntervalSince1970)
+
+    init(scheduler: Scheduler, configuration: ServerConfiguration, readiness: Readiness) {
+        self.scheduler = scheduler
+        self.configuration = configuration
+        self.readiness = readiness
+    }
+
+    /// A model as the interface lists it.
+    private struct ModelCard: Encodable {
+        /// What this server adds: how its caches are.
+        struct Extension: Encodable {
+            var policy: String
+            var policies: [String]
+            var parallel: Int
+            var cacheBytesPerSequence: Int
+            var maxPromptTokens: Int
+            var maxTokens: Int
+        }
+
+        var id: String
+        var object = "model"
+        var created: Int
+        var ownedBy = "morphkv"
+        var morphkv: Extension
+    }
+
+    private struct ModelList: Encodable {
+        var object = "list"
+        var data: [ModelCard]
+    }
+
+    private var card: ModelCard {
+        let options = scheduler.options
+        return ModelCard(
+            id: configuration.modelName, created: created,
+            morphkv: .init(
+                policy: options.cache.policy.specification, policies: configuration.policies.descriptors.map(\.name),
+                parallel: options.parallel, cacheBytesPerSequence: scheduler.memory.cachePerSequence,
+                maxPromptTokens: options.maxPromptTokens, maxTokens: options.maxTokens))
+    }
+
+    func models() throws -> Response { try json(ModelList(data: [card])) }
+
+    func model(_ name: String) throws -> Response {
+        guard name == configuration.modelName else {
+            throw APIError.notFound("the model '\(name.prefix(100))' does not exist here", code: "model_not_found")
+        }
+        return try json(card)
+    }
+
+    func health() throws -> Response {
+        readiness.isReady
+            ? try json(["status": "ok"]) : try json(["status": "shutting down"], status: .serviceUnavailable)
+    }
+
+    func metrics() -> Response {
+        let text = MetricsText(scheduler.statistics, scheduler.memory, options: scheduler.options).text
+        return Response(
+            status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+            body: .init(byteBuffer: .init(string: text)))
+    }
+
+    private func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
+        Response(
+            status: status, headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: try Coding.encode(value)))
+    }
+}

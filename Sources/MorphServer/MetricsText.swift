@@ -1,0 +1,63 @@
+internal import MorphKV
+
+/// What the server did, in Prometheus's text format.
+struct MetricsText {
+    private(set) var text = ""
+
+    init(_ statistics: ServingStatistics, _ memory: ServingMemory, options: ServingOptions) {
+        let outcomes = ServingStatistics.Outcome.allCases.map { outcome in
+            ("{outcome=\"\(outcome.rawValue)\"}", Double(statistics.outcomes[outcome] ?? 0))
+        }
+        add("requests_total", "counter", "Ended requests by how they ended.", outcomes)
+        gauge("requests_running", "Sequences that are being computed.", statistics.running)
+        gauge("requests_waiting", "Requests that wait for a sequence.", statistics.waiting)
+        gauge("sequences", "Sequences that can be computed at a time.", options.parallel)
+        gauge("queue_limit", "Requests that may wait.", options.queueLimit)
+        gauge("conversations_kept", "Finished conversations whose cache is kept.", statistics.keptConversations)
+        counter("prompt_tokens_total", "Prompt tokens that were computed.", statistics.promptTokens)
+        counter("cached_tokens_total", "Prompt tokens that a kept cache had seen.", statistics.cachedTokens)
+        counter("generated_tokens_total", "Tokens that were generated.", statistics.generatedTokens)
+        counter("evicted_tokens_total", "Tokens that caches dropped to keep their size.", statistics.evictedTokens)
+        gauge("cache_bytes_planned", "Bytes of all caches.", statistics.cacheBytesPlanned)
+        gauge("cache_bytes_used", "Bytes of cache entries that hold something.", statistics.cacheBytesUsed)
+        gauge("weight_bytes", "Bytes of the weights.", memory.weights)
+        gauge("compute_bytes", "Bytes of intermediate results.", memory.compute)
+        histogram("step_seconds", "One step of all running answers.", statistics.stepSeconds)
+        histogram("prompt_part_seconds", "One part of a prompt.", statistics.chunkSeconds)
+        histogram("first_token_seconds", "From the request to its first token.", statistics.firstTokenSeconds)
+        histogram("request_seconds", "From the request to the end of its answer.", statistics.requestSeconds)
+        if let figures = ProcessFigures() {
+            text += "# TYPE process_resident_memory_bytes gauge\n"
+            text += "process_resident_memory_bytes \(figures.residentBytes)\n"
+            text += "# TYPE process_open_fds gauge\nprocess_open_fds \(figures.openFiles)\n"
+        }
+    }
+
+    private mutating func counter(_ name: String, _ help: String, _ value: Int) {
+        add(name, "counter", help, [("", Double(value))])
+    }
+
+    private mutating func gauge(_ name: String, _ help: String, _ value: Int) {
+        add(name, "gauge", help, [("", Double(value))])
+    }
+
+    private mutating func add(_ name: String, _ type: String, _ help: String, _ values: [(String, Double)]) {
+        text += "# HELP morphkv_\(name) \(help)\n# TYPE morphkv_\(name) \(type)\n"
+        for (labels, value) in values { text += "morphkv_\(name)\(labels) \(Self.number(value))\n" }
+    }
+
+    private mutating func histogram(_ name: String, _ help: String, _ histogram: Histogram) {
+        text += "# HELP morphkv_\(name) \(help)\n# TYPE morphkv_\(name) histogram\n"
+        var count = 0
+        for (index, bound) in (histogram.bounds + [.infinity]).enumerated() {
+            count += histogram.counts[index]
+            let label = bound.isInfinite ? "+Inf" : "\(bound)"
+            text += "morphkv_\(name)_bucket{le=\"\(label)\"} \(count)\n"
+        }
+        text += "morphkv_\(name)_sum \(histogram.sum)\nmorphkv_\(name)_count \(count)\n"
+    }
+
+    private static func number(_ value: Double) -> String {
+        value == value.rounded() && abs(value) < 1e15 ? "\(Int(value))" : "\(value)"
+    }
+}

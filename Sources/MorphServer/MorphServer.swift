@@ -1,0 +1,130 @@
+internal import HummingbirdCore
+internal import HTTPTypes
+package import Hummingbird
+public import Logging
+public import MorphKV
+internal import NIOCore
+internal import ServiceLifecycle
+internal import UnixSignals
+
+/// An HTTP server that speaks OpenAI's interface, on top of a ``Scheduler``.
+public struct MorphServer: Sendable {
+    private let scheduler: Scheduler
+    private let configuration: ServerConfiguration
+    private let logger: Logger
+    private let readiness = Readiness()
+    private let connections = Connections()
+    private let completions: CompletionRoutes
+
+    /// Puts a server in front of a scheduler.
+    ///
+    /// - Throws: ``ServerError`` if the model has no tokenizer.
+    public init(_ scheduler: Scheduler, configuration: ServerConfiguration, logger: Logger) throws {
+        guard let tokenizer = scheduler.model.tokenizer else { throw ServerError.noTokenizer }
+        self.scheduler = scheduler
+        self.configuration = configuration
+        self.logger = logger
+        completions = CompletionRoutes(
+            scheduler: scheduler, configuration: configuration, tokenizer: tokenizer, connections: connections,
+            chatFormat: ChatFormat(tokenizer))
+    }
+
+    // MARK: Routes
+
+    private func router() -> Router<ServerRequestContext> {
+        let info = InfoRoutes(scheduler: scheduler, configuration: configuration, readiness: readiness)
+        let router = Router(context: ServerRequestContext.self, options: .autoGenerateHeadEndpoints)
+        let posts = ["/v1/chat/completions", "/v1/completions"]
+        let gets = ["/v1/models", "/health", "/metrics"] + Page.files.keys
+        router.add(
+            middleware: ErrorMiddleware(
+                methods: Dictionary(
+                    uniqueKeysWithValues: posts.map { ($0, [.post]) } + gets.map { ($0, [.get, .head]) })))
+        router.add(middleware: AccessMiddleware(configuration: configuration, open: Set(Page.files.keys + ["/health"])))
+        router.post("/v1/chat/completions", use: completions.chat)
+        router.post("/v1/completions", use: completions.completion)
+        router.get("/v1/models") { _, _ in try info.models() }
+        router.get("/v1/models/{name}") { _, context in try info.model(context.parameters.require("name")) }
+        router.get("/health") { _, _ in try info.health() }
+        router.get("/metrics") { _, _ in info.metrics() }
+        for (path, file) in Page.files { router.get(RouterPath(path)) { _, _ in file.response } }
+        return router
+    }
+
+    /// The server as Hummingbird runs it.
+    ///
+    /// - Parameter onListening: is told the port when the server can be reached.
+    package func application(onListening: @escaping @Sendable (Int) async -> Void = { _ in })
+        -> some ApplicationProtocol
+    {
+        let limits = ConnectionGuard.Limits(configuration)
+        let connections = connections
+        return Application(
+            router: router(),
+            server: .http1(
+                configuration: .init(
+                    additionalChannelHandlers: [ConnectionGuard(limits, connections)],
+                    httpDecoderConfiguration: .init(
+                        maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100))),
+            configuration: .init(
+                address: .hostname(configuration.host, port: configuration.port), serverName: nil,
+                availableConnectionsDelegate: .maximum(configuration.maxConnections, logger: logger)),
+            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) },
+            logger: logger)
+    }
+
+    // MARK: Running
+
+    /// Serves until the process is told to end: then answers may go on for a while, but none begins.
+    ///
+    /// A second signal ends them at once.
+    ///
+    /// - Parameter onListening: is told the port when the server can be reached.
+    public func run(onListening: @escaping @Sendable (Int) async -> Void = { _ in }) async throws {
+        var group = ServiceGroupConfiguration(
+            services: [.init(service: application(onListening: onListening))], logger: logger)
+        // Whoever has not taken the end of an answer by then does not get it.
+        group.maximumGracefulShutdownDuration = .seconds(5)
+        let services = ServiceGroup(configuration: group)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await services.run() }
+            tasks.addTask {
+                var ending: Task<Void, Never>?
+                for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+                    if let ending { ending.cancel() }
+                    ending =
+                        ending
+                        ?? Task {
+                            await drain()
+                            await scheduler.stop()
+                            await services.triggerGracefulShutdown()
+                        }
+                }
+            }
+            defer { tasks.cancelAll() }
+            // The signals never end by themselves.
+            try await tasks.next()
+        }
+    }
+
+    /// Takes no more requests, and waits for those that are there, but not for ever.
+    private func drain() async {
+        logger.info("ending: running answers have \(configuration.shutdownTime) to finish")
+        readiness.end()
+        scheduler.close()
+        let clock = ContinuousClock()
+        let limit = clock.now + configuration.shutdownTime
+        while !scheduler.isIdle, clock.now < limit {
+            do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
+        }
+    }
+}
+
+/// Why a server cannot be made.
+public enum ServerError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The model has no tokenizer, so it cannot be used with text.
+    case noTokenizer
+
+    /// One sentence for a person.
+    public var description: String { "the model has no tokenizer; a server needs one" }
+}

@@ -1,0 +1,47 @@
+public import MorphKV
+
+/// How the server is reached, and what it lets clients do.
+public struct ServerConfiguration: Sendable {
+    /// The address to listen on.
+    public var host = "127.0.0.1"
+    /// The port to listen on; 0 takes a free one.
+    public var port = 8080
+    /// The name that requests give for the model.
+    public var modelName: String
+    /// The keys that clients may use; none lets everybody in.
+    public var keys = APIKeys([])
+    /// Bytes that the body of a request may have.
+    public var maxBodyBytes = 4 << 20
+    /// Answers that one request may ask for.
+    public var maxChoices = 8
+    /// Connections that are open at a time.
+    public var maxConnections = 512
+    /// How long the head of a first request may take.
+    public var headerTime = Duration.seconds(10)
+    /// How long the body of a request may take.
+    public var bodyTime = Duration.seconds(30)
+    /// How long a connection may stay open without a request.
+    public var idleTime = Duration.seconds(75)
+    /// How long a client may take nothing of its answer.
+    public var writeTime = Duration.seconds(30)
+    /// How long a client that has closed its side waits for the beginning of its answer.
+    public var halfClosedTime = Duration.seconds(2)
+    /// How long answers may go on after the signal to end.
+    public var shutdownTime = Duration.seconds(30)
+    /// The policies that requests can name.
+    public var policies = PolicyRegistry.standard
+
+    /// Creates a configuration with the defaults of the command `morphkv serve`.
+    public init(modelName: String) { self.modelName = modelName }
+
+    /// Whether only programs on this machine can connect.
+    public var isLocal: Bool { LocalNames.contains(host) }
+}
+
+/// The names of this machine as seen from itself.
+enum LocalNames {
+    static func contains(_ host: String) -> Bool {
+        ["localhost", "::1", "[::1]"].contains(host.lowercased())
+            || host.hasPrefix("127.") && host.allSatisfy { $0.isNumber || $0 == "." }
+    }
+}

@@ -1,0 +1,188 @@
+import Foundation
+import Testing
+
+#if canImport(FoundationNetworking)
+    import FoundationNetworking
+#endif
+
+/// `morphkv serve` as a process of its own.
+@Suite(.serialized, .enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
+struct ServeCommandTests {
+    @Test(
+        .enabled(
+            if: OpenAIClient.python != nil, "there is no Python with the package openai: run scripts/openai-python"))
+    func theOfficialClientWorksUnchanged() async throws {
+        let keys = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).keys")
+        try "a-secret-key\n".write(to: keys, atomically: true, encoding: .utf8)
+        defer { try? FileManager.default.removeItem(at: keys) }
+        let server = try await ServerProcess(["--capacity", "256", "--api-key-file", keys.path])
+        let result = try await OpenAIClient.run(["http://127.0.0.1:\(server.port)", "a-secret-key"])
+        #expect(result.status == 0, "\(result.output)")
+        #expect(result.output.split(separator: "\n").count >= 15)
+        #expect(await server.end() == 0)
+    }
+
+    @Test func theMemoryIsAnnouncedBeforeAnybodyConnects() async throws {
+        let server = try await ServerProcess(["--capacity", "256", "--parallel", "3"])
+        let lines = server.announcement
+        #expect(lines.contains("morphkv:capacity=256, 3 sequences at a time") && lines.contains("caches"))
+        #expect(await server.end() == 0)
+    }
+
+    @Test func underLoadTheSignalToEndLetsShortAnswersFinishAndCutsLongOnesOff() async throws {
+        let server = try await ServerProcess(["--capacity", "64", "--parallel", "2", "--shutdown-time", "0.5"])
+        async let short = server.complete(maxTokens: 5)
+        async let long = withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<10 { group.addTask { try await server.complete(maxTokens: 4000).status } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        let first = try await short
+        #expect(first.status == 200)
+        #expect(await server.end() == 0)
+        #expect(try await long.allSatisfy { [0, 200, 503].contains($0) })
+    }
+
+    @Test func addressesOfOtherMachinesNeedAKeyOrTheWordInsecure() throws {
+        let result = try Command.run(["serve", "--model", Command.stories, "--host", "0.0.0.0"])
+        #expect(result.status != 0 && result.errors.contains("--api-key-file"), "\(result.errors)")
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).keys")
+        try "\n \n".write(to: file, atomically: true, encoding: .utf8)
+        defer { try? FileManager.default.removeItem(at: file) }
+        let empty = try Command.run(["serve", "--model", Command.stories, "--api-key-file", file.path])
+        #expect(empty.status != 0 && empty.errors.contains("no key"), "\(empty.errors)")
+    }
+
+    @Test(
+        "numbers that make no sense are refused",
+        arguments: [
+            ["--port", "70000"], ["--port", "-1"], ["--request-time", "inf"], ["--request-time", "0"],
+            ["--shutdown-time", "nan"], ["--max-body", "0"], ["--max-connections", "0"], ["--parallel", "0"],
+            ["--threads", "0"], ["--prompt-part", "0"], ["--queue", "-1"],
+        ])
+    func senselessNumbers(_ flags: [String]) throws {
+        let result = try Command.run(["serve", "--model", Command.stories] + flags)
+        #expect(result.status != 0 && result.status < 128 && !result.errors.isEmpty, "\(flags): \(result.errors)")
+    }
+
+    @Test func aPolicyThatTheModelCannotHaveEndsTheCommand() throws {
+        let result = try Command.run(["serve", "--model", Command.stories, "--capacity", "3"])
+        #expect(result.status != 0 && result.errors.contains("capacity of 3"), "\(result.errors)")
+    }
+}
+
+/// `morphkv chat` with its input from a pipe.
+@Suite(.enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
+struct ChatCommandTests {
+    private let arguments = ["chat", "--threads", "1", "--model", Command.stories, "--capacity", "128", "-n", "20"]
+
+    @Test func aConversationGoesOnTurnByTurn() throws {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        let result = try Command.run(
+            arguments + ["--system", "You tell stories."],
+            input: "Hello\nAnd then?\n/stats\n/save \(file.path)\n/quit\nnever")
+        #expect(result.status == 0 && result.errors.isEmpty, "\(result.errors)")
+        #expect(result.output.contains("of 128 slots per head used"))
+        let saved = try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [[String: String]]
+        #expect(saved?.map { $0["role"] } == ["system", "user", "assistant", "user", "assistant"])
+        #expect(saved?[3]["content"] == "And then?")
+    }
+
+    @Test func thePolicyChangesBetweenTurnsAndMistakesDoNotEndTheConversation() throws {
+        let result = try Command.run(
+            arguments,
+            input: "Hello\n/policy h2o:capacity=64\n/policy nothing\n/what\n/save\nAgain\n/stats\n/reset\n/history\n")
+        #expect(result.status == 0)
+        #expect(result.output.contains("h2o:capacity=64\n") && result.output.contains("of 64 slots"))
+        #expect(!result.output.contains("user: "))
+        #expect(result.errors.contains("there is no policy 'nothing'") && result.errors.contains("/what"))
+    }
+}
+
+/// The official client, in an environment that a script makes.
+enum OpenAIClient {
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    /// The interpreter; nil if the environment was not made.
+    static let python: String? = {
+        let result = try? run("/bin/bash", [root.appendingPathComponent("scripts/openai-python").path, "--path"])
+        let path = result?.output.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+        return path.isEmpty ? nil : path
+    }()
+
+    static func run(_ arguments: [String]) async throws -> (status: Int32, output: String) {
+        let script = root.appendingPathComponent("Tests/CommandTests/Python/openai_client.py").path
+        return try await withCheckedThrowingContinuation { continuation in
+            Thread { continuation.resume(with: Result { try run(python ?? "python3", [script] + arguments) }) }.start()
+        }
+    }
+
+    private static func run(_ program: String, _ arguments: [String]) throws -> (status: Int32, output: String) {
+        let process = Process()
+        let pipe = Pipe()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments
+        process.standardOutput = pipe
+        process.standardError = pipe
+        try process.run()
+        let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        return (process.terminationStatus, output)
+    }
+}
+
+/// A server that runs as long as a test.
+final class ServerProcess: Sendable {
+    private let process = Process()
+    /// What it said before it listened.
+    let announcement: String
+    let port: Int
+
+    /// Starts a server on a free port and waits until it listens.
+    init(_ arguments: [String]) async throws {
+        let pipe = Pipe()
+        process.executableURL = Command.executable
+        process.arguments = ["serve", "--model", Command.stories, "--threads", "1", "--port", "0"] + arguments
+        process.standardOutput = pipe
+        try process.run()
+        let said = await withCheckedContinuation { continuation in
+            Thread {
+                var text = ""
+                while !text.contains("listening on") || !text.hasSuffix("\n") {
+                    let data = pipe.fileHandleForReading.availableData
+                    if data.isEmpty { break }
+                    text += String(decoding: data, as: UTF8.self)
+                }
+                continuation.resume(returning: text)
+            }.start()
+        }
+        announcement = said
+        port = Int(said.split(separator: ":").last?.trimmingCharacters(in: .whitespacesAndNewlines) ?? "") ?? 0
+    }
+
+    deinit { if process.isRunning { process.terminate() } }
+
+    /// Asks for a completion; status 0 says that the connection was cut.
+    func complete(maxTokens: Int) async throws -> (status: Int, body: String) {
+        var request = URLRequest(url: URL(string: "http://127.0.0.1:\(port)/v1/completions")!)
+        request.httpMethod = "POST"
+        request.setValue("application/json", forHTTPHeaderField: "Content-Type")
+        request.httpBody = Data(
+            #"{"prompt":"Once upon a time","max_tokens":\#(maxTokens),"logit_bias":{"1":-100,"2":-100}}"#.utf8)
+        guard let (data, response) = try? await URLSession.shared.data(for: request) else { return (0, "") }
+        return ((response as? HTTPURLResponse)?.statusCode ?? 0, String(decoding: data, as: UTF8.self))
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    func end() async -> Int32 {
+        process.terminate()
+        return await withCheckedContinuation { continuation in
+            Thread {
+                self.process.waitUntilExit()
+                continuation.resume(
+                    returning: self.process.terminationReason == .exit ? self.process.terminationStatus : -1)
+            }.start()
+        }
+    }
+}

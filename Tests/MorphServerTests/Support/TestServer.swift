@@ -1,0 +1,105 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import Logging
+import MorphKV
+import MorphServer
+
+/// A server in this process, on a small trained model.
+enum TestServer {
+    static let stories = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("shared/data/models/stories260K.gguf")
+
+    static var storiesExists: Bool { FileManager.default.fileExists(atPath: stories.path) }
+
+    static let options = ServingOptions(
+        cache: .morphKV(capacity: 128, window: 16), tokensPerSequence: 512, parallel: 3, queueLimit: 64,
+        promptChunk: 64, maxPromptTokens: 2000, maxTokens: 4000, threads: 1)
+
+    /// Runs a body against a server on a port of its own.
+    static func run(
+        _ options: ServingOptions = options, configure: (inout ServerConfiguration) -> Void = { _ in },
+        _ body: @escaping @Sendable (any TestClientProtocol, Scheduler) async throws -> Void
+    ) async throws {
+        let scheduler = try Scheduler(Model(contentsOf: stories), options)
+        var configuration = ServerConfiguration(modelName: "stories")
+        configuration.port = 0
+        // The test client connects long before it asks.
+        configuration.headerTime = .seconds(600)
+        configure(&configuration)
+        var logger = Logger(label: "tests")
+        logger.logLevel = .critical
+        let server = try MorphServer(scheduler, configuration: configuration, logger: logger)
+        try await server.application().test(.live) { client in try await body(client, scheduler) }
+        await scheduler.stop()
+    }
+}
+
+/// What came back, as untyped JSON.
+struct Reply {
+    let status: Int
+    let headers: HTTPFields
+    let body: String
+
+    init(_ response: TestResponse) {
+        status = response.status.code
+        headers = response.headers
+        body = String(buffer: response.body)
+    }
+
+    var json: [String: Any] { object(body) }
+    /// What a stream sent, without the mark of its end.
+    var events: [[String: Any]] {
+        body.components(separatedBy: "\n\n").filter { $0.hasPrefix("data: {") }.map { object(String($0.dropFirst(6))) }
+    }
+    var isDone: Bool { body.hasSuffix("data: [DONE]\n\n") }
+    var error: [String: Any] { json["error"] as? [String: Any] ?? [:] }
+    var choices: [[String: Any]] { json["choices"] as? [[String: Any]] ?? [] }
+    /// The text of a plain completion, or of a chat.
+    var text: String? {
+        choices.first.flatMap { $0["text"] as? String ?? ($0["message"] as? [String: Any])?["content"] as? String }
+    }
+    /// The text that a stream of a plain completion, or of a chat, adds up to.
+    var streamedText: String {
+        events.compactMap { ($0["choices"] as? [[String: Any]])?.first }.compactMap { choice in
+            choice["text"] as? String ?? (choice["delta"] as? [String: Any])?["content"] as? String
+        }.joined()
+    }
+}
+
+private func object(_ text: String) -> [String: Any] {
+    (try? JSONSerialization.jsonObject(with: Data(text.utf8))) as? [String: Any] ?? [:]
+}
+
+extension TestClientProtocol {
+    func post(_ path: String, _ body: [String: Any], headers: HTTPFields = [:]) async throws -> Reply {
+        let data = try JSONSerialization.data(withJSONObject: body)
+        return try await post(path, raw: String(decoding: data, as: UTF8.self), headers: headers)
+    }
+
+    func post(_ path: String, raw: String, headers: HTTPFields = [:]) async throws -> Reply {
+        var all = headers
+        if all[.contentType] == nil { all[.contentType] = "application/json" }
+        return Reply(try await executeRequest(uri: path, method: .post, headers: all, body: ByteBuffer(string: raw)))
+    }
+
+    func get(_ path: String, headers: HTTPFields = [:]) async throws -> Reply {
+        Reply(try await executeRequest(uri: path, method: .get, headers: headers, body: nil))
+    }
+
+    /// A greedy completion.
+    func complete(_ prompt: String, _ tokens: Int = 20, _ more: [String: Any] = [:]) async throws -> Reply {
+        let body: [String: Any] = ["prompt": prompt, "max_tokens": tokens, "temperature": 0]
+        return try await post("/v1/completions", body.merging(more) { $1 })
+    }
+
+    /// A greedy answer in a chat.
+    func chat(_ text: String, _ tokens: Int = 20, _ more: [String: Any] = [:]) async throws -> Reply {
+        let body: [String: Any] = [
+            "messages": [["role": "user", "content": text]], "max_tokens": tokens, "temperature": 0,
+        ]
+        return try await post("/v1/chat/completions", body.merging(more) { $1 })
+    }
+}
