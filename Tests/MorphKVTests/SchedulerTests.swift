@@ -14,7 +14,8 @@ import Testing
     }()
 
     func options(
-        parallel: Int = 3, capacity: Int = 48, queueLimit: Int = 64, chunk: Int = 16, readLimit: Duration = .seconds(60)
+        parallel: Int = 3, capacity: Int = 48, queueLimit: Int = 64, chunk: Int = 16,
+        readLimit: Duration = .seconds(3600)
     ) -> ServingOptions {
         ServingOptions(
             cache: CacheOptions(policy: MorphKVPolicy(capacity: capacity, window: 8), elementType: .f32),
