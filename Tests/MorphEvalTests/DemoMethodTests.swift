@@ -60,6 +60,7 @@ import Testing
         ] {
             #expect(policies.contains(policy))
         }
+        #expect(!policies.contains("adakv:curve=weights"), "it needs the weights")
         #expect(try DemoMethod.methods(policies, [.share(1, of: 16)]).count == policies.count)
     }
 }

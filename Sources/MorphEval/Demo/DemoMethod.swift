@@ -30,18 +30,25 @@ package struct DemoMethod: Sendable, Hashable {
     }
 
     /// Everything that a registry has: each policy as it is, with each preset, and with each choice that is not its
-    /// default, one at a time; and ``additional``.
+    /// default, one at a time, unless that needs further parameters; and ``additional``.
     package static func allPolicies(in registry: PolicyRegistry = .standard) -> [String] {
         registry.descriptors.flatMap { descriptor -> [String] in
             let presets = descriptor.presets.keys.sorted().map { "\(descriptor.name):\($0)" }
             let choices = descriptor.parameters.flatMap { parameter -> [String] in
                 guard case .choice(let words) = parameter.domain else { return [] }
-                return words.filter { $0 != parameter.defaultValue }.map {
-                    "\(descriptor.name):\(parameter.name)=\($0)"
-                }
+                return words.filter { $0 != parameter.defaultValue }
+                    .map { "\(descriptor.name):\(parameter.name)=\($0)" }.filter { isComplete($0, in: registry) }
             }
             return [descriptor.name] + presets + choices + additional.filter { $0.hasPrefix("\(descriptor.name):") }
         }
+    }
+
+    /// Whether a policy needs nothing but a capacity.
+    private static func isComplete(_ policy: String, in registry: PolicyRegistry) -> Bool {
+        let layer = LayerGeometry(layer: 0, layerCount: 4, queryHeads: 4, kvHeads: 2, headDimension: 32)
+        let rule = try? methods([policy], [.entries(256)], in: registry)
+            .first?.cachePolicy(responseTokens: 0, in: registry).rule(for: layer)
+        return rule != nil
     }
 
     /// Variants worth a row that no preset and no choice names.

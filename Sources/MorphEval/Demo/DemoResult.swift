@@ -102,7 +102,8 @@ package struct DemoResult: Sendable, Hashable, Encodable {
     /// The cells of the result's row in such a table.
     package var tableRow: [String] {
         let entries = capacity.map { "\($0)" }
-        return [policy, share.map { "\($0) (\(entries ?? ""))" } ?? entries ?? "all"]
+        let own = policy == FullPolicy.descriptor.name ? "all" : "its own"
+        return [policy, share.map { "\($0) (\(entries ?? ""))" } ?? entries ?? own]
             + DiaryScore.Measure.allCases.map { String(format: "%.1f", percent($0)) }
             + [Self.kilobytes(cacheBytes), Self.kilobytes(peakBytes), String(format: "%.0f", tokensPerSecond)]
     }
