@@ -155,7 +155,7 @@ package final class AtomicFile {
         }
         isCommitted = true
         // The name is on disk only when the folder is.
-        let folder = open(url.deletingLastPathComponent().path, O_RDONLY)
+        let folder = open(url.deletingLastPathComponent().path, O_RDONLY | O_CLOEXEC)
         guard folder >= 0 else { return }
         fsync(folder)
         close(folder)

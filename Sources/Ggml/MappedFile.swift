@@ -9,7 +9,7 @@ public final class MappedFile: @unchecked Sendable {
     ///
     /// - Throws: ``GgmlError`` of kind `file`.
     public init(_ url: URL) throws {
-        let descriptor = open(url.path, O_RDONLY)
+        let descriptor = open(url.path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw GgmlError(.file, "\(url.path) cannot be opened: \(Self.reason)") }
         defer { close(descriptor) }
         var status = stat()

@@ -21,7 +21,7 @@ package final class JSONLinesFile {
     /// - Throws: ``EvaluationError`` if the file cannot be opened, another process holds it, or it is of another kind.
     package init(_ url: URL, lineStart: String, check: ([JSONRecord]) throws -> Void = { _ in }) throws {
         self.url = url
-        descriptor = open(url.path, O_RDWR | O_CREAT | O_APPEND, 0o644)
+        descriptor = open(url.path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw Self.error(url, "it cannot be opened for writing") }
         do {
             // A file system without locks has none to respect.
@@ -45,7 +45,11 @@ package final class JSONLinesFile {
         }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // A child process may have been started just now and still have the descriptor; the lock must not stay with it.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     /// Adds a line and waits until it is on the disk.
     ///
