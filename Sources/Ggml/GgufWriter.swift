@@ -42,6 +42,15 @@ public final class GgufWriter {
         gguf_set_arr_str(context, key, &pointers, values.count)
     }
 
+    /// Takes over all keys of a file that begin with a prefix, with their values.
+    package func copyKeys(of file: GgufFile, prefix: String) {
+        let selected = gguf_init_empty()!
+        defer { gguf_free(selected) }
+        gguf_set_kv(selected, file.context)
+        for key in file.keys where !key.hasPrefix(prefix) { gguf_remove_key(selected, key) }
+        gguf_set_kv(context, selected)
+    }
+
     /// Announces a tensor; shape with the fastest dimension first.
     public func addTensor(_ name: String, _ type: ElementType, _ shape: [Int]) {
         planned.append((name, type, shape))

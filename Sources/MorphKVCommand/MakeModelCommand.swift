@@ -6,13 +6,21 @@ internal import MorphKV
 struct MakeModelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "make-model", abstract: "Writes a GGUF file of a real model's shape with random weights.",
-        discussion: "For measurements of speed and memory, which do not depend on the weights' values.")
+        discussion: """
+            For measurements of speed and memory, which do not depend on the weights' values. With a tokenizer the \
+            model can be served and chatted with as well; what it says is noise.
+            """)
 
     @Option(help: "The shape: \(ModelShape.presets.keys.sorted().joined(separator: ", ")).")
     var preset: String
 
     @Option(help: "The weights' type, such as f16, q8_0 or q4_K.")
     var type = "q4_K"
+
+    @Option(
+        help: "A GGUF file whose tokenizer the model gets, and with it the size of its vocabulary.",
+        completion: .file(extensions: ["gguf"]))
+    var tokenizerFrom: String?
 
     @Option(help: "Seed of the random values.")
     var seed: UInt64 = 1
@@ -27,11 +35,12 @@ struct MakeModelCommand: ParsableCommand {
         }
         guard let type = ElementType(named: type) else { throw ValidationError("there is no type '\(type)'") }
         var status = StatusLine(isShown: Output.isTerminal(.standardError))
-        var model = try RandomModel(shape, type: type, seed: seed)
+        let tokenizer = try tokenizerFrom.map { try GgufFile(contentsOf: URL(fileURLWithPath: $0)) }
+        var model = try RandomModel(shape, type: type, seed: seed, tokenizer: tokenizer)
         let url = URL(fileURLWithPath: output)
         try model.write(to: url) { done, total in status.show("\(done) of \(total) tensors") }
         status.clear()
         let size = try url.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0
-        print("\(output): \(preset), \(type), \(Output.bytes(size))")
+        print("\(output): \(preset), \(type), vocabulary \(model.shape.vocabulary), \(Output.bytes(size))")
     }
 }

@@ -31,6 +31,10 @@ import Testing
             (["inspect", "/dev/null"], "cannot be read"),
             (["make-model", "--preset", "nothing", "--output", "/tmp/x.gguf"], "llama-3.2-1b"),
             (["make-model", "--preset", "qwen2.5-0.5b", "--type", "i32", "--output", "/tmp/x.gguf"], "i32"),
+            (
+                ["make-model", "--preset", "smollm2-135m", "--tokenizer-from", "/dev/null", "--output", "/tmp/x.gguf"],
+                "cannot be read"
+            ),
             (["trace", "/nonexistent.json"], "nonexistent.json"),
         ])
     func mistakesAreNamed(_ arguments: [String], _ message: String) throws {

@@ -60,6 +60,9 @@ extension ModelShape {
         "qwen3-0.6b": ModelShape(
             "qwen3", embedding: 1024, layers: 28, feedForward: 3072, queryHeads: 16, kvHeads: 8, headDimension: 128,
             vocabulary: 151936, tiesEmbeddings: true, context: 40960, ropeBase: 1_000_000),
+        "smollm2-135m": ModelShape(
+            "llama", embedding: 576, layers: 30, feedForward: 1536, queryHeads: 9, kvHeads: 3, headDimension: 64,
+            vocabulary: 49152, tiesEmbeddings: true, context: 8192, ropeBase: 100_000),
         "phi-3-mini": ModelShape(
             "phi3", embedding: 3072, layers: 32, feedForward: 8192, queryHeads: 32, kvHeads: 32, headDimension: 96,
             vocabulary: 32064, tiesEmbeddings: false, context: 4096, ropeBase: 10000),

@@ -8,18 +8,27 @@ package import Ggml
 package struct RandomModel {
     private static let poolSize = 1 << 18
 
-    let shape: ModelShape
+    package private(set) var shape: ModelShape
     let type: ElementType
+    private let tokenizer: GgufFile?
     private var random: SplitMix64
 
-    /// - Throws: ``CacheError`` of kind `elementType` if values cannot be converted to the type.
-    package init(_ shape: ModelShape, type: ElementType, seed: UInt64) throws {
+    /// - Parameter tokenizer: a file whose tokenizer the model gets, and with it the size of its vocabulary; without
+    ///   one the model reads and writes token ids only.
+    /// - Throws: ``CacheError`` of kind `elementType` if values cannot be converted to the type; ``ModelError`` of kind
+    ///   `tokenizer`, or `GgmlError`, if the file has no tokenizer that can be used.
+    package init(_ shape: ModelShape, type: ElementType, seed: UInt64, tokenizer: GgufFile? = nil) throws {
         guard type.isQuantizable else {
             throw CacheError(.elementType, "weights of type \(type) cannot be made without calibration data")
         }
         self.shape = shape
         self.type = type
+        self.tokenizer = tokenizer
         random = SplitMix64(seed: seed)
+        if let tokenizer {
+            self.shape.vocabulary = try tokenizer.stringCount("tokenizer.ggml.tokens") ?? 0
+            try TokenizerCheck(tokenizer).run(vocabularySize: self.shape.vocabulary)
+        }
     }
 
     /// - Throws: `GgmlError` of kind `file` when the disk is full or the place cannot be written.
@@ -103,7 +112,11 @@ package struct RandomModel {
         if let scaling = shape.ropeScaling { writer.set(key("rope.scaling.type"), scaling) }
         for (name, value) in shape.extraFloats { writer.set(key(name), value) }
         for (name, value) in shape.extraIntegers { writer.set(key(name), value) }
-        writer.set("tokenizer.ggml.model", "no_vocab")
+        if let tokenizer {
+            writer.copyKeys(of: tokenizer, prefix: "tokenizer.")
+        } else {
+            writer.set("tokenizer.ggml.model", "no_vocab")
+        }
     }
 }
 
