@@ -29,7 +29,7 @@ INLINE vf load_row(const enum attention_type type, const char *row, int d) {
         memcpy(&scale, block, sizeof scale);
         vi8 numbers;
         memcpy(&numbers, block + 2 + d % 32, sizeof numbers);
-        return __builtin_convertvector(numbers, vf) * scalar_half(scale);
+        return __builtin_convertvector(numbers, vf) * half_to_float((vu16)scale);
     }
     }
     return splat(0);
