@@ -23,8 +23,10 @@ extension Bench {
         return try [(answers, "as many full sequences"), (fitting, "\(fitting) full sequences, the same bytes")].map {
             sequences, kind in
             progress("\(name): \(kind)")
-            let theirs = try waves(
-                of: sequences, answers: answers, tokens: count, after: prompt, flashAttention: flashAttention)
+            // Not rounded up: a last wave with free seats would cost less.
+            let waves = Double(answers) / Double(sequences)
+            let theirs =
+                try waves * wave(of: sequences, tokens: count, after: prompt, flashAttention: flashAttention)
             return Measure(
                 name: "\(name), against \(kind)", unit: "tokens/s", ours: rate,
                 theirs: Double(answers * count) / theirs, ratio: theirs / ours, spread: [theirs / ours],
@@ -61,23 +63,33 @@ extension Bench {
         return (seconds, scheduler.memory.caches)
     }
 
-    /// Seconds that libllama takes for all answers, some sequences at a time.
-    private func waves(
-        of sequences: Int, answers: Int, tokens count: Int, after prompt: [Token], flashAttention: Bool
+    /// Seconds that libllama takes for the answers of one wave: in the middle of each eighth of an answer ``steps`` tokens
+    /// are decoded and stand for all of it, the others enter as prompts. With as many steps as tokens it is a whole run.
+    private func wave(
+        of sequences: Int, tokens count: Int, after prompt: [Token], flashAttention: Bool
     ) throws -> Double {
         let baseline = try LibllamaBaseline(
             LibllamaBaseline.Weights(path: model.url.path), context: prompt.count + count, sequences: sequences,
             flashAttention: flashAttention, threads: threads)
-        return try seconds {
-            for first in stride(from: 0, to: answers, by: sequences) {
-                baseline.clear()
-                try baseline.prefill(prompt, at: 0)
-                baseline.copyFirst()
-                let wave = min(sequences, answers - first)
-                for step in 0..<count {
-                    try baseline.decode(tokens(wave, seed: UInt64(step)), at: prompt.count + step)
+        try baseline.prefill(prompt, at: 0)
+        var end = prompt.count
+        func fill(_ tokens: [Token]) throws {
+            try baseline.prefill(tokens, at: end)
+            end += tokens.count
+        }
+        return try (0..<8).reduce(0.0) { sum, part in
+            let size = count * (part + 1) / 8 - count * part / 8
+            let measured = min(steps, size)
+            try fill(tokens((size - measured) / 2))
+            baseline.copyFirst()
+            let time = try seconds {
+                for step in 0..<measured {
+                    try baseline.decode(tokens(sequences, seed: UInt64(step)), at: end + step)
                 }
             }
+            end += measured
+            try fill(tokens(size - measured - (size - measured) / 2))
+            return sum + time * Double(size) / Double(measured)
         }
     }
 }

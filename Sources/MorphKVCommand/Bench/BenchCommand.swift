@@ -42,7 +42,7 @@ struct BenchCommand: AsyncParsableCommand {
     @Flag(help: "Print one JSON object per measure.")
     var json = false
 
-    static let names = ["decode", "prefill", "policies", "start", "long", "batch", "throughput", "kernel"]
+    static let names = ["decode", "prefill", "policies", "start", "long", "batch", "throughput", "kernel", "profile"]
 
     func validate() throws {
         if let name = measures.first(where: { !Self.names.contains($0) }) {
@@ -87,6 +87,11 @@ struct BenchCommand: AsyncParsableCommand {
         case "prefill": return try bench.prefill(lengths: numbers())
         case "start": return try bench.start()
         case "kernel": return try numbers().flatMap { try bench.kernel(slots: $0) }
+        case "profile":
+            let slots = cache.capacity ?? 1024
+            return try [FullPolicy() as any CachePolicy, MorphKVPolicy(capacity: slots)].flatMap {
+                try bench.profile($0, slots: slots)
+            }
         case "long":
             return try bench.long(
                 tokens: tokens, policy: cache.cachePolicy(), flashAttention: !noFlashAttention)
