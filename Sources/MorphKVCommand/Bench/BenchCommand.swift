@@ -8,8 +8,10 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure speed and memory, beside libllama on the same file if you like.",
         discussion: """
-            Ours and theirs take turns; figures are medians. long and throughput are whole runs, made once. Run nothing \
-            else meanwhile: ggml's threads wait for each other busily.
+            Ours and theirs take turns; figures are medians. In long and throughput, which are made once, our side \
+            is a whole run and libllama decodes --steps tokens out of every 250 or of every eighth of an answer, which \
+            stand for the others; with as many steps it is a whole run too. Run nothing else meanwhile: ggml's threads \
+            wait for each other busily.
             """)
 
     @OptionGroup var modelOptions: ModelOptions
