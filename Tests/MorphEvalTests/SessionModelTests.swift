@@ -62,7 +62,7 @@ struct SessionModelTests {
         let model = try stories(cache)
         var request = try request(model, context: "Lily had a dog and a cat.", ["Then"])
         let alone = try await model.answer(request) { _ in }
-        request.system = try model.tokens(of: "Once upon a time, there was a little girl named Lily. ", isBeginning: true)
+        request.system = try model.tokens(of: "Once upon a time, there was a girl named Lily. ", isBeginning: true)
         let answer = try await model.answer(request) { _ in }
         #expect(answer.promptTokens == alone.promptTokens + request.system.count)
         // 5 layers of 4 KV heads, each with 8 numbers of 2 bytes in a key and in a value, and a position.

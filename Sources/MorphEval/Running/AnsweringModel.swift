@@ -51,8 +51,8 @@ package struct ModelRequest: Sendable, Hashable {
 
     /// Creates a request.
     package init(
-        system: [Int32] = [], context: [Int32] = [], questions: [[Int32]], promptWasCut: Bool = false, maximumNewTokens: Int,
-        endsAfterLine: Bool = false, seed: UInt32 = 0
+        system: [Int32] = [], context: [Int32] = [], questions: [[Int32]], promptWasCut: Bool = false,
+        maximumNewTokens: Int, endsAfterLine: Bool = false, seed: UInt32 = 0
     ) {
         self.system = system
         self.context = context

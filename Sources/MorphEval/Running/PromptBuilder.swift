@@ -54,6 +54,7 @@ package struct PromptBuilder: Sendable {
     private func reservedTokens(_ prompt: EvaluationPrompt, _ frame: ChatFrame) throws -> Int {
         let questions = prompt.context == nil ? [] : prompt.questions
         let longest = try questions.map { try model.codec.encode($0).count }.max() ?? 0
-        return try longest + model.codec.encode(frame.head + prompt.instruction).count + model.codec.encode(frame.tail).count + 1
+        return try longest + model.codec.encode(frame.head + prompt.instruction).count
+            + model.codec.encode(frame.tail).count + 1
     }
 }
