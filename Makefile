@@ -5,7 +5,7 @@
 # make micro-bench   the attention kernel alone, by type and shape
 # make lint          formatting rules, warnings are errors
 # make format        rewrites the sources to those rules
-# make test-asan     the tests under the address sanitizer
+# make test-asan     the tests under the address sanitizer, the kernel with traps at undefined behaviour
 #
 # DEMO_FLAGS=--quick `make demo` in under a minute after the build
 # DEMO_MODEL=FILE    another diary model for `make demo`, as Training/ makes them
@@ -42,6 +42,7 @@ do-test:
 	MORPHKV_PYTHON="$$(scripts/test-python --path)" swift test --skip-build $(TEST_FLAGS)
 	swift test --package-path Examples/CustomPolicy -Xlinker -rpath -Xlinker "$(CURDIR)/.deps/lib"
 
+do-test-asan: export MORPHKV_CHECK_KERNEL = 1
 do-test-asan:
 	@# XCTest itself leaks; Swift's backtracer trips over the sanitizer.
 	swift build --build-tests --sanitize=address --scratch-path .build-asan

@@ -13,10 +13,12 @@ let runtimePath: [LinkerSetting] = [
     .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", "\(Context.packageDirectory)/.deps/lib"])
 ]
 
-/// The kernel is too slow without optimisation for tests in debug builds; the Makefile asks for it. A dependency's
-/// manifest must not carry such flags, so they are not there by themselves.
-let kernelFlags: [CSetting] =
-    Context.environment["MORPHKV_OPTIMIZE_KERNEL"] == nil ? [] : [.unsafeFlags(["-O2"])]
+/// The kernel is too slow without optimisation for tests in debug builds; the Makefile asks for it, and `make test-asan` for
+/// traps at undefined behaviour. A dependency's manifest must not carry such flags, so they are not there by themselves.
+let kernelFlags: [CSetting] = [
+    ("MORPHKV_OPTIMIZE_KERNEL", ["-O2"]),
+    ("MORPHKV_CHECK_KERNEL", ["-fsanitize=undefined", "-fsanitize-trap=undefined"]),
+].filter { Context.environment[$0.0] != nil }.map { .unsafeFlags($0.1) }
 
 let package = Package(
     name: "swift-morphkv",
