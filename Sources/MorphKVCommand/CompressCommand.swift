@@ -58,6 +58,7 @@ struct CompressCommand: ParsableCommand {
         var status = StatusLine(isShown: !json && Output.isTerminal(.standardError))
         defer { status.clear() }
         let start = ContinuousClock.now
+        status.show("reading")
         var context = try read(model)
         let reading = ContinuousClock.now - start
         if let saveHeads {
@@ -102,9 +103,10 @@ struct CompressCommand: ParsableCommand {
                 budget, level: try levels.compressionLevel(), curve: try levels.layerCurve(),
                 source: .reconstruction(levels.prompt))
         }
-        let scores = try JSONDecoder().decode(HeadScores.self, from: Data(contentsOf: URL(fileURLWithPath: heads)))
+        let scores = try Input.json(HeadScores.self, ofFile: heads, "scores of heads, as --save-heads writes them")
         return Compression(
-            budget, level: .head(sinks: levels.sinks, recent: levels.recent), source: .heads(scores))
+            budget, level: .head(sinks: levels.sinks, recent: levels.recent), curve: try levels.layerCurve(),
+            source: .heads(scores))
     }
 
     /// What `--json` prints.
@@ -159,7 +161,21 @@ struct CompressionFlags: ParsableArguments {
     @Option(help: "Tokens of the text that the model repeats at a time.")
     var chunk = 2000
 
-    var prompt: ReconstructionPrompt { ReconstructionPrompt(chunk: chunk) }
+    @Option(help: "Last tokens of a part with which the request for the next part ends.")
+    var overlap = 8
+
+    @Option(help: "The request to repeat the first part (default: the paper's words).")
+    var firstRequest: String?
+
+    @Option(help: "The request to repeat a further part, before the overlap (default: the paper's words).")
+    var nextRequest: String?
+
+    var prompt: ReconstructionPrompt {
+        var prompt = ReconstructionPrompt(chunk: chunk, overlap: overlap)
+        if let firstRequest { prompt.first = .text(firstRequest) }
+        if let nextRequest { prompt.next = .text(nextRequest) }
+        return prompt
+    }
 
     func compressionLevel() throws -> Compression.Level {
         switch level {

@@ -33,8 +33,8 @@ struct ContextBenchCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard tokens >= 1, rounds >= 1, steps >= 1 else {
-            throw ValidationError("one token, one round and one step are needed at least")
+        guard (1...1 << 24).contains(tokens), (1...1 << 16).contains(rounds), (1...1 << 16).contains(steps) else {
+            throw ValidationError("possible are 1 to \(1 << 24) tokens and 1 to \(1 << 16) rounds and steps")
         }
     }
 

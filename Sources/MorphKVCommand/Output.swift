@@ -7,13 +7,27 @@ enum Input {
     ///
     /// - Throws: an error that names the file if it cannot be read or is not UTF-8.
     static func text(ofFile path: String?) throws -> String {
-        let data =
-            try path.map { try Data(contentsOf: URL(fileURLWithPath: $0)) }
-            ?? FileHandle.standardInput.readToEnd() ?? Data()
+        let data = try path.map(data(ofFile:)) ?? FileHandle.standardInput.readToEnd() ?? Data()
         guard let text = String(data: data, encoding: .utf8) else {
             throw ValidationError("\(path ?? "standard input") is not valid UTF-8")
         }
         return text
+    }
+
+    /// What is written in a file of JSON.
+    ///
+    /// - Throws: an error that names the file if it cannot be read or holds something else.
+    static func json<Value: Decodable>(_ type: Value.Type, ofFile path: String, _ what: String) throws -> Value {
+        let data = try data(ofFile: path)
+        do { return try JSONDecoder().decode(type, from: data) } catch {
+            throw ValidationError("\(path) does not hold \(what)")
+        }
+    }
+
+    private static func data(ofFile path: String) throws -> Data {
+        do { return try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
+            throw ValidationError("\(path) cannot be read: \(error.localizedDescription)")
+        }
     }
 }
 

@@ -69,12 +69,42 @@ struct ContextCommandTests {
             (["--ratio", "2"], "ratio of 2"), (["--ratio", "0.5", "--bytes", "5"], "one of"),
             (["--level", "nothing"], "pair, uniform, layer or head"), (["--bytes", "5"], "too few"),
             (["--curve", "pyramid:x"], "whole number"), (["--cache-type", "q4_K"], "q4_K"),
-            (["--chat"], "chat template"),
+            (["--chat"], "chat template"), (["--chunk", "0"], "parts of 0"),
+            (["--chunk", "0", "--save-heads", "/dev/null"], "parts of 0"), (["--overlap=-1"], "overlap of -1"),
+            (["--curve", "pyramid:20"], "within a layer"), (["--heads", #filePath], "does not hold scores of heads"),
+            (["--heads", "/nonexistent.json"], "/nonexistent.json cannot be read"), (["--capacity", "0"], "capacity"),
         ])
     func mistakesAreNamed(_ flags: [String], _ message: String) throws {
         let (result, _) = try compress("a.gguf", flags)
         #expect(result.status != 0 && result.status < 128 && result.errors.contains(message), "\(result.errors)")
         #expect(files == ["text.txt"])
+    }
+
+    @Test(
+        "numbers beyond all bounds keep everything",
+        arguments: [
+            ["--capacity", "\(Int.max)"], ["--bytes", "\(Int.max)"], ["--ratio", "1", "--chunk", "\(Int.max)"],
+            ["--ratio", "1", "--overlap", "\(Int.max)", "--chunk", "7"],
+        ])
+    func hugeNumbers(_ flags: [String]) throws {
+        let (result, _) = try compress("a.gguf", flags)
+        #expect(result.status == 0 && result.output.contains("(100.0 %)"), "\(result.errors)")
+    }
+
+    @Test("the words that ask for a repetition matter, and huge numbers in a curve do not")
+    func requestsAndCurves() throws {
+        func report(_ flags: [String]) throws -> String {
+            let (result, path) = try compress("a.gguf", flags + ["--ratio", "0.3"])
+            #expect(result.status == 0, "\(result.errors)")
+            return try Data(contentsOf: URL(fileURLWithPath: path)).base64EncodedString()
+        }
+        #expect(try report(["--chunk", "20"]) != report(["--chunk", "20", "--next-request", " Once more: "]))
+        #expect(try report([]) != report(["--first-request", " Once upon a time"]))
+        let curve = folder.appendingPathComponent("curve.txt")
+        try "1e308 1e308 5e307 1e308 1e308".write(to: curve, atomically: true, encoding: .utf8)
+        let large = try report(["--level", "uniform", "--curve", curve.path])
+        try "2 2 1 2 2".write(to: curve, atomically: true, encoding: .utf8)
+        #expect(try report(["--level", "uniform", "--curve", curve.path]) == large)
     }
 
     @Test func aDiskThatIsFullIsAnErrorAndLeavesTheOldFileAlone() throws {

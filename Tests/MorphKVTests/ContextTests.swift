@@ -188,8 +188,8 @@ import Testing
             try engine.decode(token)
             let seen = 151 + step
             let kept = Array(0..<4) + Array(seen - 8..<150)
-            let layers = whole.cache.layers.enumerated().map { index, layer in
-                layer.keeping((0..<2).map { streaming.heads[index].contains($0) ? kept : Array(0..<150) })
+            let layers = try whole.cache.layers.enumerated().map { index, layer in
+                try layer.keeping((0..<2).map { streaming.heads[index].contains($0) ? kept : Array(0..<150) })
             }
             guard step == 0 else { continue }
             let other = try Engine(

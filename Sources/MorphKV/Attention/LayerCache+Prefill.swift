@@ -41,7 +41,7 @@ extension LayerCache {
                 let layout = FrozenLayer.Layout(
                     counts: kept.map(\.count), keyType: plan.keyType, valueType: plan.valueType,
                     dimension: plan.geometry.headDimension)
-                follow(FrozenLayer(layout, from: [(scratch.rows(of: entries), chosen)]), next: seen)
+                follow(try FrozenLayer(layout, from: [(scratch.rows(of: entries), chosen)]), next: seen)
                 return
             }
             try store(kept, of: entries, scratch: scratch, prefill)

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Ggml
 
 /// Entries of one layer that never change and are seen besides a sequence's slots: what was kept of a compressed prompt.
@@ -35,15 +36,16 @@ final class FrozenLayer: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - keys: `layout.entries` rows, unchanged as long as `owner` lives; likewise values and positions.
+    /// - Throws: `GgmlError` of kind `memory`.
     init(
         _ layout: Layout, keys: UnsafeRawPointer, values: UnsafeRawPointer, positions: UnsafePointer<Float>,
         owner: AnyObject
-    ) {
+    ) throws {
         self.layout = layout
         self.keys = keys
         self.values = values
         self.positions = positions
-        let offsets = Self.offsets(layout.counts)
+        let offsets = try Self.offsets(layout.counts)
         starts = UnsafePointer(offsets.memory.baseAddress!.assumingMemoryBound(to: Int64.self))
         owners = [owner, offsets]
         allocatedBytes = layout.entries * (layout.keyRow + layout.valueRow + 4) + offsets.bytes
@@ -52,10 +54,11 @@ final class FrozenLayer: @unchecked Sendable {
     /// Copies entries from elsewhere.
     ///
     /// - Parameter sources: where rows lie, and which of them, for each KV head in the order in which they are to lie.
-    convenience init(_ layout: Layout, from sources: [(rows: EntryRows, chosen: [[EntryRows.Entry]])]) {
-        let keys = HostBlock(bytes: layout.entries * layout.keyRow)
-        let values = HostBlock(bytes: layout.entries * layout.valueRow)
-        let positions = HostBlock(bytes: layout.entries * 4)
+    /// - Throws: `GgmlError` of kind `memory`.
+    convenience init(_ layout: Layout, from sources: [(rows: EntryRows, chosen: [[EntryRows.Entry]])]) throws {
+        let keys = try HostBlock(bytes: layout.entries * layout.keyRow)
+        let values = try HostBlock(bytes: layout.entries * layout.valueRow)
+        let positions = try HostBlock(bytes: layout.entries * 4)
         let floats = positions.memory.baseAddress!.assumingMemoryBound(to: Float.self)
         var row = 0
         for head in layout.counts.indices {
@@ -73,13 +76,13 @@ final class FrozenLayer: @unchecked Sendable {
             }
         }
         precondition(row == layout.entries, "as many entries are copied as were planned")
-        self.init(
+        try self.init(
             layout, keys: keys.memory.baseAddress!, values: values.memory.baseAddress!, positions: floats,
             owner: Owners([keys, values, positions]))
     }
 
-    private static func offsets(_ counts: [Int]) -> HostBlock {
-        let block = HostBlock(bytes: (counts.count + 1) * 8)
+    private static func offsets(_ counts: [Int]) throws -> HostBlock {
+        let block = try HostBlock(bytes: (counts.count + 1) * 8)
         let numbers = block.memory.baseAddress!.assumingMemoryBound(to: Int64.self)
         var total = 0
         for (head, count) in counts.enumerated() {
@@ -104,14 +107,16 @@ final class FrozenLayer: @unchecked Sendable {
     }
 
     /// Some of the entries, by their index within each KV head.
-    func keeping(_ kept: [[Int]]) -> FrozenLayer {
+    ///
+    /// - Throws: `GgmlError` of kind `memory`.
+    func keeping(_ kept: [[Int]]) throws -> FrozenLayer {
         var smaller = layout
         smaller.counts = kept.map(\.count)
         let held = headPositions
         let chosen = kept.enumerated().map { head, indices in
             indices.map { EntryRows.Entry(row: $0, position: held[head][$0]) }
         }
-        return FrozenLayer(smaller, from: [(rows, chosen)])
+        return try FrozenLayer(smaller, from: [(rows, chosen)])
     }
 }
 
@@ -135,13 +140,19 @@ final class HostBlock {
     let memory: UnsafeMutableRawBufferPointer
     let bytes: Int
 
-    init(bytes: Int) {
+    /// - Throws: `GgmlError` of kind `memory`.
+    init(bytes: Int) throws {
         self.bytes = bytes
         // An empty block has an address too.
-        memory = .allocate(byteCount: max(bytes, 64), alignment: 64)
+        let size = max(bytes, 64)
+        var address: UnsafeMutableRawPointer?
+        guard posix_memalign(&address, 64, size) == 0 else {
+            throw GgmlError(.memory, "\(size) bytes of memory could not be had")
+        }
+        memory = UnsafeMutableRawBufferPointer(start: address, count: size)
     }
 
-    deinit { memory.deallocate() }
+    deinit { free(memory.baseAddress) }
 }
 
 private final class Owners {
@@ -151,9 +162,9 @@ private final class Owners {
 
 extension HostBlock {
     /// Fills it with rows of some numbers, which are used again and again.
-    func fill(_ type: ElementType, rowLength: Int, from values: [Float]) {
+    func fill(_ type: ElementType, rowLength: Int, from values: [Float]) throws {
         let count = values.count / rowLength * rowLength
-        let piece = HostBlock(bytes: type.bytes(count))
+        let piece = try HostBlock(bytes: type.bytes(count))
         values.withUnsafeBufferPointer {
             type.quantize(
                 UnsafeBufferPointer(rebasing: $0[..<count]), rowLength: rowLength, into: piece.memory.baseAddress!)

@@ -3,15 +3,17 @@ internal import Ggml
 /// Turning what a sequence holds into entries that never change.
 extension KVCache {
     /// Everything that the sequence sees.
-    func frozenCopy() -> FrozenCache {
-        FrozenCache(layers: layers.indices.map(frozenCopy), tokens: seen, streaming: context?.streaming)
+    ///
+    /// - Throws: `GgmlError` of kind `memory`.
+    func frozenCopy() throws -> FrozenCache {
+        FrozenCache(layers: try layers.indices.map(frozenCopy), tokens: seen, streaming: context?.streaming)
     }
 
     /// Moves everything into entries that never change, one layer after the other; the slots become few and empty, except
     /// in layers of constant size, which stay as they are.
     func freeze() throws -> FrozenCache {
         let frozen = try layers.indices.map { index in
-            let entries = frozenCopy(of: index)
+            let entries = try frozenCopy(of: index)
             if plans[index].slots == nil { try empty(index) }
             return entries
         }
@@ -25,7 +27,7 @@ extension KVCache {
         }
     }
 
-    private func frozenCopy(of index: Int) -> FrozenLayer {
+    private func frozenCopy(of index: Int) throws -> FrozenLayer {
         let geometry = plans[index].geometry
         var sources: [(rows: EntryRows, chosen: [[EntryRows.Entry]])] = []
         let heads = layers[index].frozen?.layout.counts.count ?? geometry.kvHeads
@@ -51,6 +53,6 @@ extension KVCache {
         let layout = FrozenLayer.Layout(
             counts: (0..<heads).map { head in sources.reduce(0) { $0 + $1.chosen[head].count } },
             keyType: plans[index].keyType, valueType: plans[index].valueType, dimension: geometry.headDimension)
-        return FrozenLayer(layout, from: sources)
+        return try FrozenLayer(layout, from: sources)
     }
 }

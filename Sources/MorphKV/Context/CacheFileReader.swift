@@ -113,14 +113,14 @@ struct CacheFileReader {
             guard heads.allSatisfy({ $0 >= 0 }) else { throw damaged("layer \(index) has heads without entries") }
             let layout = FrozenLayer.Layout(
                 counts: heads, keyType: keyType, valueType: valueType, dimension: d.headDimension)
-            guard layout.entries > 0 else { return FrozenLayer(layout, from: []) }
+            guard layout.entries > 0 else { return try FrozenLayer(layout, from: []) }
             let shape = [d.headDimension, layout.entries]
             let keys = try bytes(CacheFile.frozen(index, "keys"), keyType, shape)
             let values = try bytes(CacheFile.frozen(index, "values"), valueType, shape)
             let positions = try bytes(CacheFile.frozen(index, "positions"), .f32, [layout.entries])
             // GGUF aligns tensors to 32 bytes at least.
             guard Int(bitPattern: positions.baseAddress!) % 4 == 0 else { throw damaged("its tensors are not aligned") }
-            let layer = FrozenLayer(
+            let layer = try FrozenLayer(
                 layout, keys: keys.baseAddress!, values: values.baseAddress!,
                 positions: positions.baseAddress!.assumingMemoryBound(to: Float.self), owner: mapping)
             try check(layer, below: tokens, index)

@@ -60,7 +60,9 @@ struct Compressor {
             choice = try largestChoice(cache, scores, compression, below: ratio, bytes: most)
         }
         let smaller = FrozenCache(
-            layers: zip(cache.layers, choice.kept).map { layer, kept in kept.map { layer.keeping($0) } ?? layer },
+            layers: try zip(cache.layers, choice.kept).map { layer, kept in
+                try kept.map { try layer.keeping($0) } ?? layer
+            },
             tokens: cache.tokens, streaming: choice.streaming ?? cache.streaming)
         return (smaller, scores.keeping(choice.scored))
     }
@@ -148,7 +150,7 @@ struct Compressor {
                 throw CacheError(
                     .invalidPolicy, "a capacity of \(entries) is less than the \(system) tokens that always stay")
             }
-            return min(1, Double((entries - system) * layers * heads) / total)
+            return min(1, Double(entries - system) * Double(layers * heads) / total)
         case .bytes(let bytes):
             let row = cache.layers[0].layout.keyRow + cache.layers[0].layout.valueRow + 4
             return min(1, max(0, Double(bytes / row) / total))

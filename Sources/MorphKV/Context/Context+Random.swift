@@ -7,18 +7,17 @@ extension Context {
         let d = model.description
         var random = SplitMix64(seed: 1)
         let values = random.normals(1 << 16)
-        let layers = d.layers.map { layer in
+        let layers = try d.layers.map { layer in
             let held = min(count, layer.slidingWindow ?? count)
             let layout = FrozenLayer.Layout(
                 counts: Array(repeating: held, count: d.kvHeads), keyType: options.keyType,
                 valueType: options.valueType, dimension: d.headDimension)
-            let (keys, rows) = (
-                HostBlock(bytes: layout.entries * layout.keyRow), HostBlock(bytes: layout.entries * layout.valueRow)
-            )
-            keys.fill(layout.keyType, rowLength: d.headDimension, from: values)
-            rows.fill(layout.valueType, rowLength: d.headDimension, from: values)
+            let keys = try HostBlock(bytes: layout.entries * layout.keyRow)
+            let rows = try HostBlock(bytes: layout.entries * layout.valueRow)
+            try keys.fill(layout.keyType, rowLength: d.headDimension, from: values)
+            try rows.fill(layout.valueType, rowLength: d.headDimension, from: values)
             let entries = (0..<held).map { EntryRows.Entry(row: $0, position: count - held + $0) }
-            return FrozenLayer(
+            return try FrozenLayer(
                 layout,
                 from: [
                     (

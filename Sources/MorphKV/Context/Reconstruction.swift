@@ -27,15 +27,17 @@ struct Reconstruction {
     /// The parts in which a text is repeated.
     ///
     /// - Throws: ``GenerationError`` of kind `noTokenizer` for words without a tokenizer, ``CacheError`` for ids outside
-    ///   the vocabulary.
+    ///   the vocabulary and numbers that make no sense.
     static func parts(
         of tokens: [Token], after system: Int, _ prompt: ReconstructionPrompt, _ model: Model
     ) throws -> [Part] {
+        try prompt.validate()
+        let size = min(prompt.chunk, tokens.count)
         let (first, next) = (try model.tokens(prompt.first), try model.tokens(prompt.next))
         let postfix = try model.tokens(prompt.postfix)
-        return stride(from: system, to: tokens.count, by: prompt.chunk).map { start in
-            let chunk = start..<min(start + prompt.chunk, tokens.count)
-            let before = tokens[max(system, start - min(prompt.overlap, prompt.chunk))..<start]
+        return stride(from: system, to: tokens.count, by: size).map { start in
+            let chunk = start..<min(start + size, tokens.count)
+            let before = tokens[max(system, start - min(prompt.overlap, size))..<start]
             return Part(chunk: chunk, input: (start == system ? first : next + before) + postfix + tokens[chunk])
         }
     }

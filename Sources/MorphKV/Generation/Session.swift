@@ -62,7 +62,7 @@ public actor Session {
     func extend(_ context: Context, question: String, answer: [Token]) throws -> Context {
         let asked = try encode(.text(question), isStart: false)
         try feedPending()
-        return context.extended(by: asked + answer, cache: engine.cache.frozenCopy())
+        return context.extended(by: asked + answer, cache: try engine.cache.frozenCopy())
     }
 
     /// Feeds the token that was sampled last, if it was not fed yet.

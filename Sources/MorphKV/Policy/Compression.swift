@@ -85,9 +85,12 @@ public struct Compression: Sendable, Hashable {
                 "\(sinks) sinks and \(recent) recent positions: 0 to \(limit) are possible")
         }
         try curve.validate(layerCount: layerCount)
+        switch level {
+        case .uniform, .layer: break
+        case .pair, .head: try require(curve == .uniform, "only levels that choose within a layer can have a curve")
+        }
         if case .reconstruction(let prompt) = source {
-            try require(prompt.chunk >= 1, "parts of \(prompt.chunk) tokens: 1 or more is needed")
-            try require(prompt.overlap >= 0, "an overlap of \(prompt.overlap) tokens: 0 or more is needed")
+            try prompt.validate()
         } else if case .head = level {
         } else {
             throw CacheError(.invalidPolicy, "scores of whole heads can choose whole heads only")
@@ -127,6 +130,16 @@ public struct ReconstructionPrompt: Sendable, Hashable {
         self.first = first
         self.next = next
         self.postfix = postfix
+    }
+
+    /// - Throws: ``CacheError`` of kind `invalidPolicy` naming what makes no sense.
+    func validate() throws {
+        guard chunk >= 1 else {
+            throw CacheError(.invalidPolicy, "parts of \(chunk) tokens: 1 or more is needed")
+        }
+        guard overlap >= 0 else {
+            throw CacheError(.invalidPolicy, "an overlap of \(overlap) tokens: 0 or more is needed")
+        }
     }
 }
 

@@ -42,8 +42,10 @@ public enum LayerCurve: Sendable, Hashable {
             }
             return highest - layer * ((highest - lowest) / (layerCount - 1))
         case .weights(let weights):
-            let mean = weights.reduce(0, +) / Double(weights.count)
-            return min(most, Int((Double(base) * weights[layer] / mean).rounded(.down)))
+            // Large numbers would add up to infinity.
+            let shares = weights.map { $0 / weights.max()! }
+            let mean = shares.reduce(0, +) / Double(shares.count)
+            return min(most, Int((Double(base) * shares[layer] / mean).rounded(.down)))
         }
     }
 }
