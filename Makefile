@@ -2,6 +2,7 @@
 # make test          every test
 # make build         the release build
 # make bench         speed beside libllama, about 25 minutes; rewrites the table of docs/performance.md
+# make micro-bench   the attention kernel alone, by type and shape
 # make lint          formatting rules, warnings are errors
 # make format        rewrites the sources to those rules
 # make test-asan     the tests under the address sanitizer
@@ -17,7 +18,7 @@ TEST_FLAGS ?=
 -include .deps/env
 export MORPHKV_OPTIMIZE_KERNEL = 1
 
-.PHONY: setup demo test build bench lint format test-asan test-python
+.PHONY: setup demo test build bench micro-bench lint format test-asan test-python
 
 setup:
 	@scripts/bootstrap
@@ -53,8 +54,15 @@ do-demo: do-build
 do-bench: do-build
 	@scripts/bench "$$(swift build -c release --show-bin-path)/morphkv"
 
+# The kernel needs neither llama.cpp nor optimisation flags of ours: a release build is optimised.
+micro-bench:
+	MORPHKV_OPTIMIZE_KERNEL= BENCHMARK_DISABLE_MALLOC_INTERPOSER=1 \
+		swift package --package-path Benchmarks benchmark --grouping metric --no-progress
+
+SWIFT_FILES := Package.swift Sources Tests Examples/*/Sources Examples/*/Tests Benchmarks/Package.swift Benchmarks/Benchmarks
+
 lint:
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples/*/Sources Examples/*/Tests
+	swift format lint --strict --recursive --parallel $(SWIFT_FILES)
 
 format:
-	swift format --in-place --recursive --parallel Package.swift Sources Tests Examples/*/Sources Examples/*/Tests
+	swift format --in-place --recursive --parallel $(SWIFT_FILES)

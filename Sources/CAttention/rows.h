@@ -7,8 +7,6 @@
 /// Queries whose sums fit the registers, beside those of some rows.
 #define MOST_QUERIES 8
 
-INLINE float scalar_half(uint16_t bits) { return half_to_float((vu16)bits)[0]; }
-
 /// LANES numbers of a row, from number `d` on. `type` is a constant wherever this is inlined.
 INLINE vf load_row(const enum attention_type type, const char *row, int d) {
     switch (type) {
@@ -29,7 +27,7 @@ INLINE vf load_row(const enum attention_type type, const char *row, int d) {
         memcpy(&scale, block, sizeof scale);
         vi8 numbers;
         memcpy(&numbers, block + 2 + d % 32, sizeof numbers);
-        return __builtin_convertvector(numbers, vf) * scalar_half(scale);
+        return __builtin_convertvector(numbers, vf) * half_to_float((vu16)scale);
     }
     }
     return splat(0);

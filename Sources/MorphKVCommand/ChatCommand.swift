@@ -10,7 +10,7 @@ struct ChatCommand: AsyncParsableCommand {
               /policy [NAME:KEY=VALUE,...]  show the policy, or go on with another one
               /stats                        what the cache holds and costs
               /history                      the conversation so far
-              /save FILE                    write the conversation to a file, as JSON
+              /save FILE                    write the conversation to FILE, as JSON, and the cache to FILE.gguf
               /reset                        forget the conversation
               /quit                         end
             """)
@@ -22,13 +22,22 @@ struct ChatCommand: AsyncParsableCommand {
     @Option(help: "The system message.")
     var system: String?
 
+    @Option(help: "Go on with a conversation that /save wrote, in the cache and with the policy that it had.")
+    var resume: String?
+
     @Option(name: [.customShort("n"), .long], help: "Tokens of an answer at most.")
     var maxTokens = 1024
 
+    func validate() throws {
+        if resume != nil, system != nil || cache.policy != nil || cache.capacity != nil {
+            throw ValidationError("--resume brings its own system message and policy; /policy changes the policy")
+        }
+    }
+
     func run() async throws {
         let model = try modelOptions.load()
-        var chat = try Chat(
-            model, cache: cache.options(), system: system,
+        var chat = try await Chat(
+            model, resume.map { .saved($0) } ?? .new(cache.options(), system: system),
             options: GenerationOptions(maxTokens: maxTokens, sampling: sampling.options),
             threads: modelOptions.threadCount)
         let isInteractive = Output.isTerminal(.standardInput)
@@ -65,19 +74,37 @@ private struct Chat {
     private var messages: [Tokenizer.Message]
     private let system: [Tokenizer.Message]
 
-    init(_ model: Model, cache: CacheOptions, system: String?, options: GenerationOptions, threads: Int) throws {
+    /// Where a conversation begins.
+    enum Beginning {
+        case new(CacheOptions, system: String?)
+        /// With the messages in this file and the session beside it.
+        case saved(String)
+    }
+
+    init(_ model: Model, _ beginning: Beginning, options: GenerationOptions, threads: Int) async throws {
         guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
         self.model = model
-        self.cache = cache
         self.threads = threads
-        self.system = system.map { [Tokenizer.Message(role: "system", content: $0)] } ?? []
         format = ChatFormat(tokenizer)
-        messages = self.system
         var options = options
         options.stop += format.stops
         self.options = options
-        session = try Session(model, cache: cache, threads: threads, reserve: 4096)
+        switch beginning {
+        case .new(let options, let system):
+            cache = options
+            messages = system.map { [Tokenizer.Message(role: "system", content: $0)] } ?? []
+            session = try Session(model, cache: options, threads: threads, reserve: 4096)
+        case .saved(let path):
+            messages = try JSONDecoder().decode(
+                [Tokenizer.Message].self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+            session = try Session(contentsOf: Self.cacheFile(path), model: model, threads: threads)
+            seen = session.savedTokens
+            cache = await session.cacheOptions
+        }
+        system = messages.prefix { $0.role == "system" }.map(\.self)
     }
+
+    private static func cacheFile(_ path: String) -> URL { URL(fileURLWithPath: path + ".gguf") }
 
     /// Asks the model and prints what it says.
     mutating func answer(_ text: String) async throws {
@@ -111,7 +138,7 @@ private struct Chat {
             for message in messages { try Output.write("\(message.role): \(message.content)\n") }
         case "/save":
             guard let argument else { throw ValidationError("/save needs the name of a file") }
-            try save(argument)
+            try await save(argument)
         case "/reset":
             try await session.reset()
             seen = []
@@ -139,9 +166,10 @@ private struct Chat {
             """
     }
 
-    private func save(_ path: String) throws {
+    private func save(_ path: String) async throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try await session.save(to: Self.cacheFile(path), tokens: seen)
         try encoder.encode(messages).write(to: URL(fileURLWithPath: path), options: .atomic)
         try Output.write("\(messages.count) messages saved to \(path)\n")
     }

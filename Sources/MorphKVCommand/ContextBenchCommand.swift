@@ -6,7 +6,11 @@ internal import MorphKV
 struct ContextBenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "context-bench", abstract: "Measures what cutting a context saves in bytes and time per token.",
-        discussion: "Needs no text: a context of random entries costs what a real one does.")
+        discussion: """
+            Needs no text: a context of random entries costs what a real one does. The whole and the cut context take \
+            turns, step by step. "ours" is the cut one, "theirs" the whole one; a figure is the median over rounds of \
+            the round's median step. Run nothing else meanwhile.
+            """)
 
     @OptionGroup var modelOptions: ModelOptions
 
@@ -16,29 +20,97 @@ struct ContextBenchCommand: ParsableCommand {
     @Option(help: "The share of the entries that stays.")
     var ratio = 0.3
 
-    @Option(help: "How often each context takes its turn, with four tokens at a time.")
-    var rounds = 12
+    @Option(help: "Rounds.")
+    var rounds = 15
+
+    @Option(help: "Steps of each context in a round.")
+    var steps = 16
 
     @Option(help: "Type of stored keys, and of values unless said otherwise: f32, f16, bf16 or q8_0.")
     var cacheType = "f16"
 
-    @Flag(help: "Print one JSON object.")
+    @Flag(help: "Print one JSON object per measure.")
     var json = false
 
+    func validate() throws {
+        guard tokens >= 1, rounds >= 1, steps >= 1 else {
+            throw ValidationError("one token, one round and one step are needed at least")
+        }
+    }
+
     func run() throws {
-        guard tokens >= 1, rounds >= 1 else { throw ValidationError("one token and one round are needed at least") }
-        let result = try ContextBenchmark.measure(
-            modelOptions.load(), tokens: tokens, ratio: ratio,
-            options: CacheOptions(policy: FullPolicy(), elementType: CacheFlags.type(cacheType)), rounds: rounds,
-            threads: modelOptions.threadCount)
-        if json { return try Output.printJSON(result) }
-        print(
-            String(
-                format: """
-                    %d tokens whole: %@, %.2f ms per token; cut to %.2f: %@, %.2f ms; without context %.2f ms
-                    %.2f times smaller, attention %.2f times faster
-                    """, result.tokens, Output.bytes(result.wholeBytes), 1000 * result.secondsWhole, result.ratio,
-                Output.bytes(result.cutBytes), 1000 * result.secondsCut, 1000 * result.secondsWithout,
-                result.sizeReduction, result.attentionSpeedup))
+        let model = try modelOptions.load()
+        let type = try CacheFlags.type(cacheType)
+        let whole = try Context(
+            random: tokens, model: model, options: CacheOptions(policy: FullPolicy(), elementType: type))
+        var cut = whole
+        try cut.compressAtRandom(ratio: ratio)
+        let times = try ContextTimes(whole: whole, cut: cut, threads: modelOptions.threadCount, rounds, steps)
+        let place = "over \(tokens) tokens, \(String(format: "%g", ratio)) kept"
+        let bytes = [whole, cut].map { Double($0.statistics.allocatedBytes) / 1e6 }
+        try show([
+            Measure(
+                name: "keys and values \(place)", unit: "MB", ours: bytes[1], theirs: bytes[0],
+                ratio: bytes[0] / bytes[1], spread: []),
+            times.attention.measure("attention of all layers \(place)"),
+            times.steps.measure("whole step \(place)"),
+        ])
+    }
+
+    private func show(_ measures: [Measure]) throws {
+        if json { return try measures.forEach { try Output.printJSON($0) } }
+        print(Measure.header)
+        for measure in measures { print(measure.row) }
+    }
+}
+
+/// Seconds per step on top of the whole and of the cut context.
+private struct ContextTimes {
+    /// The median step of each round.
+    struct Rounds {
+        var whole: [Double] = []
+        var cut: [Double] = []
+
+        func measure(_ name: String) -> Measure {
+            Measure(name, ours: cut, theirs: whole, unit: "ms/token", scale: 1000)
+        }
+    }
+
+    var attention = Rounds()
+    var steps = Rounds()
+
+    init(whole: Context, cut: Context, threads: Int, _ rounds: Int, _ count: Int) throws {
+        let wholeSteps = try ContextSteps(whole, threads: threads, reserve: count)
+        let cutSteps = try ContextSteps(cut, threads: threads, reserve: count)
+        // The first round builds graphs and finds the memory.
+        for round in 0...rounds {
+            wholeSteps.restart()
+            cutSteps.restart()
+            let step = try Self.inTurn(
+                count, { try wholeSteps.step(Token($0 % 8)) }, { try cutSteps.step(Token($0 % 8)) })
+            let attention = try Self.inTurn(count, { _ in try wholeSteps.attend() }, { _ in try cutSteps.attend() })
+            guard round > 0 else { continue }
+            steps.add(step)
+            self.attention.add(attention)
+        }
+    }
+
+    private static func inTurn(
+        _ count: Int, _ whole: (Int) throws -> Void, _ cut: (Int) throws -> Void
+    ) rethrows -> Rounds {
+        var times = Rounds()
+        for index in 0..<count {
+            times.whole.append(try seconds { try whole(index) })
+            times.cut.append(try seconds { try cut(index) })
+        }
+        return times
+    }
+}
+
+extension ContextTimes.Rounds {
+    /// Adds a round by the medians of its steps.
+    fileprivate mutating func add(_ round: Self) {
+        whole.append(round.whole.median)
+        cut.append(round.cut.median)
     }
 }

@@ -62,20 +62,23 @@ struct InspectCommand: ParsableCommand {
         let context = contextLength ?? model.description.contextLength
         let memory = Int(ProcessInfo.processInfo.physicalMemory)
         func row(_ name: String, _ options: CacheOptions, tokens: Int) throws {
-            let bytes = try CachePlan(model, options, tokens: tokens).bytes
-            let fits = bytes + model.weightBytes < memory ? "fits" : "does not fit"
-            print("    \(name): \(Output.bytes(bytes)), \(fits) in \(Output.bytes(memory)) with the weights")
+            let plan = try CachePlan(model, options, tokens: tokens)
+            let fits = plan.bytes + model.weightBytes < memory ? "fits" : "does not fit"
+            print("    \(name): \(Output.bytes(plan.bytes)), \(fits) in \(Output.bytes(memory)) with the weights")
         }
         print("cache (\(options.keyType) keys, \(options.valueType) values), all layers together:")
         try row("full, \(context) tokens", options.with(FullPolicy()), tokens: context)
         if cache.policy != nil || cache.capacity != nil {
             try row(options.policy.specification, options, tokens: context)
-            return
+        } else {
+            for capacity in capacities where capacity > 1 {
+                let policy = MorphKVPolicy(capacity: capacity, window: min(32, capacity / 2))
+                try row(policy.specification, options.with(policy), tokens: context)
+            }
         }
-        for capacity in capacities where capacity > 1 {
-            let policy = MorphKVPolicy(capacity: capacity, window: min(32, capacity / 2))
-            try row(policy.specification, options.with(policy), tokens: context)
-        }
+        let prompt = try CachePlan(model, options, tokens: context).promptBytes
+        let hint = options.prefill == .exact ? " (--prefill-chunk makes that constant)" : ""
+        print("while a prompt of \(context) tokens is read: \(Output.bytes(prompt)) more\(hint)")
     }
 
     private static func numbers(_ text: String) throws -> [Int] {

@@ -110,6 +110,11 @@ struct GenerateCommandTests {
         for text in ["llama, 5 layers", "8 query, 4 KV", "tokenizer: 512 tokens", "morphkv:capacity=64", "fits"] {
             #expect(result.output.contains(text))
         }
+        // 512 tokens: 4 heads of 8 numbers, keys and values in two bytes; 64 hidden numbers in four bytes.
+        // That is 196,608 bytes.
+        #expect(result.output.contains("while a prompt of 512 tokens is read: 197 KB more"))
+        let chunked = try Command.run(["inspect", Command.stories, "--capacity", "64", "--prefill-chunk", "32"])
+        #expect(chunked.output.contains("while a prompt of 512 tokens is read: 20 KB more"))
     }
 
     @Test func perplexityUnderTheFullPolicyIsThatOfTheFullCache() throws {

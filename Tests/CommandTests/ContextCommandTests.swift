@@ -103,6 +103,28 @@ struct ContextCommandTests {
         }
     }
 
+    @Test func whatCuttingSavesIsMeasuredInRounds() throws {
+        let call = [
+            "context-bench", "--threads", "1", "--model", Command.stories, "--tokens", "400", "--rounds", "3",
+            "--steps",
+            "2",
+        ]
+        let result = try Command.run(call + ["--json"])
+        #expect(result.status == 0, "\(result.errors)")
+        let rows = try result.output.split(separator: "\n").map {
+            try #require(JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+        }
+        #expect(rows.count == 3 && rows.allSatisfy { ($0["ours"] as? Double ?? 0) > 0 })
+        let saved = try #require(rows[0]["ratio"] as? Double)
+        #expect(saved > 3 && saved < 3.5 && rows[0]["unit"] as? String == "MB")
+        for row in rows.dropFirst() {
+            let (ratio, spread) = (try #require(row["ratio"] as? Double), try #require(row["spread"] as? [Double]))
+            #expect(spread.count == 2 && spread[0] <= ratio && ratio <= spread[1])
+        }
+        #expect(try Command.run(call).output.split(separator: "\n").count == 5)
+        #expect(try Command.run(call + ["--ratio", "2"]).errors.contains("ratio of 2"))
+    }
+
     @Test func recallIsATable() throws {
         let questions = folder.appendingPathComponent("questions.jsonl")
         try #"{"question": " Ben had a red", "answer": " k"}"#.write(to: questions, atomically: true, encoding: .utf8)

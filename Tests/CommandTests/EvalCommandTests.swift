@@ -16,29 +16,6 @@ struct EvalCommandTests {
         try Command.run(arguments(benchmark, out: out, more))
     }
 
-    /// Starts a run, waits for its next result, kills it, and leaves half a line behind.
-    ///
-    /// - Returns: whether there was something left to kill.
-    private func interrupt(_ arguments: [String], out: String) throws -> Bool {
-        let process = Process()
-        process.executableURL = Command.executable
-        process.arguments = arguments
-        process.standardError = FileHandle.nullDevice
-        let before = folder.lineCount(out)
-        try process.run()
-        while process.isRunning, folder.lineCount(out) == before { usleep(1000) }
-        let isRunning = process.isRunning
-        if isRunning { kill(process.processIdentifier, SIGKILL) }
-        process.waitUntilExit()
-        guard isRunning, process.terminationReason == .uncaughtSignal else { return false }
-        let handle = try FileHandle(forUpdating: folder.url.appendingPathComponent(out))
-        let content = try handle.readToEnd() ?? Data()
-        // A kill rarely hits a write, so the half line that it would leave is made here.
-        if content.last == UInt8(ascii: "\n") { try handle.write(contentsOf: Data(content.prefix(content.count / 9))) }
-        try handle.close()
-        return true
-    }
-
     @Test(
         "killed again and again and continued, a run has every sample once, with the same answers",
         arguments: [("longgenbench", "response"), ("longwriter", "response"), ("longbench", "pred")])
@@ -50,7 +27,7 @@ struct EvalCommandTests {
 
         let again = arguments(data, out: "part.jsonl", flags)
         var kills = 0
-        while try interrupt(again, out: "part.jsonl") { kills += 1 }
+        while try folder.interrupt(again, out: "part.jsonl") { kills += 1 }
         #expect(kills >= 1)
         let end = try Command.run(again)
         #expect(end.status == 0 && end.errors.contains("continuing after 5 of 5"), "\(end.errors)")

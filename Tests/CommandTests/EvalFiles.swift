@@ -37,6 +37,29 @@ final class EvalFolder {
         return data.count { $0 == UInt8(ascii: "\n") }
     }
 
+    /// Starts a run, waits for its next result, kills it, and leaves half a line behind.
+    ///
+    /// - Returns: whether there was something left to kill.
+    func interrupt(_ arguments: [String], out: String) throws -> Bool {
+        let process = Process()
+        process.executableURL = Command.executable
+        process.arguments = arguments
+        process.standardError = FileHandle.nullDevice
+        let before = lineCount(out)
+        try process.run()
+        while process.isRunning, lineCount(out) == before { usleep(1000) }
+        let isRunning = process.isRunning
+        if isRunning { kill(process.processIdentifier, SIGKILL) }
+        process.waitUntilExit()
+        guard isRunning, process.terminationReason == .uncaughtSignal else { return false }
+        let handle = try FileHandle(forUpdating: url.appendingPathComponent(out))
+        let content = try handle.readToEnd() ?? Data()
+        // A kill rarely hits a write, so the half line that it would leave is made here.
+        if content.last == UInt8(ascii: "\n") { try handle.write(contentsOf: Data(content.prefix(content.count / 9))) }
+        try handle.close()
+        return true
+    }
+
     /// Writes a benchmark of five samples and returns the arguments that name it.
     func benchmark(_ name: String) throws -> [String] {
         let words = ["a dog", "a cat", "the park", "a ball", "her mom"]
@@ -64,6 +87,16 @@ final class EvalFolder {
             }
             try write(lines.joined(separator: "\n"), to: "data/hotpotqa.jsonl")
             return ["longbench", "--data", url.path, "--dataset", "hotpotqa", "--raw"]
+        case "scbench":
+            let lines = words.map { word in
+                let turns = ["What did Lily see?", "Who came to \(word)?", "What did Lily see?"].map {
+                    #"{"input": "\#($0)", "answer": "a"}"#
+                }
+                let story = String(repeating: "Lily went out and saw \(word). She was happy. ", count: 6)
+                return #"{"context": "\#(story)", "multi_turns": [\#(turns.joined(separator: ", "))]}"#
+            }
+            try write(lines.joined(separator: "\n"), to: "scbench_qa_eng.jsonl")
+            return ["scbench", "--data", url.path, "--dataset", "scbench_qa_eng", "--raw"]
         default:
             try write(String(repeating: "Lily had a red ball. Tom had a dog. ", count: 20), to: "essays/a.txt")
             return ["niah", "--data", path("essays"), "--lengths", "100,200", "--depths", "0,50,100", "--raw"]

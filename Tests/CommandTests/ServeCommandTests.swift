@@ -101,6 +101,21 @@ struct ChatCommandTests {
         #expect(saved?[3]["content"] == "And then?")
     }
 
+    @Test func aSavedConversationGoesOnInAnotherProcess() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let file = folder.appendingPathComponent("chat.json").path
+        let whole = try Command.run(arguments, input: "Hello\n/save \(file)\nAnd then?\n/stats\n")
+        let plain = Array(arguments.prefix(5)) + ["-n", "20", "--resume", file]
+        let rest = try Command.run(plain, input: "And then?\n/stats\n")
+        #expect(rest.status == 0 && rest.errors.isEmpty, "\(rest.errors)")
+        // The same answer and as many tokens seen: nothing was read anew.
+        #expect(rest.output.count > 100 && whole.output.hasSuffix("saved to \(file)\n" + rest.output))
+        let mistaken = try Command.run(plain + ["--capacity", "64"], input: "")
+        #expect(mistaken.status != 0 && mistaken.errors.contains("--resume"), "\(mistaken.errors)")
+    }
+
     @Test func thePolicyChangesBetweenTurnsAndMistakesDoNotEndTheConversation() throws {
         let result = try Command.run(
             arguments,

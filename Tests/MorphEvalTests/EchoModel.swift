@@ -30,7 +30,7 @@ final class EchoModel: AnsweringModel {
         log.withLock { $0.append(request) }
         var answer = ModelAnswer()
         answer.parts = try reply(request).map { .init(text: $0, tokens: $0.utf8.count) }
-        answer.promptTokens = request.context.count + request.questions.reduce(0) { $0 + $1.count }
+        answer.promptTokens = ([request.system, request.context] + request.questions).reduce(0) { $0 + $1.count }
         answer.promptWasCut = request.promptWasCut
         answer.promptCacheBytes = 500
         answer.cacheBytes = 1000

@@ -53,11 +53,13 @@ struct PromptBuilderTests {
     func sharedContext() throws {
         var prompt = EvaluationPrompt("", usesChatTemplate: true)
         prompt.system = "be brief"
+        prompt.instruction = "Read. "
         prompt.context = "0123456789"
         prompt.questions = ["first", "second"]
         prompt.rawEnding = " Answer:"
         let whole = try request(prompt)
-        #expect(whole.context.text == "<be brief><user>0123456789" && whole.context.first == 0)
+        #expect(whole.system.text == "<be brief><user>Read. " && whole.system.first == 0)
+        #expect(whole.context.text == "0123456789")
         #expect(whole.questions.map(\.text) == ["first<answer>", "second<answer>"])
         let raw = try request(prompt) {
             $0.usesChatTemplate = false
@@ -65,7 +67,7 @@ struct PromptBuilderTests {
         }
         #expect(raw.questions.map(\.text) == ["first Answer:", "second Answer:"])
         #expect(raw.context.text == "0123456789" && !raw.promptWasCut)
-        let cut = try request(prompt, contextLength: 23, limit: 2) { $0.usesChatTemplate = false }
+        let cut = try request(prompt, contextLength: 29, limit: 2) { $0.usesChatTemplate = false }
         #expect(cut.context.text == "012789" && cut.promptWasCut)
         #expect(cut.questions == raw.questions)
     }

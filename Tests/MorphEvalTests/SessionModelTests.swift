@@ -29,15 +29,56 @@ struct SessionModelTests {
             promptWasCut: false, maximumNewTokens: limit, endsAfterLine: line, seed: 0)
     }
 
+    /// Policies, and how often they need to read a context about which there are three questions.
+    static let policies = [
+        ("full", 1), ("snapkv:promptCapacity=16,window=4", 1), ("pyramidkv:promptCapacity=16,window=4,beta=2", 1),
+        ("adakv:promptCapacity=16,window=4", 1), ("kvzip:ratio=0.4", 1), ("kvzip:ratio=0.4,level=uniform", 1),
+        ("morphkv:capacity=24,window=8", 3), ("streaming:capacity=16", 3),
+    ]
+
+    @Test("a context that is read once is answered about as in the policy's own sequence", arguments: policies)
+    func readOnce(_ policy: String, _ reads: Int) async throws {
+        let cache = CacheOptions(policy: try PolicyRegistry.standard.policy(policy))
+        let loaded = try Model(contentsOf: SharedData.stories)
+        let model = try SessionModel(loaded, cache: cache, threads: 1)
+        let context = String(repeating: "Tom and Sue had a big red ball. One day Tom lost it in the park. ", count: 3)
+        let request = try request(model, context: context, ["Then Tom", "Sue was", "Then Tom"])
+        let answer = try await model.answer(request) { _ in }
+        for (question, part) in zip(request.questions, answer.parts) {
+            let session = try Session(loaded, cache: cache, threads: 1)
+            for try await _ in session.generate(tokens: request.context, options: .init(maxTokens: 0)) {}
+            var text = ""
+            for try await piece in session.generate(tokens: question, options: .init(maxTokens: 24)) {
+                text += piece.text
+            }
+            #expect(part.text == text)
+        }
+        #expect(answer.promptTokens == request.context.count + request.questions.reduce(0) { $0 + $1.count })
+    }
+
+    @Test("what comes before a context is not cut by kvzip")
+    func systemStays() async throws {
+        let cache = CacheOptions(policy: try PolicyRegistry.standard.policy("kvzip:ratio=0,system=0"))
+        let model = try stories(cache)
+        var request = try request(model, context: "Lily had a dog and a cat.", ["Then"])
+        let alone = try await model.answer(request) { _ in }
+        request.system = try model.tokens(of: "Once upon a time, there was a girl named Lily. ", isBeginning: true)
+        let answer = try await model.answer(request) { _ in }
+        #expect(answer.promptTokens == alone.promptTokens + request.system.count)
+        // 5 layers of 4 KV heads, each with 8 numbers of 2 bytes in a key and in a value, and a position.
+        #expect(answer.promptCacheBytes >= alone.promptCacheBytes + request.system.count * 5 * 4 * (2 * 8 * 2 + 4))
+    }
+
     @Test("questions about a shared context are answered as if each were the only one")
     func sharedContext() async throws {
-        for policy in ["full", "morphkv:capacity=24,window=8", "snapkv:promptCapacity=16,window=4"] {
+        for (policy, reads) in Self.policies {
             let cache = CacheOptions(policy: try PolicyRegistry.standard.policy(policy))
             let model = try stories(cache)
             let context = "Once upon a time, there was a little girl named Lily. She had a dog and a red ball. "
             let questions = ["Lily saw", "One day, the dog", "Lily saw"]
             let together = try await model.answer(request(model, context: context, questions)) { _ in }
             #expect(together.parts.count == 3 && together.parts[0] == together.parts[2])
+            #expect(together.contextReads == reads, "\(policy)")
             for (question, part) in zip(questions, together.parts) {
                 let alone = try await model.answer(request(model, context: context, [question])) { _ in }
                 #expect(alone.parts == [part], "\(policy)")

@@ -137,7 +137,7 @@ import Testing
         let seeded = try Model(contentsOf: TestModels.url(TestModels.shape("llama"), seed: 4))
         #expect(Self.kind { _ = try Context(contentsOf: url, model: seeded) } == .otherModel)
         var raw = try #require(RawCacheFile(Data(contentsOf: url)))
-        raw.replace("morphkv.version", bytes: UInt32(2))
+        raw.replace("morphkv.version", bytes: UInt32(CacheFile.version + 1))
         #expect(Self.kind { _ = try Context(contentsOf: Self.write(raw.data), model: model) } == .newerVersion)
     }
 

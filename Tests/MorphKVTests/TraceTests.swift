@@ -31,3 +31,23 @@ struct TraceTests {
         #expect(!trace.differences(from: run, tolerance: 1e-3).isEmpty)
     }
 }
+
+/// What the format of recorded runs means.
+@Suite struct TraceFormatTests {
+    @Test(
+        "parameters that a recording leaves out have the values of the format",
+        arguments: [
+            (#""morphkv", "params": {"capacity": 24, "window": 8}"#, "normalization=candidates"),
+            (#""morphkv", "params": {"capacity": 24, "window": 8, "normalisation": "full"}"#, ""),
+            (#""kvzip", "params": {"ratio": 0.5}"#, "repeatFirst=,repeatNext=,postfix="),
+            (#""kvzip", "params": {"ratio": 0.5, "repeat_first": [7, 8]}"#, "repeatFirst=7+8,repeatNext=,postfix="),
+        ])
+    func defaults(_ policy: String, _ ending: String) throws {
+        let text = """
+            {"format": "kv-eviction-trace/1", "model": "m", "prompt": [], "generated": [], "checkpoints": [],
+             "policy": \(policy)}
+            """
+        let specification = try JSONDecoder().decode(Trace.self, from: Data(text.utf8)).cachePolicy().specification
+        #expect(ending.isEmpty ? !specification.contains("normalization") : specification.hasSuffix(ending))
+    }
+}

@@ -34,7 +34,9 @@ package struct ChatFrame: Sendable, Hashable {
 
 /// A prompt as tokens.
 package struct ModelRequest: Sendable, Hashable {
-    /// What enters the cache before each question; may be empty.
+    /// What comes before the context, and is not the policy's to cut where it can tell.
+    package var system: [Int32]
+    /// What the questions are about; may be empty.
     package var context: [Int32]
     /// The questions.
     package var questions: [[Int32]]
@@ -49,9 +51,10 @@ package struct ModelRequest: Sendable, Hashable {
 
     /// Creates a request.
     package init(
-        context: [Int32] = [], questions: [[Int32]], promptWasCut: Bool = false, maximumNewTokens: Int,
-        endsAfterLine: Bool = false, seed: UInt32 = 0
+        system: [Int32] = [], context: [Int32] = [], questions: [[Int32]], promptWasCut: Bool = false,
+        maximumNewTokens: Int, endsAfterLine: Bool = false, seed: UInt32 = 0
     ) {
+        self.system = system
         self.context = context
         self.questions = questions
         self.promptWasCut = promptWasCut
@@ -82,8 +85,10 @@ package struct ModelAnswer: Sendable, Hashable {
 
     /// One answer for each question.
     package var parts: [Part] = []
-    /// The tokens of the context and of all questions.
+    /// The tokens of the context, with what comes before it, and of all questions.
     package var promptTokens = 0
+    /// How often the context was read: once, or for every question; 0 if there is none.
+    package var contextReads = 0
     /// Whether something in the middle of the prompt was left out.
     package var promptWasCut = false
     /// The bytes of the cache when the answer began; of several questions the most.

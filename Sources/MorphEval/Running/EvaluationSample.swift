@@ -39,7 +39,7 @@ package struct EvaluationSample: Sendable {
         self.endsAfterLine = endsAfterLine
         self.answerField = answerField
         self.fields = fields
-        let identity = JSONValue(identity ?? [prompt.context ?? ""] + prompt.questions)
+        let identity = JSONValue(identity ?? [prompt.instruction + (prompt.context ?? "")] + prompt.questions)
         let whole = JSONValue.array([identity, .object(fields)])
         digest = String(SHA256.hexadecimal(of: whole.line).prefix(16))
     }
@@ -49,6 +49,8 @@ package struct EvaluationSample: Sendable {
 package struct EvaluationPrompt: Sendable, Hashable {
     /// The system message, where the benchmark has one.
     package var system: String?
+    /// What comes before the context, where there is one; it is never cut.
+    package var instruction = ""
     /// What all questions are about. The cache is cut by what the policy makes of the context alone, before it sees a
     /// question, as KVzip measures it.
     package var context: String?
@@ -68,7 +70,8 @@ package struct EvaluationPrompt: Sendable, Hashable {
     /// A context with its questions in KVzip's wording.
     package init(_ sample: SharedContextSample, task: String) {
         system = "You are a helpful assistant"
-        context = SharedContextPrompt.instruction(task: task) + sample.context
+        instruction = SharedContextPrompt.instruction(task: task)
+        context = sample.context
         questions = sample.questions.map {
             "\n\n" + CodePoints(SharedContextPrompt.query($0.text, task: task)).trimmed().string
         }

@@ -30,7 +30,8 @@ package struct PromptBuilder: Sendable {
         if let context = prompt.context {
             let cut = try model.codec.truncatedInTheMiddle(context, maximumTokens: room)
             request.promptWasCut = cut != context
-            request.context = try model.tokens(of: frame.head + cut, isBeginning: true)
+            request.system = try model.tokens(of: frame.head + prompt.instruction, isBeginning: true)
+            request.context = try model.tokens(of: cut, isBeginning: false)
             request.questions = try questions.map { try model.tokens(of: $0, isBeginning: false) }
         } else {
             request.questions = try questions.map { question in
@@ -53,6 +54,7 @@ package struct PromptBuilder: Sendable {
     private func reservedTokens(_ prompt: EvaluationPrompt, _ frame: ChatFrame) throws -> Int {
         let questions = prompt.context == nil ? [] : prompt.questions
         let longest = try questions.map { try model.codec.encode($0).count }.max() ?? 0
-        return try longest + model.codec.encode(frame.head).count + model.codec.encode(frame.tail).count + 1
+        return try longest + model.codec.encode(frame.head + prompt.instruction).count
+            + model.codec.encode(frame.tail).count + 1
     }
 }

@@ -82,6 +82,7 @@ extension ModelAnswer {
     fileprivate var members: [JSONMember] {
         [JSONMember]([
             "prompt_tokens": .integer(promptTokens), "prompt_was_cut": .bool(promptWasCut),
+            "context_reads": .integer(contextReads),
             "response_tokens": .integer(parts.reduce(0) { $0 + $1.tokens }),
             "finish": JSONValue(parts.map(\.finish)), "prompt_cache_bytes": .integer(promptCacheBytes),
             "cache_bytes": .integer(cacheBytes),

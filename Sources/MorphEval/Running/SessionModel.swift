@@ -53,29 +53,57 @@ package struct SessionModel: AnsweringModel {
     package func answer(
         _ request: ModelRequest, progress: @escaping @Sendable (Int) -> Void
     ) async throws -> ModelAnswer {
-        let session = try Session(model, cache: cache, threads: threads)
         var answer = ModelAnswer()
         answer.promptWasCut = request.promptWasCut
-        for (index, question) in request.questions.enumerated() {
-            if index > 0 { try await session.reset() }
-            let start = ContinuousClock.now
-            if !request.context.isEmpty {
-                for try await _ in session.generate(tokens: request.context, options: .init(maxTokens: 0)) {}
-            }
-            try await ask(session, question, request, since: start, into: &answer, progress)
-            answer.promptTokens += request.context.count + question.count
-            let cacheBytes = await session.statistics.allocatedBytes
-            answer.cacheBytes = max(answer.cacheBytes, cacheBytes)
-            answer.peakBytes = max(answer.peakBytes, cacheBytes + (await session.computeBytes))
+        answer.promptTokens = request.questions.reduce(request.system.count + request.context.count) { $0 + $1.count }
+        if try !request.context.isEmpty && Context.canHold(cache, of: model) {
+            try await askAboutContext(request, into: &answer, progress)
+        } else {
+            try await readAndAsk(request, into: &answer, progress)
         }
         // A generation ends early when its task is cancelled; what it wrote is no answer then.
         try Task.checkCancellation()
         return answer
     }
 
+    /// Reads and cuts the context once; every question goes on from it and leaves it as it is.
+    private func askAboutContext(
+        _ request: ModelRequest, into answer: inout ModelAnswer, _ progress: @Sendable (Int) -> Void
+    ) async throws {
+        let start = ContinuousClock.now
+        let context = try await Session(model, cache: cache, threads: threads)
+            .prefill(tokens: request.context, after: request.system, keptBy: cache.policy)
+        try Task.checkCancellation()
+        answer.contextReads = 1
+        answer.prefillSeconds = (ContinuousClock.now - start) / .seconds(1)
+        answer.peakBytes = context.readingBytes
+        for question in request.questions {
+            try await ask(
+                Session(context, threads: threads), question, request, holding: context.statistics.allocatedBytes,
+                since: .now, into: &answer, progress)
+        }
+    }
+
+    /// Reads everything anew for each question, which a policy of constant size changes what it holds of the context by.
+    private func readAndAsk(
+        _ request: ModelRequest, into answer: inout ModelAnswer, _ progress: @Sendable (Int) -> Void
+    ) async throws {
+        let session = try Session(model, cache: cache, threads: threads)
+        let before = request.system + request.context
+        for (index, question) in request.questions.enumerated() {
+            if index > 0 { try await session.reset() }
+            let start = ContinuousClock.now
+            if !before.isEmpty {
+                for try await _ in session.generate(tokens: before, options: .init(maxTokens: 0)) {}
+                answer.contextReads += 1
+            }
+            try await ask(session, question, request, holding: 0, since: start, into: &answer, progress)
+        }
+    }
+
     private func ask(
-        _ session: Session, _ question: [Token], _ request: ModelRequest, since start: ContinuousClock.Instant,
-        into answer: inout ModelAnswer, _ progress: @Sendable (Int) -> Void
+        _ session: Session, _ question: [Token], _ request: ModelRequest, holding contextBytes: Int,
+        since start: ContinuousClock.Instant, into answer: inout ModelAnswer, _ progress: @Sendable (Int) -> Void
     ) async throws {
         var options = GenerationOptions(maxTokens: request.maximumNewTokens, sampling: sampling)
         options.sampling.seed = request.seed
@@ -85,17 +113,21 @@ package struct SessionModel: AnsweringModel {
         for try await piece in session.generate(tokens: question, options: options) {
             if firstToken == nil {
                 firstToken = .now
-                answer.promptCacheBytes = max(answer.promptCacheBytes, await session.statistics.allocatedBytes)
+                let bytes = await session.statistics.allocatedBytes
+                answer.promptCacheBytes = max(answer.promptCacheBytes, contextBytes + bytes)
             }
             part.text += piece.text
             if piece.token != nil { part.tokens += 1 }
             if let finish = piece.finish { part.finish = finish.rawValue }
             progress(before + part.tokens)
-            // The session is not used again: questions that end with a line do not share a context.
+            // The session is not used again: questions that end with a line have no context that is read anew.
             if request.endsAfterLine, part.text.drop(while: \.isNewline).contains(where: \.isNewline) { break }
         }
         answer.parts.append(part)
         answer.prefillSeconds += ((firstToken ?? .now) - start) / .seconds(1)
         answer.decodeSeconds += firstToken.map { (ContinuousClock.now - $0) / .seconds(1) } ?? 0
+        let cacheBytes = contextBytes + (await session.statistics.allocatedBytes)
+        answer.cacheBytes = max(answer.cacheBytes, cacheBytes)
+        answer.peakBytes = max(answer.peakBytes, cacheBytes + (await session.computeBytes))
     }
 }

@@ -7,12 +7,16 @@ public struct CachePlan: Sendable, Hashable {
     /// The rule that really applies in each layer, its sliding window taken into account.
     public let rules: [RetentionRule]
 
+    /// Bytes that a prompt takes besides while it is read: one layer's keys and values, and the hidden states of all its
+    /// tokens. Intermediate results of 512 tokens come on top.
+    public let promptBytes: Int
+
     /// Bytes of all layers.
     public var bytes: Int { layerBytes.reduce(0, +) }
 
     /// Plans a cache.
     ///
-    /// - Parameter tokens: the sequence length for which a growing cache is planned.
+    /// - Parameter tokens: the sequence length for which a growing cache is planned, and the length of the prompt.
     /// - Throws: ``CacheError`` when the policy cannot be honoured for this model.
     public init(_ model: Model, _ options: CacheOptions, tokens: Int) throws {
         let backend = try Backend(model.device, threads: 1)
@@ -23,5 +27,12 @@ public struct CachePlan: Sendable, Hashable {
             layer.plan(on: backend)
             return layer.plannedBytes
         }
+        let description = model.description
+        var (held, read) = (0, tokens)
+        if case .chunked(let part) = options.prefill {
+            (held, read) = (plans.map { $0.slots ?? tokens }.max() ?? 0, min(part, tokens))
+        }
+        let row = options.keyType.bytes(description.headDimension) + options.valueType.bytes(description.headDimension)
+        promptBytes = (held + read) * row * description.kvHeads + 4 * read * description.embeddingLength
     }
 }

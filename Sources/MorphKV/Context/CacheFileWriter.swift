@@ -9,8 +9,8 @@ enum CacheFile {
         case session
     }
 
-    /// The version that is written; older ones are read.
-    static let version = 1
+    /// The version that is written; older ones are read: since 2, sessions may hold token ids.
+    static let version = 2
     /// The prefix of all keys.
     static let prefix = "morphkv."
     static let architecture = "morphkv-cache"

@@ -42,13 +42,8 @@ extension Context {
         let cache = FrozenCache(
             layers: layers.compactMap { $0 }, tokens: tokens.count, streaming: try reader.streamingHeads())
         let isWhole = try reader.integer("whole", in: 0...1) == 1
-        if isWhole {
-            for (layer, description) in zip(cache.layers, model.description.layers) {
-                let expected = min(tokens.count, description.slidingWindow ?? tokens.count)
-                guard layer.layout.counts.allSatisfy({ $0 == expected }) else {
-                    throw reader.damaged("it claims to be whole, and is not")
-                }
-            }
+        guard !isWhole || cache.isWhole(model.description) else {
+            throw reader.damaged("it claims to be whole, and is not")
         }
         self.init(
             model: model, tokens: tokens, systemTokens: system, isWhole: isWhole, cache: cache,

@@ -68,15 +68,24 @@ extension Session {
     /// - Parameters:
     ///   - document: what questions will be about.
     ///   - system: what comes before it and is never cut.
+    ///   - policy: what stays of the text; everything by default, whatever the session's own policy is.
     /// - Throws: ``GenerationError`` of kind `noTokenizer`, ``CacheError``, or `GgmlError` when memory is short.
-    public func prefill(_ document: String, after system: String = "") throws -> Context {
-        try Context(reading: document, after: system, model: model, options: engine.cache.options, threads: threads)
+    public func prefill(
+        _ document: String, after system: String = "", keptBy policy: any CachePolicy = FullPolicy()
+    ) throws -> Context {
+        try Context(
+            reading: document, after: system, model: model, options: engine.cache.options.with(policy),
+            threads: threads)
     }
 
     /// Reads token ids once, to ask any number of questions about them.
     ///
     /// - Throws: ``CacheError`` for ids outside the vocabulary or an empty text, `GgmlError` when memory is short.
-    public func prefill(tokens document: [Token], after system: [Token] = []) throws -> Context {
-        try Context(reading: document, after: system, model: model, options: engine.cache.options, threads: threads)
+    public func prefill(
+        tokens document: [Token], after system: [Token] = [], keptBy policy: any CachePolicy = FullPolicy()
+    ) throws -> Context {
+        try Context(
+            reading: document, after: system, model: model, options: engine.cache.options.with(policy),
+            threads: threads)
     }
 }

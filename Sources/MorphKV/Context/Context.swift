@@ -27,6 +27,8 @@ public struct Context: Sendable {
     /// Whether nothing was cut yet.
     public private(set) var isWhole: Bool
     private(set) var cache: FrozenCache
+    /// The most bytes that the cache and the intermediate results took while the text was read; 0 if it came from a file.
+    package private(set) var readingBytes = 0
     /// Found when they are first needed; copies of the context share them.
     private var scores: SharedScores
 
@@ -46,7 +48,8 @@ public struct Context: Sendable {
     /// - Parameters:
     ///   - document: what questions will be about.
     ///   - system: what comes before it and is never cut, such as a system prompt.
-    ///   - options: how keys and values are stored, and in which parts the text enters; the policy plays no part.
+    ///   - options: how keys and values are stored, in which parts the text enters, and what stays: what the policy holds
+    ///     after this prompt. To policies that cut by attention, such as ``SnapKVPolicy``, `system` is a part of it.
     ///   - threads: CPU threads; as many as the machine has cores if nil.
     /// - Throws: ``GenerationError`` of kind `noTokenizer`, ``CacheError``, or `GgmlError` when memory is short.
     public init(
@@ -62,7 +65,7 @@ public struct Context: Sendable {
             threads: threads)
     }
 
-    /// Reads token ids.
+    /// Reads token ids, as the other initialiser reads a text.
     ///
     /// - Throws: ``CacheError`` for ids outside the vocabulary or an empty text, `GgmlError` when memory is short.
     public init(
@@ -70,14 +73,22 @@ public struct Context: Sendable {
         threads: Int? = nil
     ) throws {
         let tokens = system + document
-        let engine = try Engine(model, options.with(FullPolicy()), threads: Self.threads(threads))
+        let compression = options.policy.compression
+        // A compression is left to `compress`, so that its scores are not lost.
+        let engine = try Engine(
+            model, compression == nil ? options : options.with(FullPolicy()), threads: Self.threads(threads))
         guard engine.cache.isFused else {
             throw CacheError(.attention, "contexts need the fused kernel, on the CPU")
         }
         try engine.prefill(tokens)
+        let bytes = engine.statistics.allocatedBytes + engine.computeBytes
+        let cache = try engine.cache.freeze()
         self.init(
-            model: model, tokens: tokens, systemTokens: system.count, isWhole: true, cache: try engine.cache.freeze(),
-            scores: nil)
+            model: model, tokens: tokens,
+            systemTokens: max(system.count, min(options.policy.protectedTokens, tokens.count)),
+            isWhole: cache.isWhole(model.description), cache: cache, scores: nil)
+        readingBytes = bytes
+        if let compression { try compress(compression, threads: threads) }
     }
 
     static func threads(_ given: Int?) -> Int { given ?? ProcessInfo.processInfo.activeProcessorCount }

@@ -4,16 +4,27 @@ internal import Ggml
 extension Session {
     /// Writes the whole state of the sequence to a file: keys, values, positions, scores, and what it goes on from.
     ///
-    /// A session that is read back continues bit for bit, under every policy. Which tokens led here is not part of it: a
-    /// sequence of constant size does not remember them.
+    /// A session that is read back continues bit for bit, under every policy.
     ///
-    /// - Throws: ``GenerationError`` of kind `busy` while an answer is being generated, ``CacheError`` of kind
+    /// - Parameters:
+    ///   - history: the token ids that led here, as far as the caller wants them back (``savedTokens``): a sequence of
+    ///     constant size does not remember them.
+    ///   - registry: what will read its policy.
+    /// - Throws: ``GenerationError`` of kind `busy` while an answer is being generated, of kind `invalidOption` for a
+    ///   history that is longer than the sequence; ``CacheError`` of kind `invalidToken` for an id outside the vocabulary,
     ///   `unknownPolicy` for a policy that `registry` cannot read back; `GgmlError` of kind `file` when the disk is full or
     ///   the place cannot be written; no partial file stays behind, and a file that was there before stays whole.
-    public func save(to url: URL, registry: PolicyRegistry = .standard) throws {
+    public func save(to url: URL, tokens history: [Token] = [], registry: PolicyRegistry = .standard) throws {
         guard !isGenerating else { throw GenerationError(.busy, "the session is generating") }
         let (cache, options) = (engine.cache, engine.cache.options)
         _ = try registry.policy(options.policy.specification)
+        for token in history { try model.check(token) }
+        // The token that was sampled last belongs to the sequence, fed or not.
+        let length = cache.seen + (unfed == nil ? 0 : 1)
+        guard history.count <= length else {
+            throw GenerationError(
+                .invalidOption, "a history of \(history.count) tokens is longer than the sequence of \(length)")
+        }
         let writer = CacheFileWriter(.session, model: model)
         writer.set("policy", options.policy.specification)
         writer.set("key_type", options.keyType.description)
@@ -22,6 +33,7 @@ extension Session {
         if case .chunked(let tokens) = options.prefill { writer.set("prefill_chunk", tokens) }
         writer.set("seen", cache.seen)
         writer.set("unfed", unfed.map { [Int($0)] } ?? [])
+        writer.set("tokens", history.map(Int.init))
         writer.set("context", cache.context == nil ? 0 : 1)
         if let context = cache.context { writer.set("context_tokens", context.tokens) }
         writer.add(
@@ -46,7 +58,12 @@ extension Session {
     ) throws {
         let reader = try CacheFileReader(url, .session, model)
         let engine = try reader.engine(registry, threads: Context.threads(threads))
-        try self.init(engine: engine, unfed: try reader.tokens("unfed").first)
+        let (unfed, history) = (try reader.tokens("unfed"), try reader.tokens("tokens"))
+        guard unfed.count <= 1 else { throw reader.damaged("it has \(unfed.count) tokens to go on from, not one") }
+        guard history.count <= engine.seen + unfed.count else {
+            throw reader.damaged("it has \(history.count) tokens for a sequence of \(engine.seen + unfed.count)")
+        }
+        try self.init(engine: engine, unfed: unfed.first, savedTokens: history)
     }
 }
 

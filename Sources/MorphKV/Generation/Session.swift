@@ -18,6 +18,8 @@ internal import Ggml
 public actor Session {
     /// The model it runs.
     public nonisolated let model: Model
+    /// The history that ``save(to:tokens:registry:)`` was given, in a session that was read from a file; else empty.
+    public nonisolated let savedTokens: [Token]
     let engine: Engine
     private let executor: ComputeExecutor
     private var current: Run?
@@ -45,8 +47,9 @@ public actor Session {
     }
 
     /// - Parameter unfed: a token that was sampled but not fed yet.
-    init(engine: sending Engine, unfed: Token? = nil) throws {
+    init(engine: sending Engine, unfed: Token? = nil, savedTokens: [Token] = []) throws {
         model = engine.model
+        self.savedTokens = savedTokens
         executor = ComputeExecutor()
         self.engine = engine
         self.unfed = unfed
@@ -67,6 +70,9 @@ public actor Session {
         if let token = unfed { try engine.decode(token) }
         unfed = nil
     }
+
+    /// What the cache is like.
+    public var cacheOptions: CacheOptions { engine.cache.options }
 
     /// What the cache holds and costs.
     public var statistics: CacheStatistics { engine.statistics }

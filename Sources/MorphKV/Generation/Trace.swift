@@ -61,6 +61,12 @@ package struct Trace: Codable, Sendable {
         self = try JSONDecoder().decode(Trace.self, from: Data(contentsOf: url))
     }
 
+    /// What the format means where a parameter is left out and our policy would mean something else.
+    private static let defaults = [
+        "morphkv": ["normalization": "candidates"],
+        "kvzip": ["repeatFirst": "", "repeatNext": "", "postfix": ""],
+    ]
+
     /// The policy that was recorded.
     ///
     /// - Throws: ``CacheError`` if this package has no such policy or parameter.
@@ -71,7 +77,8 @@ package struct Trace: Codable, Sendable {
             let camelCase = words[0] + words.dropFirst().map(\.capitalized).joined()
             return (renamed[name] ?? String(camelCase), value.description)
         }
-        return try registry.policy(policy, Dictionary(uniqueKeysWithValues: arguments))
+        return try registry.policy(
+            policy, (Self.defaults[policy] ?? [:]).merging(arguments) { $1 })
     }
 
     /// Runs the prompt and the generated ids, and records the same steps anew.

@@ -12,23 +12,11 @@ extension Bench {
         let batch = try Batch(model, threads: threads)
         var results: [Measure] = []
         for length in lengths {
-            let room = length + (rounds + 1) * steps
-            var theirs: [() throws -> Void] = []
-            if comparesLibllama {
-                let weights = try LibllamaBaseline.Weights(path: model.url.path)
-                let baseline = try LibllamaBaseline(
-                    weights, context: room, sequences: sequences, flashAttention: true, threads: threads)
+            let theirs = try baselines(context: length + (rounds + 1) * steps, sequences: sequences)
+            var ends = theirs.map { _ in length }
+            for baseline in theirs {
                 try baseline.prefill(prompt + tokens(length - prompt.count, seed: 4), at: 0)
-                baseline.copyFirst(to: sequences)
-                var end = length
-                theirs = [
-                    {
-                        for step in 0..<steps {
-                            try baseline.decode(tokens(sequences, seed: UInt64(step)), at: end)
-                            end += 1
-                        }
-                    }
-                ]
+                baseline.copyFirst()
             }
             progress("batch of \(sequences) at \(length) tokens")
             let times = try compare(
@@ -36,7 +24,15 @@ extension Bench {
                     for step in 0..<steps {
                         try batch.decode(Array(zip(engines, tokens(sequences, seed: UInt64(step)))))
                     }
-                }, theirs)
+                },
+                theirs.enumerated().map { index, baseline in
+                    {
+                        for step in 0..<steps {
+                            try baseline.decode(tokens(sequences, seed: UInt64(step)), at: ends[index])
+                            ends[index] += 1
+                        }
+                    }
+                })
             results.append(
                 measure(
                     "\(sequences) sequences, \(policy.specification), full ones of \(length) tokens", times,

@@ -3,7 +3,8 @@ internal import Ggml
 internal import MorphKV
 
 extension Bench {
-    /// A long answer with a cache of constant size against libllama's full cache, token by token, in turns of a block.
+    /// A long answer with a cache of constant size against libllama's full cache, in turns of 250 tokens. We decode them
+    /// all; libllama decodes the last ``steps`` of them, which stand for the others that it gets as a prompt.
     ///
     /// - Parameter flashAttention: libllama's setting.
     func long(tokens count: Int, policy: any CachePolicy, flashAttention: Bool) throws -> [Measure] {
@@ -26,7 +27,11 @@ extension Bench {
             for index in range { our.append(try seconds { try engine.decode(answer[index]) }) }
             if start > 1000 { grown += (residentBytes() ?? 0) - before }
             guard let theirs else { continue }
-            for index in range { their.append(try seconds { try theirs.decode([answer[index]], at: index) }) }
+            let measured = range.suffix(steps)
+            try theirs.prefill(Array(answer[range.lowerBound..<measured.lowerBound]), at: range.lowerBound)
+            let times = try measured.map { index in try seconds { try theirs.decode([answer[index]], at: index) } }
+            let mean = times.reduce(0, +) / Double(times.count)
+            their += Array(repeating: mean, count: range.count - times.count) + times
         }
         return longMeasures(our, their, policy, grown: grown)
     }
@@ -36,6 +41,7 @@ extension Bench {
     ) -> [Measure] {
         func total(_ values: some Collection<Double>) -> Double { values.reduce(0, +) }
         let name = "\(our.count + 1) tokens, \(policy.specification)"
+        let note = steps < 250 ? "libllama decodes \(steps) of every 250" : nil
         var results: [Measure] = []
         func add(_ part: String, _ ours: ArraySlice<Double>, _ theirs: ArraySlice<Double>) {
             let scale = 1000 / Double(ours.count)
@@ -44,7 +50,7 @@ extension Bench {
                     ? Measure("\(name): \(part)", [total(ours) * scale], unit: "ms/token")
                     : Measure(
                         "\(name): \(part)", ours: [total(ours)], theirs: [total(theirs)], unit: "ms/token",
-                        scale: scale))
+                        scale: scale, note: note))
         }
         add("whole run", our[...], their[...])
         add("last 1,000 tokens", our.suffix(1000), their.suffix(1000))

@@ -32,7 +32,9 @@ extension Bench {
                     }
                 })
             position += (rounds + 1) * steps
-            let bytes = Double(model.weights.value.bytesPerStep + engine.statistics.allocatedBytes)
+            // Read in the middle of the rounds: the weights and what is filled of the cache.
+            let filled = try CachePlan(model, cache, tokens: position - (rounds + 1) * steps / 2).bytes
+            let bytes = Double(model.weights.value.bytesPerStep + min(filled, engine.statistics.allocatedBytes))
             let share = bytes * Double(steps) / times.ours.median / bandwidth
             results.append(
                 measure(

@@ -27,7 +27,7 @@ struct Bench {
         try Engine(model, policy.map(cache.with) ?? cache, threads: threads, reserve: reserve)
     }
 
-    /// libllama's two ways to compute attention.
+    /// libllama's two ways to compute attention: with flash attention, and without.
     func baselines(context: Int, sequences: Int = 1) throws -> [LibllamaBaseline] {
         guard comparesLibllama else { return [] }
         let weights = try LibllamaBaseline.Weights(path: model.url.path)
@@ -37,12 +37,17 @@ struct Bench {
         }
     }
 
+    /// Seconds of each round.
+    struct Times {
+        let ours: [Double]
+        /// Those of the fastest one of theirs.
+        let theirs: [Double]?
+        /// Which one of theirs that is.
+        let fastest: Int?
+    }
+
     /// Repeats some work of ours and of each of theirs in turn.
-    ///
-    /// - Returns: our seconds, and those of the faster one of theirs, by round.
-    func compare(
-        _ ours: () throws -> Void, _ theirs: [() throws -> Void]
-    ) throws -> (ours: [Double], theirs: [Double]?) {
+    func compare(_ ours: () throws -> Void, _ theirs: [() throws -> Void]) throws -> Times {
         var our: [Double] = []
         var their = theirs.map { _ in [Double]() }
         // The first round warms up: graphs are built and memory is touched.
@@ -54,15 +59,18 @@ struct Bench {
                 if round > 0 { their[index].append(time) }
             }
         }
-        return (our, their.min { $0.median < $1.median })
+        let fastest = their.indices.min { their[$0].median < their[$1].median }
+        return Times(ours: our, theirs: fastest.map { their[$0] }, fastest: fastest)
     }
 
-    func measure(
-        _ name: String, _ times: (ours: [Double], theirs: [Double]?), unit: String, scale: Double, note: String? = nil
-    ) -> Measure {
+    /// A measure against ``baselines(context:sequences:)``; its note says which of them was the faster one.
+    func measure(_ name: String, _ times: Times, unit: String, scale: Double, note: String? = nil) -> Measure {
         guard let theirs = times.theirs else {
             return Measure(name, times.ours.map { $0 * scale }, unit: unit, note: note)
         }
-        return Measure(name, ours: times.ours, theirs: theirs, unit: unit, scale: scale, note: note)
+        let setting = times.fastest == 0 ? "theirs: flash attention" : "theirs: no flash attention"
+        return Measure(
+            name, ours: times.ours, theirs: theirs, unit: unit, scale: scale,
+            note: [note, setting].compactMap { $0 }.joined(separator: "; "))
     }
 }

@@ -4,18 +4,20 @@ internal import Ggml
 internal import MorphKV
 
 /// Measures speed and memory, on request beside libllama.
-struct BenchCommand: ParsableCommand {
+struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure speed and memory, beside libllama on the same file if you like.",
         discussion: """
-            Measures: decode, prefill, policies, start, long, batch, kernel. Ours and theirs take turns; every figure \
-            is a median. Run nothing else meanwhile: ggml's threads wait for each other busily.
+            Ours and theirs take turns; figures are medians. In long and throughput, which are made once, our side \
+            is a whole run and libllama decodes --steps tokens out of every 250 or of every eighth of an answer, which \
+            stand for the others; with as many steps it is a whole run too. Run nothing else meanwhile: ggml's threads \
+            wait for each other busily.
             """)
 
     @OptionGroup var modelOptions: ModelOptions
     @OptionGroup var cache: CacheFlags
 
-    @Argument(help: "What to measure: decode, prefill, policies, start, long, batch, kernel.")
+    @Argument(help: "What to measure: \(Self.names.joined(separator: ", ")).")
     var measures: [String] = ["decode", "prefill"]
 
     @Option(help: "Run this beside us: llama.cpp.")
@@ -30,19 +32,19 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Tokens decoded per round.")
     var steps = 16
 
-    @Option(help: "Tokens of the long answer.")
+    @Option(help: "Tokens of a long answer.")
     var tokens = 12_000
 
-    @Option(help: "Sequences of the batch.")
+    @Option(help: "Sequences of a batch.")
     var sequences = 16
 
-    @Flag(help: "Let libllama write the long answer without flash attention.")
+    @Flag(help: "Let libllama run long and throughput without flash attention; the others try both.")
     var noFlashAttention = false
 
     @Flag(help: "Print one JSON object per measure.")
     var json = false
 
-    static let names = ["decode", "prefill", "policies", "start", "long", "batch", "kernel"]
+    static let names = ["decode", "prefill", "policies", "start", "long", "batch", "throughput", "kernel", "profile"]
 
     func validate() throws {
         if let name = measures.first(where: { !Self.names.contains($0) }) {
@@ -65,13 +67,13 @@ struct BenchCommand: ParsableCommand {
         }
     }
 
-    func run() throws {
+    func run() async throws {
         let bench = Bench(
             model: try modelOptions.load(), cache: try cache.options(), threads: modelOptions.threadCount,
             rounds: rounds, steps: steps, comparesLibllama: compare != nil,
             bandwidth: readBandwidth(threads: modelOptions.threadCount), progress: Self.progress)
         try show([Measure("read bandwidth", [bench.bandwidth / 1e9], unit: "GB/s")], isFirst: true)
-        for name in measures { try show(measure(name, bench), isFirst: false) }
+        for name in measures { try show(await measure(name, bench), isFirst: false) }
         try show([Measure("peak resident memory", [Double(peakResidentBytes()) / 1e6], unit: "MB")], isFirst: false)
     }
 
@@ -80,16 +82,24 @@ struct BenchCommand: ParsableCommand {
         FileHandle.standardError.write(Data("\r\u{1B}[K\(text)\r".utf8))
     }
 
-    private func measure(_ name: String, _ bench: Bench) throws -> [Measure] {
+    private func measure(_ name: String, _ bench: Bench) async throws -> [Measure] {
         let registry = PolicyRegistry.standard
         switch name {
         case "decode": return try bench.decode(lengths: numbers())
         case "prefill": return try bench.prefill(lengths: numbers())
         case "start": return try bench.start()
         case "kernel": return try numbers().flatMap { try bench.kernel(slots: $0) }
+        case "profile":
+            let slots = cache.capacity ?? 1024
+            return try [FullPolicy() as any CachePolicy, MorphKVPolicy(capacity: slots)].flatMap {
+                try bench.profile($0, slots: slots)
+            }
         case "long":
             return try bench.long(
                 tokens: tokens, policy: cache.cachePolicy(), flashAttention: !noFlashAttention)
+        case "throughput":
+            return try await bench.throughput(
+                answers: sequences, tokens: tokens, policy: cache.cachePolicy(), flashAttention: !noFlashAttention)
         case "batch":
             return try bench.batch(sequences: sequences, policy: cache.cachePolicy(), lengths: numbers())
         default:

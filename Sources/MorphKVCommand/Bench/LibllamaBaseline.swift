@@ -25,6 +25,7 @@ final class LibllamaBaseline {
 
     private let weights: Weights
     private let context: OpaquePointer
+    private let sequences: Int
     private var batch: llama_batch
     private static let chunk = 512
 
@@ -33,6 +34,7 @@ final class LibllamaBaseline {
     ///   - sequences: how many there are, each with memory of its own.
     init(_ weights: Weights, context length: Int, sequences: Int = 1, flashAttention: Bool, threads: Int) throws {
         self.weights = weights
+        self.sequences = sequences
         var parameters = llama_context_default_params()
         parameters.n_ctx = UInt32(length * sequences)
         parameters.n_seq_max = UInt32(sequences)
@@ -58,7 +60,7 @@ final class LibllamaBaseline {
     func clear() { llama_memory_clear(llama_get_memory(context), false) }
 
     /// Gives every other sequence the entries of the first, in memory of their own.
-    func copyFirst(to sequences: Int) {
+    func copyFirst() {
         for sequence in 1..<sequences {
             llama_memory_seq_cp(llama_get_memory(context), 0, Int32(sequence), -1, -1)
         }

@@ -1,0 +1,25 @@
+internal import Ggml
+
+extension Context {
+    /// Whether what a cache of these options keeps of a text is settled once the text was read, so that it can be read
+    /// once for many questions. Policies of constant size choose anew with every token instead, and need the sequence.
+    ///
+    /// - Throws: ``CacheError`` when the options cannot be honoured for the model.
+    package static func canHold(_ options: CacheOptions, of model: Model) throws -> Bool {
+        let plans = try KVCache.plans(for: model.description, options, on: model.device)
+        return zip(plans, model.description.layers).allSatisfy { plan, layer in
+            plan.isFused
+                && (plan.slots == nil || plan.rule == RetentionRule.everything.limited(to: layer.slidingWindow))
+        }
+    }
+}
+
+extension FrozenCache {
+    /// Whether every layer holds all that it can see of the text.
+    func isWhole(_ description: DecoderDescription) -> Bool {
+        zip(layers, description.layers).allSatisfy { layer, description in
+            let expected = min(tokens, description.slidingWindow ?? tokens)
+            return layer.layout.counts.allSatisfy { $0 == expected }
+        }
+    }
+}

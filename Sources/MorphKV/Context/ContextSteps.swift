@@ -1,0 +1,50 @@
+internal import Ggml
+
+/// Decode steps on top of a context, and their attention alone: what a benchmark times.
+package final class ContextSteps {
+    private let engine: Engine
+    private let graph: Graph
+    private let runs: KernelRuns
+    private let memory: KernelMemory
+
+    /// - Parameters:
+    ///   - threads: CPU threads.
+    ///   - reserve: steps that there is room for at once.
+    /// - Throws: ``CacheError`` when the context cannot be attended to, `GgmlError` when memory is short.
+    package init(_ context: Context, threads: Int, reserve: Int) throws {
+        let (d, layout) = (context.model.description, context.cache.layers[0].layout)
+        let options = CacheOptions(policy: FullPolicy(), elementType: layout.keyType, valueType: layout.valueType)
+        engine = try Engine(
+            context.model, options, threads: threads, reserve: reserve, context: context.cache)
+        runs = KernelRuns(layers: d.layers.count, columns: 1)
+        memory = try KernelMemory(threads: threads)
+        graph = try Graph(
+            on: engine.backend, capacity: 16 + d.layers.count * 4, allocator: GraphAllocator(on: engine.backend))
+        let queries = graph.input(.f32, [d.headDimension, d.queryHeads, 1], name: "queries")
+        let keys = graph.input(.f32, [d.headDimension, d.kvHeads, 1], name: "keys")
+        let values = graph.input(.f32, [d.headDimension, d.kvHeads, 1], name: "values")
+        for layer in d.layers.indices {
+            graph.schedule(graph.fusedAttention(queries: queries, keys: keys, values: values, batch: runs.batch(layer)))
+        }
+        try graph.allocate()
+        var random = SplitMix64(seed: 3)
+        for input in [queries, keys, values] { input.write(random.normals(input.shape.reduce(1, *))) }
+    }
+
+    /// Drops the steps so far.
+    package func restart() { engine.clear() }
+
+    /// Decodes a token.
+    package func step(_ token: Token) throws { try engine.decode(token) }
+
+    /// The logits after the last step.
+    package var logits: [Float] { engine.logits }
+
+    /// Does what attention does in the next step, in all layers: writes a key and a value, which that step overwrites,
+    /// and reads all that are seen.
+    package func attend() throws {
+        try engine.cache.grow(by: 1)
+        runs.describe([Stepper.Feed(cache: engine.cache, tokens: [0])], memory: memory)
+        try graph.compute()
+    }
+}
