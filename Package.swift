@@ -44,6 +44,7 @@ let package = Package(
         .systemLibrary(
             name: "CLlama", pkgConfig: "llama",
             providers: [.brew(["llama.cpp"]), .apt(["libllama-dev"])]),
+        .target(name: "CAllocator"),
         .target(name: "CAttention", cSettings: kernelFlags),
         .target(
             name: "Ggml",
@@ -69,7 +70,7 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
-                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOFoundationCompat", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -83,7 +84,7 @@ let package = Package(
         .executableTarget(
             name: "MorphKVCommand",
             dependencies: [
-                "MorphKV", "MorphEval", "MorphServer", "Ggml", "CAttention", "CLlama",
+                "MorphKV", "MorphEval", "MorphServer", "Ggml", "CAllocator", "CAttention", "CLlama",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -58,6 +58,15 @@ extension Tensor {
         withUnsafeBytes(of: value) { write($0, at: index * MemoryLayout<Value>.stride) }
     }
 
+    /// Reads a byte of every page, so that what is mapped from a file comes into memory.
+    package func touch() {
+        var byte: UInt8 = 0
+        withUnsafeMutableBytes(of: &byte) { target in
+            // No page is smaller.
+            for offset in stride(from: 0, to: bytes, by: 4096) { read(into: target, at: offset) }
+        }
+    }
+
     /// Sets every byte.
     package func fill(byte: UInt8) { ggml_backend_tensor_memset(pointer, byte, 0, bytes) }
 

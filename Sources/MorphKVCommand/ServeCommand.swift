@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CAllocator
 internal import Foundation
 internal import Ggml
 internal import Logging
@@ -74,6 +75,8 @@ struct ServeCommand: AsyncParsableCommand {
     var verbose = false
 
     func validate() throws {
+        // Here no other thread has asked for memory yet.
+        allocator_keep_small()
         func require(_ condition: Bool, _ what: String) throws {
             guard condition else { throw ValidationError(what) }
         }
@@ -91,10 +94,9 @@ struct ServeCommand: AsyncParsableCommand {
         let model = try Model(contentsOf: URL(fileURLWithPath: model), device: .named(device))
         let scheduler = try Scheduler(model, servingOptions())
         let server = try MorphServer(scheduler, configuration: configuration, logger: logger)
-        try announce(scheduler)
-        try await server.run { port in
+        try await server.run { port, memory in
             let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
-            try? Output.write("listening on http://\(host):\(port)\n")
+            try? Output.write(announcement(memory, scheduler.options) + "listening on http://\(host):\(port)\n")
         }
     }
 
@@ -126,21 +128,21 @@ struct ServeCommand: AsyncParsableCommand {
         return configuration
     }
 
-    /// Says what the server takes before anybody connects, and what the process has by now.
-    private func announce(_ scheduler: Scheduler) throws {
-        let memory = scheduler.memory
-        let count = scheduler.options.parallel + scheduler.options.spareCaches
+    /// What the process takes: every figure in bytes, the last one also as a plain number.
+    private func announcement(_ memory: ServerMemory, _ options: ServingOptions) -> String {
+        let scheduler = memory.scheduler
+        let count = options.parallel + options.spareCaches
         var text = """
-            \(scheduler.options.cache.policy.specification), \(scheduler.options.parallel) sequences at a time
-            weights   \(Output.bytes(memory.weights))
-            caches    \(Output.bytes(memory.caches)) (\(count) of \(Output.bytes(memory.cachePerSequence)))
-            compute   \(Output.bytes(memory.compute))
-            total     \(Output.bytes(memory.total)), all of it allocated\n
+            \(options.cache.policy.specification), \(options.parallel) sequences at a time
+            weights      \(Output.bytes(scheduler.weights))
+            caches       \(Output.bytes(scheduler.caches)) (\(count) of \(Output.bytes(scheduler.cachePerSequence)))
+            compute      \(Output.bytes(scheduler.compute))\n
             """
-        if let figures = ProcessFigures() {
-            text +=
-                "resident  \(Output.bytes(figures.residentBytes)) (\(figures.residentBytes) bytes, program included)\n"
+        if let program = memory.program {
+            text += "program      \(Output.bytes(program)) (code, libraries and tables)\n"
         }
-        try Output.write(text)
+        let share = "(at most; \(maxConnections) connections, \(options.queueLimit) waiting requests)"
+        text += "connections  \(Output.bytes(memory.connections)) \(share)\n"
+        return text + "stays below  \(Output.bytes(memory.total)) (\(memory.total) bytes)\n"
     }
 }

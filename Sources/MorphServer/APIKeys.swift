@@ -13,6 +13,9 @@ public struct APIKeys: Sendable {
     /// Whether there are none.
     public var isEmpty: Bool { keys.isEmpty }
 
+    /// One of them; nil if there is none.
+    var any: String? { keys.first.map { String(decoding: $0, as: UTF8.self) } }
+
     /// Whether a text is one of the keys.
     ///
     /// The time it takes depends on the length of the text only: every byte is compared with every key.

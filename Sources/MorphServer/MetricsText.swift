@@ -4,7 +4,9 @@ internal import MorphKV
 struct MetricsText {
     private(set) var text = ""
 
-    init(_ statistics: ServingStatistics, _ memory: ServingMemory, options: ServingOptions) {
+    /// - Parameter announced: the memory that was announced, if it was.
+    init(_ scheduler: Scheduler, _ announced: ServerMemory?) {
+        let (statistics, memory, options) = (scheduler.statistics, scheduler.memory, scheduler.options)
         let outcomes = ServingStatistics.Outcome.allCases.map { outcome in
             ("{outcome=\"\(outcome.rawValue)\"}", Double(statistics.outcomes[outcome] ?? 0))
         }
@@ -26,6 +28,13 @@ struct MetricsText {
         histogram("prompt_part_seconds", "One part of a prompt.", statistics.chunkSeconds)
         histogram("first_token_seconds", "From the request to its first token.", statistics.firstTokenSeconds)
         histogram("request_seconds", "From the request to the end of its answer.", statistics.requestSeconds)
+        if let announced {
+            gauge("announced_bytes", "Bytes that the process stays below.", announced.total)
+            if let program = announced.program {
+                gauge("program_bytes", "Bytes of code, libraries and tables, measured at the start.", program)
+            }
+            gauge("connection_bytes_limit", "Bytes that connections and requests take at most.", announced.connections)
+        }
         if let figures = ProcessFigures() {
             text += "# TYPE process_resident_memory_bytes gauge\n"
             text += "process_resident_memory_bytes \(figures.residentBytes)\n"

@@ -4,6 +4,7 @@ package import Hummingbird
 public import Logging
 public import MorphKV
 internal import NIOCore
+internal import NIOPosix
 internal import ServiceLifecycle
 internal import UnixSignals
 
@@ -14,6 +15,7 @@ public struct MorphServer: Sendable {
     private let logger: Logger
     private let readiness = Readiness()
     private let connections = Connections()
+    private let announced = Announced()
     private let completions: CompletionRoutes
 
     /// Puts a server in front of a scheduler.
@@ -26,13 +28,15 @@ public struct MorphServer: Sendable {
         self.logger = logger
         completions = CompletionRoutes(
             scheduler: scheduler, configuration: configuration, tokenizer: tokenizer, connections: connections,
-            chatFormat: ChatFormat(tokenizer))
+            chatFormat: ChatFormat(tokenizer),
+            bodies: BodyBudget(capacity: 2 * configuration.maxBodyBytes))
     }
 
     // MARK: Routes
 
     private func router() -> Router<ServerRequestContext> {
-        let info = InfoRoutes(scheduler: scheduler, configuration: configuration, readiness: readiness)
+        let info = InfoRoutes(
+            scheduler: scheduler, configuration: configuration, readiness: readiness, announced: announced)
         let router = Router(context: ServerRequestContext.self, options: .autoGenerateHeadEndpoints)
         let posts = ["/v1/chat/completions", "/v1/completions"]
         let gets = ["/v1/models", "/health", "/metrics"] + Page.files.keys
@@ -53,8 +57,8 @@ public struct MorphServer: Sendable {
 
     /// The server as Hummingbird runs it.
     ///
-    /// - Parameter onListening: is told the port when the server can be reached.
-    package func application(onListening: @escaping @Sendable (Int) async -> Void = { _ in })
+    /// - Parameter onBound: is told the address, just before the first connection is taken.
+    package func application(onBound: @escaping @Sendable (SocketAddress) -> Void = { _ in })
         -> some ApplicationProtocol
     {
         let limits = ConnectionGuard.Limits(configuration)
@@ -69,7 +73,7 @@ public struct MorphServer: Sendable {
             configuration: .init(
                 address: .hostname(configuration.host, port: configuration.port), serverName: nil,
                 availableConnectionsDelegate: .maximum(configuration.maxConnections, logger: logger)),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) },
+            onServerRunning: { channel in channel.localAddress.map(onBound) },
             logger: logger)
     }
 
@@ -79,15 +83,23 @@ public struct MorphServer: Sendable {
     ///
     /// A second signal ends them at once.
     ///
-    /// - Parameter onListening: is told the port when the server can be reached.
-    public func run(onListening: @escaping @Sendable (Int) async -> Void = { _ in }) async throws {
+    /// - Parameter onListening: is told the port when the server can be reached and has answered once, and what memory
+    ///   it will take at most.
+    public func run(onListening: @escaping @Sendable (Int, ServerMemory) async -> Void = { _, _ in }) async throws {
+        // A loop per core would only cost memory: the work is done elsewhere.
+        NIOSingletons.groupLoopCountSuggestion = 1
+        let (addresses, bound) = AsyncStream.makeStream(of: SocketAddress.self)
         var group = ServiceGroupConfiguration(
-            services: [.init(service: application(onListening: onListening))], logger: logger)
+            services: [.init(service: application { bound.yield($0) })], logger: logger)
         // Whoever has not taken the end of an answer by then does not get it.
         group.maximumGracefulShutdownDuration = .seconds(5)
         let services = ServiceGroup(configuration: group)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await services.run() }
+            tasks.addTask {
+                // Ends with the services.
+                async let _: Void = announce(at: addresses, onListening)
+                try await services.run()
+            }
             tasks.addTask {
                 var ending: Task<Void, Never>?
                 for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
@@ -104,6 +116,22 @@ public struct MorphServer: Sendable {
             defer { tasks.cancelAll() }
             // The signals never end by themselves.
             try await tasks.next()
+        }
+    }
+
+    /// Answers once, so that the process is as large as it gets without other clients, and says how large that is.
+    private func announce(
+        at addresses: AsyncStream<SocketAddress>, _ onListening: @Sendable (Int, ServerMemory) async -> Void
+    ) async {
+        for await address in addresses {
+            do {
+                try await Rehearsal(address: address, key: configuration.keys.any).run()
+            } catch {
+                logger.warning("the first request, the server's own, failed: \(error)")
+            }
+            let memory = ServerMemory(scheduler, configuration, ProcessFigures())
+            announced.memory = memory
+            await onListening(address.port ?? 0, memory)
         }
     }
 

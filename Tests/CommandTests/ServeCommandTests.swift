@@ -22,10 +22,23 @@ struct ServeCommandTests {
         #expect(await server.end() == 0)
     }
 
-    @Test func theMemoryIsAnnouncedBeforeAnybodyConnects() async throws {
-        let server = try await ServerProcess(["--capacity", "256", "--parallel", "3"])
+    @Test func theMemoryIsAnnouncedBeforeAnybodyConnectsAndNotExceeded() async throws {
+        let server = try await ServerProcess([
+            "--capacity", "256", "--parallel", "3", "--max-connections", "24", "--max-body", "65536",
+        ])
         let lines = server.announcement
         #expect(lines.contains("morphkv:capacity=256, 3 sequences at a time") && lines.contains("caches"))
+        let announced = try #require(
+            lines.firstMatch(of: /stays below .*\((\d+) bytes\)/).flatMap { Int($0.output.1) }, "\(lines)")
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<16 { group.addTask { try await server.complete(maxTokens: 40).status } }
+            for try await status in group { #expect(status == 200) }
+        }
+        let metrics = try await server.metrics()
+        #expect(metrics["morphkv_announced_bytes"] == Double(announced))
+        if let resident = metrics["process_resident_memory_bytes"] {
+            #expect(resident <= Double(announced) && resident > 0.8 * Double(announced))
+        }
         #expect(await server.end() == 0)
     }
 
@@ -187,6 +200,16 @@ final class ServerProcess: Sendable {
             #"{"prompt":"Once upon a time","max_tokens":\#(maxTokens),"logit_bias":{"1":-100,"2":-100}}"#.utf8)
         guard let (data, response) = try? await URLSession.shared.data(for: request) else { return (0, "") }
         return ((response as? HTTPURLResponse)?.statusCode ?? 0, String(decoding: data, as: UTF8.self))
+    }
+
+    /// The figures that have no labels.
+    func metrics() async throws -> [String: Double] {
+        let (data, _) = try await URLSession.shared.data(from: URL(string: "http://127.0.0.1:\(port)/metrics")!)
+        let pairs = String(decoding: data, as: UTF8.self).split(separator: "\n").compactMap { line in
+            let words = line.split(separator: " ")
+            return words.count == 2 ? Double(words[1]).map { (String(words[0]), $0) } : nil
+        }
+        return Dictionary(pairs) { $1 }
     }
 
     /// Sends SIGTERM and waits for the end.

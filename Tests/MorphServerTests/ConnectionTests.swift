@@ -49,6 +49,39 @@ struct ConnectionTests {
         }
     }
 
+    @Test func largeBodiesThatDoNotComeDelayOtherLargeOnesOnly() async throws {
+        try await TestServer.run(configure: {
+            $0.maxBodyBytes = 100_000
+            $0.bodyTime = .seconds(600)
+        }) { client, _ in
+            var slow = try (0..<3).map { _ in try RawSocket(port: client.port ?? 0) }
+            for socket in slow {
+                socket.send(
+                    "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                        + "Content-Length: 90000\r\n\r\n{")
+            }
+            #expect(try await client.complete("Once upon a time", 5).status == 200)
+            // Two fit at a time; this one has its turn when they are gone.
+            slow = []
+            let large = try await client.complete("Once", 5, ["user": String(repeating: "x", count: 80_000)])
+            #expect(large.status == 200 && slow.isEmpty)
+        }
+    }
+
+    @Test func manyLargeBodiesAtATimeAreAllAnswered() async throws {
+        try await TestServer.run(configure: { $0.maxBodyBytes = 100_000 }) { client, _ in
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                for _ in 0..<12 {
+                    group.addTask {
+                        try await client.complete("Once", 3, ["user": String(repeating: "x", count: 80_000)]).status
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(statuses == Array(repeating: 200, count: 12))
+        }
+    }
+
     @Test func anIdleConnectionIsClosedAfterItsTime() async throws {
         try await TestServer.run(configure: { $0.idleTime = .milliseconds(200) }) { client, _ in
             let socket = try RawSocket(port: client.port ?? 0)

@@ -59,7 +59,8 @@ final class Stepper {
         }
     }
 
-    private func columns(_ count: Int) -> Int {
+    /// The columns of a step of so many tokens.
+    func columns(_ count: Int) -> Int {
         switch rounding {
         case .none: count
         case .independent: model.weights.value.isPacked ? (count + 3) / 4 * 4 : max(count, 2)

@@ -13,6 +13,11 @@ package final class Batch {
         stepper = try Stepper(model, on: Backend(model.device, threads: threads), rounding: .independent)
     }
 
+    /// The sizes of batches up to a largest one that need graphs, and so memory, of their own.
+    package func sizes(upTo largest: Int) -> [Int] {
+        (1...largest).filter { $0 == largest || stepper.columns($0) != stepper.columns($0 + 1) }
+    }
+
     /// Bytes of intermediate results held.
     package var computeBytes: Int { stepper.allocatedBytes }
 

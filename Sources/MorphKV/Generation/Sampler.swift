@@ -1,17 +1,28 @@
 internal import CLlama
 
+/// The memory in which samplers work; those of one thread can share it.
+final class SamplerMemory {
+    fileprivate var candidates: [llama_token_data]
+
+    init(vocabularySize: Int) { candidates = Array(repeating: llama_token_data(), count: vocabularySize) }
+
+    /// Bytes held.
+    var bytes: Int { candidates.count * MemoryLayout<llama_token_data>.stride }
+}
+
 /// A chain of libllama's samplers over our own logits.
 ///
 /// Not Sendable: it remembers the tokens it has seen.
 final class Sampler {
     private let chain: UnsafeMutablePointer<llama_sampler>
-    private var candidates: [llama_token_data]
+    private let memory: SamplerMemory
 
+    /// - Parameter memory: shared with other samplers of the same thread; of its own if nil.
     /// - Throws: ``GenerationError`` when an option is out of range.
-    init(_ options: SamplingOptions, vocabularySize: Int) throws {
+    init(_ options: SamplingOptions, vocabularySize: Int, memory: SamplerMemory? = nil) throws {
         try options.validate(vocabularySize: vocabularySize)
         chain = llama_sampler_chain_init(llama_sampler_chain_default_params())
-        candidates = Array(repeating: llama_token_data(), count: vocabularySize)
+        self.memory = memory ?? SamplerMemory(vocabularySize: vocabularySize)
         if !options.logitBias.isEmpty {
             let biases = options.logitBias.map { llama_logit_bias(token: $0.key, bias: $0.value) }
             add(llama_sampler_init_logit_bias(Int32(vocabularySize), Int32(biases.count), biases))
@@ -44,17 +55,17 @@ final class Sampler {
     /// - Throws: ``GenerationError`` of kind `badLogits` if a logit is NaN or infinitely large: libllama sorts them,
     ///   and sorting NaN is undefined in C++.
     func sample(_ logits: [Float]) throws -> Token {
-        precondition(logits.count == candidates.count, "one logit per token id")
+        precondition(logits.count == memory.candidates.count, "one logit per token id")
         for index in logits.indices {
             guard logits[index] < .infinity else {
                 throw GenerationError(
                     .badLogits, "the model computed \(logits[index]) for token \(index); is its file damaged?")
             }
-            candidates[index] = llama_token_data(id: Token(index), logit: logits[index], p: 0)
+            memory.candidates[index] = llama_token_data(id: Token(index), logit: logits[index], p: 0)
         }
-        let token = candidates.withUnsafeMutableBufferPointer { memory in
+        let token = memory.candidates.withUnsafeMutableBufferPointer { candidates in
             var array = llama_token_data_array(
-                data: memory.baseAddress, size: memory.count, selected: -1, sorted: false)
+                data: candidates.baseAddress, size: candidates.count, selected: -1, sorted: false)
             llama_sampler_apply(chain, &array)
             return array.selected >= 0 ? array.data[Int(array.selected)].id : array.data[0].id
         }

@@ -40,6 +40,8 @@ package struct Weights {
     package let bytesPerStep: Int
     /// Whether matrices lie in a layout of the device's own.
     package let isPacked: Bool
+    /// The tensors that lie in the mapped file, whose pages come into memory when they are first read.
+    package let mapped: [Tensor]
 }
 
 /// Finds, checks and places the tensors that a description calls for.
@@ -85,7 +87,8 @@ struct WeightLoader {
         return Weights(
             tokenEmbeddings: embeddings, layers: layers, outputNorm: norm,
             output: Projection(weight: output, bias: bias), ropeFactors: factors, bytes: bytes,
-            bytesPerStep: bytes - tableBytes, isPacked: isPacked)
+            bytesPerStep: bytes - tableBytes, isPacked: isPacked,
+            mapped: device.usesHostMemory ? placements.map(\.tensor) : [])
     }
 
     private mutating func layer(_ index: Int) throws -> LayerWeights {

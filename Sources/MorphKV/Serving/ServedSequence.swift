@@ -19,7 +19,9 @@ final class ServedSequence {
     var fullSince: ContinuousClock.Instant?
 
     /// - Throws: ``GenerationError`` when an option is out of range.
-    init(_ ticket: Ticket, slot: ServingSlot, model: Model, chunk: Int, full: FullCacheCost) throws {
+    init(
+        _ ticket: Ticket, slot: ServingSlot, model: Model, chunk: Int, full: FullCacheCost, memory: SamplerMemory
+    ) throws {
         self.ticket = ticket
         self.slot = slot
         self.chunk = chunk
@@ -27,7 +29,8 @@ final class ServedSequence {
         tokenizer = model.tokenizer
         cachedTokens = slot.fed.count
         let options = ticket.request.options
-        sampler = try Sampler(options.sampling, vocabularySize: model.description.vocabularySize)
+        sampler = try Sampler(
+            options.sampling, vocabularySize: model.description.vocabularySize, memory: memory)
         text = TextStream(stops: options.stop)
     }
 

@@ -48,10 +48,18 @@ final class ServingCaches {
         let graphs = slots.reduce(0) { $0 + ($1.engine.map { $0.computeBytes - workspace.bytes } ?? 0) }
         return ServingMemory(
             weights: model.weightBytes, caches: bytes, cachePerSequence: limits.bytesPerSequence,
-            compute: workspace.bytes + scratchBytes + graphs + steps)
+            compute: workspace.bytes + scratchBytes + graphs + steps, requests: requestBytes,
+            isHost: model.device.usesHostMemory)
     }
 
-    /// Feeds the largest part of a prompt there can be, and leaves all caches looking full for a step.
+    /// Bytes of the tokens that waiting and running requests have at most, and of pieces that nobody took yet.
+    private var requestBytes: Int {
+        let token = MemoryLayout<Token>.stride
+        let answer = options.maxTokens * token + Outbox.limit * MemoryLayout<ServingPiece>.stride
+        return (options.parallel + options.queueLimit) * options.maxPromptTokens * token + slots.count * answer
+    }
+
+    /// Feeds the largest part of a prompt there can be.
     func rehearse() throws {
         // Requests may ask for the policy whose prompts need most: every query votes.
         let capacity = slots[0].engine!.statistics.slots
@@ -63,7 +71,6 @@ final class ServingCaches {
             slot.engine = try Engine(model, options.cache, in: workspace, reserve: slot.kind.reserve)
         }
         try slots[0].engine!.rehearse(chunk: options.promptChunk)
-        for slot in slots.dropFirst() { try slot.engine!.rehearse(chunk: 0) }
     }
 
     // MARK: Giving them out

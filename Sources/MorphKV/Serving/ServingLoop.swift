@@ -1,3 +1,4 @@
+internal import Ggml
 internal import Synchronization
 
 /// What the computing thread and those who ask both look at.
@@ -19,6 +20,7 @@ final class ServingLoop {
     private let meter: ServingMeter
     private let caches: ServingCaches
     private let batch: Batch
+    private let samplerMemory: SamplerMemory
     private let clock = ContinuousClock()
     private var sequences: [ServedSequence] = []
 
@@ -32,14 +34,19 @@ final class ServingLoop {
         self.meter = meter
         caches = try ServingCaches(model, options)
         batch = try Batch(model, threads: options.threads)
+        samplerMemory = SamplerMemory(vocabularySize: model.description.vocabularySize)
+        for tensor in model.weights.value.mapped { tensor.touch() }
         try caches.rehearse()
-        try batch.decode(caches.slots.prefix(options.parallel).map { ($0.engine!, 0) })
+        for size in batch.sizes(upTo: options.parallel) {
+            for slot in caches.slots { try slot.engine!.rehearse(chunk: 0) }
+            try batch.decode(caches.slots.prefix(size).map { ($0.engine!, 0) })
+        }
         for slot in caches.slots { slot.clear() }
         meter.update { [caches] in $0.cacheBytesPlanned = caches.bytes }
     }
 
     /// What was allocated.
-    var memory: ServingMemory { caches.memory(steps: batch.computeBytes) }
+    var memory: ServingMemory { caches.memory(steps: batch.computeBytes + samplerMemory.bytes) }
 
     /// Works until the inbox is stopped.
     func run() {
@@ -95,7 +102,8 @@ final class ServingLoop {
                 let slot = try caches.claim(for: ticket.request)
                 do {
                     let sequence = try ServedSequence(
-                        ticket, slot: slot, model: model, chunk: options.promptChunk, full: caches.fullCost)
+                        ticket, slot: slot, model: model, chunk: options.promptChunk, full: caches.fullCost,
+                        memory: samplerMemory)
                     meter.update { $0.cachedTokens += slot.fed.count }
                     sequences.append(sequence)
                 } catch {

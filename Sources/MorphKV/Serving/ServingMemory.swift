@@ -1,6 +1,6 @@
-/// The memory that a scheduler takes, all of it at its start.
+/// The memory that a scheduler takes.
 public struct ServingMemory: Sendable, Hashable {
-    /// Bytes of the weights, which are mapped and not copied on the CPU.
+    /// Bytes of the weights, which are partly mapped from the file on the CPU.
     public let weights: Int
     /// Bytes of the caches of all sequences.
     public let caches: Int
@@ -8,7 +8,12 @@ public struct ServingMemory: Sendable, Hashable {
     public let cachePerSequence: Int
     /// Bytes of intermediate results, of the largest step and the largest part of a prompt.
     public let compute: Int
+    /// Bytes that the tokens of waiting and running requests take at most; they come and go.
+    public let requests: Int
 
-    /// Bytes in all.
+    /// Whether all this is memory of the process, not of a device.
+    public let isHost: Bool
+
+    /// Bytes that are allocated at the start.
     public var total: Int { weights + caches + compute }
 }

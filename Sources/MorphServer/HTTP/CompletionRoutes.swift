@@ -11,12 +11,12 @@ struct CompletionRoutes: Sendable {
     let connections: Connections
     let chatFormat: ChatFormat
     let worker = Worker("morphkv.requests")
+    let bodies: BodyBudget
 
     // MARK: The two endpoints
 
     func chat(_ request: Request, context: ServerRequestContext) async throws -> Response {
-        let body = try await body(of: request)
-        let job = try await worker.run {
+        let job = try await understand(request) { body in
             let wanted = try Coding.decode(ChatRequest.self, from: body)
             try wanted.validate(configuration)
             let tokens = try chatFormat.tokens(wanted.conversation())
@@ -29,8 +29,7 @@ struct CompletionRoutes: Sendable {
     }
 
     func completion(_ request: Request, context: ServerRequestContext) async throws -> Response {
-        let body = try await body(of: request)
-        let job = try await worker.run {
+        let job = try await understand(request) { body in
             let wanted = try Coding.decode(CompletionRequest.self, from: body)
             try wanted.validate(configuration)
             let prompts: [[Token]] =
@@ -88,7 +87,19 @@ struct CompletionRoutes: Sendable {
 
     // MARK: Reading requests
 
-    private func body(of request: Request) async throws -> ByteBuffer {
+    /// Reads a body and turns it into something, while it counts as memory that bodies take.
+    private func understand<Job: Sendable>(
+        _ request: Request, _ decode: @escaping @Sendable (ByteBuffer) throws -> Job
+    ) async throws -> Job {
+        let limit = try limit(of: request)
+        return try await bodies.run(limit) {
+            let body = try await body(of: request, limit)
+            return try await worker.run { try decode(body) }
+        }
+    }
+
+    /// The most bytes that a body can have, from what its head says.
+    private func limit(of request: Request) throws -> Int {
         let type = request.headers[.contentType]?.split(separator: ";").first?.lowercased()
         // Web pages elsewhere cannot send this type without asking first.
         guard type?.filter({ $0 != " " }) == "application/json" else {
@@ -96,12 +107,15 @@ struct CompletionRoutes: Sendable {
                 status: .unsupportedMediaType, message: "the body must be of type application/json",
                 type: "invalid_request_error", code: "unsupported_media_type")
         }
-        if let length = request.headers[.contentLength].flatMap(Int.init), length > configuration.maxBodyBytes {
-            throw APIError.tooLarge
-        }
+        let length = request.headers[.contentLength].flatMap(Int.init) ?? configuration.maxBodyBytes
+        guard length <= configuration.maxBodyBytes else { throw APIError.tooLarge }
+        return length
+    }
+
+    private func body(of request: Request, _ limit: Int) async throws -> ByteBuffer {
         var body = ByteBuffer()
         for try await part in request.body {
-            guard body.readableBytes + part.readableBytes <= configuration.maxBodyBytes else { throw APIError.tooLarge }
+            guard body.readableBytes + part.readableBytes <= limit else { throw APIError.tooLarge }
             body.writeImmutableBuffer(part)
         }
         return body

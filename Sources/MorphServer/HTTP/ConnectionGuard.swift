@@ -52,6 +52,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func start(_ context: ChannelHandlerContext) {
         guard readTimer == nil else { return }
+        // A body that nobody reads yet lies here, four parts at most.
+        _ = context.channel.setOption(
+            .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2048, maximum: 16 << 10))
         readTimer = closing(context, in: limits.header)
     }
 

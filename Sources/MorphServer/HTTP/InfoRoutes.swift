@@ -8,12 +8,14 @@ struct InfoRoutes: Sendable {
     let scheduler: Scheduler
     let configuration: ServerConfiguration
     let readiness: Readiness
+    let announced: Announced
     private let created = Int(Date().timeIntervalSince1970)
 
-    init(scheduler: Scheduler, configuration: ServerConfiguration, readiness: Readiness) {
+    init(scheduler: Scheduler, configuration: ServerConfiguration, readiness: Readiness, announced: Announced) {
         self.scheduler = scheduler
         self.configuration = configuration
         self.readiness = readiness
+        self.announced = announced
     }
 
     /// A model as the interface lists it.
@@ -65,7 +67,7 @@ struct InfoRoutes: Sendable {
     }
 
     func metrics() -> Response {
-        let text = MetricsText(scheduler.statistics, scheduler.memory, options: scheduler.options).text
+        let text = MetricsText(scheduler, announced.memory).text
         return Response(
             status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
             body: .init(byteBuffer: .init(string: text)))
