@@ -70,14 +70,23 @@ INLINE void dot_tile(
             for (int q = 0; q < nq; q++) sums[q][r] += load(queries + q * padded + d) * rest;
         }
     }
-    UNROLL
-    for (int q = 0; q < nq; q++) {
-        if (nr == 4) {
-            sum_four(sums[q], scores + (size_t)q * stride);
-        } else {
-            UNROLL
-            for (int r = 0; r < nr; r++) scores[(size_t)q * stride + r] = sum_lanes(sums[q][r]);
+    if (nr == 4) {
+        UNROLL
+        for (int q = 0; q < nq; q++) sum_four(sums[q], scores + (size_t)q * stride);
+    } else if (nr == 2) {
+        // Two queries at a time; what lies behind the last of an odd number is not used.
+        UNROLL
+        for (int q = 0; q < nq; q += 2) {
+            const int next = q + 1 < nq ? q + 1 : q;
+            vf pair[4] = {sums[q][0], sums[q][1], sums[next][0], sums[next][1]};
+            float four[4];
+            sum_four(pair, four);
+            memcpy(scores + (size_t)q * stride, four, 2 * sizeof(float));
+            memcpy(scores + (size_t)next * stride, four + (next - q) * 2, 2 * sizeof(float));
         }
+    } else {
+        UNROLL
+        for (int q = 0; q < nq; q++) scores[(size_t)q * stride] = sum_lanes(sums[q][0]);
     }
 }
 
