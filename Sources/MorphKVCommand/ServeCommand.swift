@@ -20,6 +20,11 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup var cache: CacheFlags
 
+    @Option(
+        name: .customLong("context"),
+        help: "A text that `morphkv compress` saved, for requests that name it; NAME=FILE, may be given several times.")
+    var contexts: [String] = []
+
     @Option(help: "Sequences that are computed at a time.")
     var parallel = 4
 
@@ -92,7 +97,9 @@ struct ServeCommand: AsyncParsableCommand {
         var logger = Logger(label: "morphkv") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = verbose ? .debug : .notice
         let model = try Model(contentsOf: URL(fileURLWithPath: model), device: .named(device))
-        let scheduler = try Scheduler(model, servingOptions())
+        var options = try servingOptions()
+        options.contexts = try loadContexts(model)
+        let scheduler = try Scheduler(model, options)
         let server = try MorphServer(scheduler, configuration: configuration, logger: logger)
         try await server.run { port, memory in
             let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
@@ -107,6 +114,20 @@ struct ServeCommand: AsyncParsableCommand {
             cache: try cache.options(), tokensPerSequence: sequenceTokens, parallel: parallel, spareCaches: keep,
             queueLimit: queue, promptChunk: promptPart, maxPromptTokens: maxPrompt,
             maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: threads)
+    }
+
+    private func loadContexts(_ model: Model) throws -> [String: Context] {
+        var loaded: [String: Context] = [:]
+        for text in contexts {
+            let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2, parts[0].wholeMatch(of: /[A-Za-z0-9._-]{1,64}/) != nil else {
+                throw ValidationError(
+                    "--context '\(text)': NAME=FILE is needed, with letters, digits, '.', '_' and '-' in the name")
+            }
+            guard loaded[parts[0]] == nil else { throw ValidationError("there are two contexts '\(parts[0])'") }
+            loaded[parts[0]] = try Context(contentsOf: URL(fileURLWithPath: parts[1]), model: model)
+        }
+        return loaded
     }
 
     private func serverConfiguration() throws -> ServerConfiguration {
@@ -138,6 +159,10 @@ struct ServeCommand: AsyncParsableCommand {
             caches       \(Output.bytes(scheduler.caches)) (\(count) of \(Output.bytes(scheduler.cachePerSequence)))
             compute      \(Output.bytes(scheduler.compute))\n
             """
+        if !options.contexts.isEmpty {
+            text +=
+                "contexts     \(Output.bytes(scheduler.contexts)) (\(options.contexts.count), shared by all sequences)\n"
+        }
         if let program = memory.program {
             text += "program      \(Output.bytes(program)) (code, libraries and tables)\n"
         }

@@ -55,6 +55,32 @@ struct ServeCommandTests {
         #expect(try await long.allSatisfy { [0, 200, 503].contains($0) })
     }
 
+    @Test func aContextFromAFileAnswersAsTheCommandAskDoes() async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (text, saved) = (folder.path + "/text.txt", folder.path + "/text.gguf")
+        try "Ben had a red kite. He loved to play with his kite in the big park near his house."
+            .write(toFile: text, atomically: true, encoding: .utf8)
+        let model = ["--threads", "1", "--model", Command.stories]
+        let compressed = try Command.run(
+            ["compress", "--context", text, "--ratio", "0.5", "--out", saved] + model)
+        #expect(compressed.status == 0, "\(compressed.errors)")
+        let asked = try Command.run(["ask", "--context", saved, "-n", "20", " Ben was"] + model)
+        let server = try await ServerProcess(["--capacity", "64", "--context", "kite=\(saved)"])
+        #expect(server.announcement.contains("contexts"))
+        let body = #"{"prompt":" Ben was","max_tokens":20,"temperature":0,"morphkv":{"context":"kite"}}"#
+        let answer = try await server.complete(body: body)
+        let json = try JSONSerialization.jsonObject(with: Data(answer.body.utf8)) as? [String: Any]
+        let choice = (json?["choices"] as? [[String: Any]])?.first
+        #expect(answer.status == 200 && choice?["text"] as? String == String(asked.output.dropLast()))
+        #expect(await server.end() == 0)
+        for flags in [["kite"], ["a b=\(saved)"], ["kite=\(text)"], ["k=\(saved)", "--context", "k=\(saved)"]] {
+            let result = try Command.run(["serve", "--model", Command.stories, "--context"] + flags)
+            #expect(result.status != 0 && result.status < 128 && !result.errors.isEmpty, "\(flags)")
+        }
+    }
+
     @Test func addressesOfOtherMachinesNeedAKeyOrTheWordInsecure() throws {
         let result = try Command.run(["serve", "--model", Command.stories, "--host", "0.0.0.0"])
         #expect(result.status != 0 && result.errors.contains("--api-key-file"), "\(result.errors)")
@@ -193,11 +219,15 @@ final class ServerProcess: Sendable {
 
     /// Asks for a completion; status 0 says that the connection was cut.
     func complete(maxTokens: Int) async throws -> (status: Int, body: String) {
+        try await complete(
+            body: #"{"prompt":"Once upon a time","max_tokens":\#(maxTokens),"logit_bias":{"1":-100,"2":-100}}"#)
+    }
+
+    func complete(body: String) async throws -> (status: Int, body: String) {
         var request = URLRequest(url: URL(string: "http://127.0.0.1:\(port)/v1/completions")!)
         request.httpMethod = "POST"
         request.setValue("application/json", forHTTPHeaderField: "Content-Type")
-        request.httpBody = Data(
-            #"{"prompt":"Once upon a time","max_tokens":\#(maxTokens),"logit_bias":{"1":-100,"2":-100}}"#.utf8)
+        request.httpBody = Data(body.utf8)
         guard let (data, response) = try? await URLSession.shared.data(for: request) else { return (0, "") }
         return ((response as? HTTPURLResponse)?.statusCode ?? 0, String(decoding: data, as: UTF8.self))
     }

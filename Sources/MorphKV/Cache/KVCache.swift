@@ -33,24 +33,13 @@ final class KVCache {
         self.backend = backend
         self.context = context
         scale = description.attentionScale
-        let plans = try Self.plans(for: description, options, on: backend.device)
-        if let context {
-            try context.check(plans)
-            let parts = plans.map { $0.parts(following: context) }
-            self.plans = parts.map(\.main)
-            layers = try parts.map {
-                try LayerCache(
-                    $0.main, slots: $0.main.slots ?? Self.rounded(reserve), scale: description.attentionScale)
-            }
-            streaming = try parts.map {
-                try $0.streaming.map { try LayerCache($0, slots: $0.slots!, scale: description.attentionScale) }
-            }
-        } else {
-            self.plans = plans
-            layers = try plans.map {
-                try LayerCache($0, slots: $0.slots ?? Self.rounded(reserve), scale: description.attentionScale)
-            }
-            streaming = plans.map { _ in nil }
+        let parts = try Self.plans(for: description, options, on: backend.device, following: context)
+        plans = parts.map(\.main)
+        layers = try parts.map {
+            try LayerCache($0.main, slots: $0.main.slots ?? Self.rounded(reserve), scale: description.attentionScale)
+        }
+        streaming = try parts.map {
+            try $0.streaming.map { try LayerCache($0, slots: $0.slots!, scale: description.attentionScale) }
         }
         for layer in layers { try layer.allocate(on: backend) }
         for layer in streaming { try layer?.allocate(on: backend) }
@@ -67,6 +56,16 @@ final class KVCache {
                 slidingWindow: layer.slidingWindow)
             return try LayerPlan(geometry, options, on: device)
         }
+    }
+
+    /// What every layer keeps after a context; a second plan where only some heads stream.
+    static func plans(
+        for description: DecoderDescription, _ options: CacheOptions, on device: Device, following context: FrozenCache?
+    ) throws -> [(main: LayerPlan, streaming: LayerPlan?)] {
+        let plans = try plans(for: description, options, on: device)
+        guard let context else { return plans.map { ($0, nil) } }
+        try context.check(plans)
+        return plans.map { $0.parts(following: context) }
     }
 
     static func rounded(_ tokens: Int) -> Int {

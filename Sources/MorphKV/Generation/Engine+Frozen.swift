@@ -3,7 +3,7 @@ internal import Ggml
 /// Sequences that see entries besides those in the slots.
 extension Engine {
     /// Tokens that enter at once; few different numbers, since each needs a graph of its own.
-    private static let pieces = [64, 16, 4, 1]
+    static let pieces = [64, 16, 4, 1]
 
     /// Feeds a prompt by the kernel, so that each token attends to what is seen besides the slots too.
     ///

@@ -1,19 +1,32 @@
 internal import Ggml
 
-/// What engines can share that one thread runs: the device and the memory of a prompt's intermediate results.
+/// What engines can share that one thread runs: the device and the memory of intermediate results.
 package final class EngineWorkspace {
     fileprivate let backend: Backend
     fileprivate let prefillAllocator: GraphAllocator
+    private let model: Model
+    private var madeStepper: Stepper?
 
     /// - Parameter threads: CPU threads.
     /// - Throws: `GgmlError` when the device cannot be opened.
     package init(_ model: Model, threads: Int) throws {
+        self.model = model
         backend = try Backend(model.device, threads: threads)
         prefillAllocator = try GraphAllocator(on: backend)
     }
 
     /// Bytes of intermediate results held on the device.
-    package var bytes: Int { prefillAllocator.allocatedBytes }
+    package var bytes: Int { prefillAllocator.allocatedBytes + (madeStepper?.allocatedBytes ?? 0) }
+
+    /// Feeds caches that the fused kernel attends to.
+    ///
+    /// - Throws: ``CacheError`` when the kernel that was asked for cannot run on this machine.
+    fileprivate func stepper() throws -> Stepper {
+        if let madeStepper { return madeStepper }
+        let stepper = try Stepper(model, on: backend)
+        madeStepper = stepper
+        return stepper
+    }
 }
 
 /// One sequence on one device: token ids in, logits out.
@@ -23,7 +36,8 @@ package final class Engine {
     package let model: Model
     let backend: Backend
     let cache: KVCache
-    private let prefillAllocator: GraphAllocator
+    private let workspace: EngineWorkspace
+    private var prefillAllocator: GraphAllocator { workspace.prefillAllocator }
     private let reader: EmbeddingReader
     let stepper: Stepper?
     private var decodeGraph: DecodeGraph?
@@ -56,28 +70,35 @@ package final class Engine {
         try self.init(model, options, in: workspace, reserve: reserve, context: nil)
     }
 
-    private init(
+    /// - Parameter context: what the sequence goes on from.
+    init(
         _ model: Model, _ options: CacheOptions, in workspace: EngineWorkspace, reserve: Int, context: FrozenCache?
     ) throws {
         self.model = model
+        self.workspace = workspace
         backend = workspace.backend
         cache = try KVCache(model.description, options, on: backend, reserve: reserve, context: context)
-        prefillAllocator = workspace.prefillAllocator
         reader = EmbeddingReader(model)
-        stepper = cache.isFused ? try Stepper(model, on: backend) : nil
+        stepper = cache.isFused ? try workspace.stepper() : nil
         logits = Array(repeating: 0, count: model.description.vocabularySize)
     }
 
     /// Whether a token was fed, so that ``logits`` are those after it.
-    var hasLogits: Bool { cache.seen > (cache.context?.tokens ?? 0) }
+    var hasLogits: Bool { cache.seen > contextTokens }
+    /// Tokens of what the sequence goes on from.
+    var contextTokens: Int { cache.context?.tokens ?? 0 }
     /// Tokens of the sequence so far.
     package var seen: Int { cache.seen }
     package var statistics: CacheStatistics { cache.statistics }
     /// Entries per KV head at present; the largest layer's.
     package var slotsUsed: Int { cache.layers.reduce(0) { max($0, $1.used + $1.frozenMost) } }
+    /// Tokens that a KV head no longer holds, those of a context left out; the largest number of any layer.
+    var evicted: Int {
+        cache.context == nil ? seen - slotsUsed : seen - contextTokens - cache.layers.reduce(0) { max($0, $1.used) }
+    }
     /// Bytes of intermediate results held on the device.
     package var computeBytes: Int {
-        prefillAllocator.allocatedBytes + (stepper?.allocatedBytes ?? 0) + (decodeGraph?.allocatedBytes ?? 0)
+        workspace.bytes + (decodeGraph?.allocatedBytes ?? 0)
     }
     /// Original positions held, ascending: `[layer][kvHead][entry]`.
     package var positions: [[[Int]]] { cache.positions }

@@ -4,7 +4,9 @@ final class ServedSequence {
     let slot: ServingSlot
     private let tokenizer: Tokenizer?
     private let sampler: Sampler
-    private let cachedTokens: Int
+    /// Tokens that its cache had seen when it began, the context's included.
+    let cachedTokens: Int
+    private let contextTokens: Int
     private let chunk: Int
     private let full: FullCacheCost
     private var text: TextStream
@@ -27,7 +29,8 @@ final class ServedSequence {
         self.chunk = chunk
         self.full = full
         tokenizer = model.tokenizer
-        cachedTokens = slot.fed.count
+        contextTokens = slot.engine?.contextTokens ?? 0
+        cachedTokens = contextTokens + slot.fed.count
         let options = ticket.request.options
         sampler = try Sampler(
             options.sampling, vocabularySize: model.description.vocabularySize, memory: memory)
@@ -44,14 +47,22 @@ final class ServedSequence {
     ///
     /// - Returns: the number of tokens fed.
     func feedPrompt(to engine: Engine) throws -> Int {
-        let new = prompt.count - cachedTokens
-        let parts = (new + chunk - 1) / chunk
-        let done = slot.fed.count - cachedTokens
-        let end = (1...parts).lazy.map { $0 * new / parts }.first { $0 > done } ?? new
-        let part = Array(prompt[cachedTokens + done..<cachedTokens + end])
+        let part = Array(prompt[slot.fed.count..<endOfPart()])
         try engine.prefill(part, continuesFirstPrompt: cachedTokens == 0)
         slot.fed += part
         return part.count
+    }
+
+    private func endOfPart() -> Int {
+        if contextTokens > 0 {
+            // Behind a context tokens enter in pieces, which stay whole, so that they are those of an undivided prompt.
+            let piece = Engine.pieces[0]
+            return min(prompt.count, slot.fed.count + max(piece, chunk / piece * piece))
+        }
+        let new = prompt.count - cachedTokens
+        let parts = (new + chunk - 1) / chunk
+        let done = slot.fed.count - cachedTokens
+        return cachedTokens + ((1...parts).lazy.map { $0 * new / parts }.first { $0 > done } ?? new)
     }
 
     /// Notes that the last token was fed.
@@ -89,7 +100,7 @@ final class ServedSequence {
         guard let interval = ticket.request.viewInterval, generated % max(1, interval) == 1 || interval <= 1 else {
             return nil
         }
-        return CacheView(engine, prompt: prompt.count, full: full)
+        return CacheView(engine, prompt: contextTokens + prompt.count, full: full)
     }
 
     /// The tokens whose text is, at least in part, among what was emitted by now.
@@ -105,10 +116,12 @@ final class ServedSequence {
         let released = release(with: last)
         let tokens = text.isStopped ? released : released + heldBack.map(\.token)
         let end = ServingPiece.End(
-            reason: reason, promptTokens: prompt.count, cachedTokens: cachedTokens, tokens: generated,
-            policy: engine.statistics.policy, slotsUsed: engine.slotsUsed, evicted: engine.seen - engine.slotsUsed,
+            reason: reason, promptTokens: contextTokens + prompt.count, cachedTokens: cachedTokens, tokens: generated,
+            policy: engine.statistics.policy, slotsUsed: engine.slotsUsed, evicted: engine.evicted,
             cacheBytes: engine.statistics.allocatedBytes, fullCacheBytes: full.bytes(of: engine.seen))
-        let view = ticket.request.viewInterval.map { _ in CacheView(engine, prompt: prompt.count, full: full) }
+        let view = ticket.request.viewInterval.map { _ in
+            CacheView(engine, prompt: contextTokens + prompt.count, full: full)
+        }
         return ServingPiece(text: last, tokens: tokens, view: view, end: end)
     }
 }

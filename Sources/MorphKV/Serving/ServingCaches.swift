@@ -48,6 +48,7 @@ final class ServingCaches {
         let graphs = slots.reduce(0) { $0 + ($1.engine.map { $0.computeBytes - workspace.bytes } ?? 0) }
         return ServingMemory(
             weights: model.weightBytes, caches: bytes, cachePerSequence: limits.bytesPerSequence,
+            contexts: options.contexts.values.reduce(0) { $0 + $1.cache.allocatedBytes },
             compute: workspace.bytes + scratchBytes + graphs + steps, requests: requestBytes,
             isHost: model.device.usesHostMemory)
     }
@@ -73,6 +74,18 @@ final class ServingCaches {
         try slots[0].engine!.rehearse(chunk: options.promptChunk)
     }
 
+    /// Takes the largest steps behind every context, after which all of its entries are in memory too.
+    func rehearseContexts(_ batch: Batch) throws {
+        guard !options.contexts.isEmpty else { return }
+        let slot = slots[0]
+        for name in options.contexts.keys.sorted() {
+            try prepare(slot, for: ServingRequest(prompt: [], after: name))
+            try slot.engine!.rehearse(chunk: Engine.pieces.reduce(0, +))
+            try batch.decode([(slot.engine!, 0)])
+        }
+        try prepare(slot, for: ServingRequest(prompt: []))
+    }
+
     // MARK: Giving them out
 
     /// A cache for a request: one that has seen the beginning of its prompt, else an empty one, else the one that was
@@ -80,8 +93,7 @@ final class ServingCaches {
     ///
     /// - Throws: ``ServingError`` or `GgmlError`.
     func claim(for request: ServingRequest) throws -> ServingSlot {
-        let cache = request.cache ?? options.cache
-        let kind = limits.kind(of: cache)
+        let kind = limits.kind(of: request)
         let matching = slots.max { ($0.matches(request.prompt, kind) ?? -1) < ($1.matches(request.prompt, kind) ?? -1) }
         let slot: ServingSlot
         if let matching, matching.matches(request.prompt, kind) != nil {
@@ -89,20 +101,23 @@ final class ServingCaches {
         } else {
             // As many requests run at a time as there are slots, at most.
             slot = slots.filter { !$0.isBusy }.min { $0.precedence < $1.precedence }!
-            try prepare(slot, cache, kind)
+            try prepare(slot, for: request)
         }
         slot.isBusy = true
         return slot
     }
 
     /// Empties a slot and gives it the kind of cache that is wanted, in place of the one it has.
-    private func prepare(_ slot: ServingSlot, _ cache: CacheOptions, _ kind: ServingSlot.Kind) throws {
+    private func prepare(_ slot: ServingSlot, for request: ServingRequest) throws {
+        let kind = limits.kind(of: request)
         if slot.engine != nil, slot.kind == kind { return slot.clear() }
         slot.fed = []
         // First the old memory goes, then the new comes: never both.
         slot.engine = nil
         slot.kind = kind
-        slot.engine = try Engine(model, cache, in: workspace, reserve: kind.reserve)
+        slot.engine = try Engine(
+            model, limits.cache(of: request), in: workspace, reserve: kind.reserve,
+            context: limits.context(of: request)?.cache)
     }
 
     /// Takes a slot back.

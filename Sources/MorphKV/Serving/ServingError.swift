@@ -6,6 +6,8 @@ public struct ServingError: Error, Sendable, Hashable, CustomStringConvertible {
         case invalidRequest
         /// The prompt has more tokens than the scheduler takes.
         case promptTooLong
+        /// There is no context of that name.
+        case unknownContext
         /// The wanted policy needs more memory than one sequence may have.
         case doesNotFit
         /// As many requests wait as may.

@@ -17,25 +17,44 @@ struct ServingLimits: Sendable {
         self.options = options
         fullCost = try FullCacheCost(model, options.cache)
         let grows = try Self.grows(model, options.cache)
-        defaultKind = Self.kind(of: options.cache, reserve: grows ? options.tokensPerSequence : 0)
+        defaultKind = Self.kind(of: options.cache, reserve: grows ? options.tokensPerSequence : 0, context: nil)
         bytesPerSequence = try CachePlan(model, options.cache, tokens: options.tokensPerSequence).bytes
+        for (name, context) in options.contexts {
+            guard context.model === model else {
+                throw ServingError(.invalidRequest, "the context '\(name)' was read by another model")
+            }
+            try check(cache(of: ServingRequest(prompt: [], after: name)), following: context)
+        }
     }
+
+    /// The cache of a request: keys and values after a context are stored as the context's are.
+    func cache(of request: ServingRequest) -> CacheOptions {
+        var cache = request.cache ?? options.cache
+        guard let layout = context(of: request)?.cache.layers[0].layout else { return cache }
+        (cache.keyType, cache.valueType) = (layout.keyType, layout.valueType)
+        return cache
+    }
+
+    /// The context that a request follows, if it names one that there is.
+    func context(of request: ServingRequest) -> Context? { request.context.flatMap { options.contexts[$0] } }
 
     /// Whether some layer's cache grows with the sequence.
     static func grows(_ model: Model, _ cache: CacheOptions) throws -> Bool {
         try KVCache.plans(for: model.description, cache, on: model.device).contains { $0.slots == nil }
     }
 
-    private static func kind(of cache: CacheOptions, reserve: Int) -> ServingSlot.Kind {
+    private static func kind(of cache: CacheOptions, reserve: Int, context: String?) -> ServingSlot.Kind {
         ServingSlot.Kind(
             policy: cache.policy.specification,
-            types: "\(cache.keyType) \(cache.valueType) \(cache.attention.rawValue)", reserve: reserve)
+            types: "\(cache.keyType) \(cache.valueType) \(cache.attention.rawValue)", context: context, reserve: reserve
+        )
     }
 
-    /// The kind of a cache that was checked before.
-    func kind(of cache: CacheOptions) -> ServingSlot.Kind {
+    /// The kind of cache of a request that was checked before.
+    func kind(of request: ServingRequest) -> ServingSlot.Kind {
+        let cache = cache(of: request)
         let grows = (try? Self.grows(model, cache)) ?? false
-        return Self.kind(of: cache, reserve: grows ? options.tokensPerSequence : 0)
+        return Self.kind(of: cache, reserve: grows ? options.tokensPerSequence : 0, context: request.context)
     }
 
     /// The most tokens that an answer can have after a prompt, at least 1.
@@ -65,8 +84,11 @@ struct ServingLimits: Sendable {
                 "an answer of \(request.options.maxTokens) tokens: 1 to \(options.maxTokens) are possible here")
         }
         try request.options.sampling.validate(vocabularySize: vocabulary)
-        let cache = request.cache ?? options.cache
-        if request.cache != nil { try check(cache) }
+        guard request.context == nil || context(of: request) != nil else {
+            throw ServingError(.unknownContext, "the context '\(request.context!.prefix(100))' does not exist here")
+        }
+        let cache = cache(of: request)
+        if request.cache != nil { try check(cache, following: context(of: request)) }
         let tokens = request.prompt.count + request.options.maxTokens
         guard try tokens <= options.tokensPerSequence || !Self.grows(model, cache) else {
             throw ServingError(
@@ -79,8 +101,8 @@ struct ServingLimits: Sendable {
     }
 
     /// Whether a cache of another policy fits where the scheduler's own is.
-    private func check(_ cache: CacheOptions) throws {
-        let bytes = try CachePlan(model, cache, tokens: options.tokensPerSequence).bytes
+    private func check(_ cache: CacheOptions, following context: Context?) throws {
+        let bytes = try CachePlan(model, cache, tokens: options.tokensPerSequence, following: context?.cache).bytes
         guard bytes <= bytesPerSequence else {
             throw ServingError(
                 .doesNotFit,

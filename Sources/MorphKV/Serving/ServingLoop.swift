@@ -41,6 +41,7 @@ final class ServingLoop {
             for slot in caches.slots { try slot.engine!.rehearse(chunk: 0) }
             try batch.decode(caches.slots.prefix(size).map { ($0.engine!, 0) })
         }
+        try caches.rehearseContexts(batch)
         for slot in caches.slots { slot.clear() }
         meter.update { [caches] in $0.cacheBytesPlanned = caches.bytes }
     }
@@ -104,7 +105,7 @@ final class ServingLoop {
                     let sequence = try ServedSequence(
                         ticket, slot: slot, model: model, chunk: options.promptChunk, full: caches.fullCost,
                         memory: samplerMemory)
-                    meter.update { $0.cachedTokens += slot.fed.count }
+                    meter.update { $0.cachedTokens += sequence.cachedTokens }
                     sequences.append(sequence)
                 } catch {
                     caches.giveBack(slot, keeps: false)
@@ -130,7 +131,7 @@ final class ServingLoop {
 
     private func leave(_ sequence: ServedSequence, _ outcome: ServingStatistics.Outcome, keeps: Bool) {
         sequences.removeAll { $0 === sequence }
-        let evicted = sequence.slot.engine.map { $0.seen - $0.slotsUsed } ?? 0
+        let evicted = sequence.slot.engine?.evicted ?? 0
         meter.update { $0.evictedTokens += evicted }
         caches.giveBack(sequence.slot, keeps: keeps)
         inbox.release()

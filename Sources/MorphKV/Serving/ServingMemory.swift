@@ -6,6 +6,8 @@ public struct ServingMemory: Sendable, Hashable {
     public let caches: Int
     /// Bytes of one sequence's cache.
     public let cachePerSequence: Int
+    /// Bytes of the contexts, which lie in memory or in mapped files once, however many sequences follow them.
+    public let contexts: Int
     /// Bytes of intermediate results, of the largest step and the largest part of a prompt.
     public let compute: Int
     /// Bytes that the tokens of waiting and running requests take at most; they come and go.
@@ -15,5 +17,5 @@ public struct ServingMemory: Sendable, Hashable {
     public let isHost: Bool
 
     /// Bytes that are allocated at the start.
-    public var total: Int { weights + caches + compute }
+    public var total: Int { weights + caches + contexts + compute }
 }

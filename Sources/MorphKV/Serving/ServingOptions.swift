@@ -24,6 +24,8 @@ public struct ServingOptions: Sendable {
     public var readLimit: Duration
     /// CPU threads.
     public var threads: Int
+    /// Texts that were read before, by the names that requests give; all sequences share their entries.
+    public var contexts: [String: Context] = [:]
 
     /// Creates options.
     public init(

@@ -2,6 +2,8 @@
 public struct ServingRequest: Sendable {
     /// The token ids to continue.
     public var prompt: [Token]
+    /// The name of the context that the prompt follows; nil if it follows nothing.
+    public var context: String?
     /// How long and how to generate.
     public var options: GenerationOptions
     /// The cache it wants; the scheduler's if nil.
@@ -13,10 +15,11 @@ public struct ServingRequest: Sendable {
 
     /// Creates a request.
     public init(
-        prompt: [Token], options: GenerationOptions = .init(), cache: CacheOptions? = nil, topLogprobs: Int? = nil,
-        viewInterval: Int? = nil
+        prompt: [Token], after context: String? = nil, options: GenerationOptions = .init(),
+        cache: CacheOptions? = nil, topLogprobs: Int? = nil, viewInterval: Int? = nil
     ) {
         self.prompt = prompt
+        self.context = context
         self.options = options
         self.cache = cache
         self.topLogprobs = topLogprobs
@@ -30,9 +33,9 @@ public struct ServingPiece: Sendable {
     public struct End: Sendable, Hashable {
         /// Why it ended.
         public let reason: Generation.FinishReason
-        /// Tokens of the prompt.
+        /// Tokens of the prompt, and of the context that it follows.
         public let promptTokens: Int
-        /// Tokens of the prompt that a kept conversation's cache had seen already.
+        /// Those of them that a kept conversation's cache had seen already, or that are the context's.
         public let cachedTokens: Int
         /// Tokens of the answer.
         public let tokens: Int
@@ -40,7 +43,7 @@ public struct ServingPiece: Sendable {
         public let policy: String
         /// Entries per KV head at the end; the largest layer's.
         public let slotsUsed: Int
-        /// Tokens that a KV head no longer holds; the largest number of any layer.
+        /// Tokens that a KV head no longer holds, those of a context left out; the largest number of any layer.
         public let evicted: Int
         /// Bytes of the sequence's cache.
         public let cacheBytes: Int

@@ -4,6 +4,8 @@ final class ServingSlot {
     struct Kind: Hashable {
         let policy: String
         let types: String
+        /// The name of the context that its sequence follows.
+        let context: String?
         /// Tokens that a growing cache has room for; 0 for caches of constant size.
         let reserve: Int
     }

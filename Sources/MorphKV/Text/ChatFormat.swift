@@ -28,10 +28,35 @@ public struct ChatFormat: Sendable {
     /// - Throws: ``ModelError`` of kind `chatTemplate` if the template cannot be applied to these messages.
     public func tokens(_ messages: [Tokenizer.Message]) throws -> [Token] {
         let text = try usesTemplate ? tokenizer.applyChatTemplate(messages) : Self.plain(messages)
+        return encode(text[...], messages, isStart: true)
+    }
+
+    /// The tokens of a conversation behind a context, which is the beginning of its first message.
+    ///
+    /// A single message gives what ``ContextFrame/framed(_:)`` gives. Models without a template see the context as a text
+    /// before the conversation.
+    ///
+    /// - Throws: ``ModelError`` of kind `chatTemplate` if the template cannot be applied to these messages.
+    public func tokensBehindContext(_ messages: [Tokenizer.Message]) throws -> [Token] {
+        guard usesTemplate, var first = messages.first else {
+            return encode(("\n\n" + Self.plain(messages))[...], messages, isStart: false)
+        }
+        let context = "<<context>>"
+        first.content = context + "\n\n" + first.content
+        let text = try tokenizer.applyChatTemplate([first] + messages.dropFirst())
+        guard let range = text.firstRange(of: context) else {
+            throw ModelError(.chatTemplate, "the model's chat template does not keep a message as it is")
+        }
+        return encode(text[range.upperBound...], messages, isStart: false)
+    }
+
+    private func encode(_ text: Substring, _ messages: [Tokenizer.Message], isStart: Bool) -> [Token] {
         let hostile = messages.map(\.content).filter(namesSpecialTokens)
-        guard !hostile.isEmpty else { return tokenizer.encode(text, parseSpecial: true) }
-        var tokens = tokenizer.beginOfText.map { [$0] } ?? []
-        var rest = text[...]
+        guard !hostile.isEmpty else {
+            return tokenizer.encode(String(text), addSpecial: isStart, parseSpecial: true)
+        }
+        var tokens = isStart ? tokenizer.beginOfText.map { [$0] } ?? [] : []
+        var rest = text
         for content in hostile {
             // Templates copy a message as it is or without the white space around it.
             let trimmed = content.trimmingWhitespace

@@ -81,6 +81,8 @@ struct APIError: Error, Sendable {
         switch error.kind {
         case .invalidRequest: self = .invalid(error.description)
         case .promptTooLong: self = .invalid(error.description, code: "context_length_exceeded")
+        case .unknownContext:
+            self = .notFound(error.description, param: "morphkv.context", code: "context_not_found")
         case .doesNotFit: self = .invalid(error.description, param: "morphkv", code: "cache_too_large")
         case .queueFull:
             let seconds = error.retryAfter.map { $0.components.seconds } ?? 1

@@ -12,6 +12,8 @@ struct GenerationFields: Decodable, Sendable {
         var policy: String?
         /// Entries per KV head.
         var capacity: Int?
+        /// The name of the context that the prompt follows.
+        var context: String?
         /// After how many tokens to send a picture of the cache; streamed answers only.
         var view: Int?
     }

@@ -19,7 +19,7 @@ struct CompletionRoutes: Sendable {
         let job = try await understand(request) { body in
             let wanted = try Coding.decode(ChatRequest.self, from: body)
             try wanted.validate(configuration)
-            let tokens = try chatFormat.tokens(wanted.conversation())
+            let tokens = try chatTokens(wanted)
             let topLogprobs = wanted.logprobs == true ? wanted.topLogprobs ?? 0 : nil
             return try Job(
                 wanted.fields, requests: requests(wanted.fields, [tokens], topLogprobs, stops: chatFormat.stops),
@@ -34,7 +34,10 @@ struct CompletionRoutes: Sendable {
             try wanted.validate(configuration)
             let prompts: [[Token]] =
                 switch wanted.prompt {
-                case .texts(let texts): texts.map { tokenizer.encode($0, parseSpecial: true) }
+                case .texts(let texts):
+                    texts.map {
+                        tokenizer.encode($0, addSpecial: wanted.fields.morphkv?.context == nil, parseSpecial: true)
+                    }
                 case .tokens(let tokens): tokens
                 }
             return try Job(
@@ -42,6 +45,17 @@ struct CompletionRoutes: Sendable {
                 format: TextAnswers(hasLogprobs: wanted.logprobs != nil))
         }
         return try await answer(job, context)
+    }
+
+    private func chatTokens(_ wanted: ChatRequest) throws -> [Token] {
+        let conversation = try wanted.conversation()
+        guard wanted.fields.morphkv?.context != nil else { return try chatFormat.tokens(conversation) }
+        guard conversation[0].role == "user" else {
+            throw APIError.invalid(
+                "behind a context, which has its own beginning, the first message is the user's",
+                param: "messages[0].role")
+        }
+        return try chatFormat.tokensBehindContext(conversation)
     }
 
     /// A request that was understood.
@@ -135,7 +149,7 @@ struct CompletionRoutes: Sendable {
                 ?? scheduler.maxTokens(afterPrompt: prompt.count, cache: cache)
             return try (0..<(fields.n ?? 1)).map { index in
                 ServingRequest(
-                    prompt: prompt,
+                    prompt: prompt, after: fields.morphkv?.context,
                     options: GenerationOptions(
                         maxTokens: maxTokens, sampling: try fields.sampling(index),
                         stop: (fields.stop?.all ?? []) + stops),

@@ -28,6 +28,14 @@ struct InfoRoutes: Sendable {
             var cacheBytesPerSequence: Int
             var maxPromptTokens: Int
             var maxTokens: Int
+            var contexts: [ContextCard]
+        }
+
+        /// A text that was read before the server started.
+        struct ContextCard: Encodable {
+            var id: String
+            var tokens: Int
+            var bytes: Int
         }
 
         var id: String
@@ -49,7 +57,10 @@ struct InfoRoutes: Sendable {
             morphkv: .init(
                 policy: options.cache.policy.specification, policies: configuration.policies.descriptors.map(\.name),
                 parallel: options.parallel, cacheBytesPerSequence: scheduler.memory.cachePerSequence,
-                maxPromptTokens: options.maxPromptTokens, maxTokens: options.maxTokens))
+                maxPromptTokens: options.maxPromptTokens, maxTokens: options.maxTokens,
+                contexts: options.contexts.sorted { $0.key < $1.key }.map { name, context in
+                    .init(id: name, tokens: context.tokens.count, bytes: context.statistics.allocatedBytes)
+                }))
     }
 
     func models() throws -> Response { try json(ModelList(data: [card])) }

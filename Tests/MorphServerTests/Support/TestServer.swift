@@ -21,9 +21,13 @@ enum TestServer {
     /// Runs a body against a server on a port of its own.
     static func run(
         _ options: ServingOptions = options, configure: (inout ServerConfiguration) -> Void = { _ in },
+        contexts: (Model) throws -> [String: Context] = { _ in [:] },
         _ body: @escaping @Sendable (any TestClientProtocol, Scheduler) async throws -> Void
     ) async throws {
-        let scheduler = try Scheduler(Model(contentsOf: stories), options)
+        let model = try Model(contentsOf: stories)
+        var options = options
+        options.contexts = try contexts(model)
+        let scheduler = try Scheduler(model, options)
         var configuration = ServerConfiguration(modelName: "stories")
         configuration.port = 0
         // The test client connects long before it asks.
