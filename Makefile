@@ -1,7 +1,7 @@
 # make demo          the built-in model writes a long diary with the full cache and with a small one; report.html
 # make test          every test
 # make build         the release build
-# make bench         speed beside libllama, about 25 minutes; rewrites the table of docs/performance.md
+# make bench         speed beside libllama, about 30 minutes; rewrites the table of docs/performance.md
 # make micro-bench   the attention kernel alone, by type and shape
 # make lint          formatting rules, warnings are errors
 # make format        rewrites the sources to those rules
