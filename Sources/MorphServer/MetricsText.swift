@@ -27,6 +27,7 @@ struct MetricsText {
         gauge("compute_bytes", "Bytes of intermediate results.", memory.compute)
         histogram("step_seconds", "One step of all running answers.", statistics.stepSeconds)
         histogram("prompt_part_seconds", "One part of a prompt.", statistics.chunkSeconds)
+        histogram("token_gap_seconds", "Between two tokens of an answer.", statistics.gapSeconds)
         histogram("first_token_seconds", "From the request to its first token.", statistics.firstTokenSeconds)
         histogram("request_seconds", "From the request to the end of its answer.", statistics.requestSeconds)
         if let announced {

@@ -17,6 +17,8 @@ final class ServedSequence {
     private(set) var generated = 0
     /// A token that was sampled but not fed yet.
     private(set) var unfed: Token?
+    /// When its last token was chosen; nil before the first one, and while nobody takes the pieces.
+    var lastToken: ContinuousClock.Instant?
     /// Since when nobody takes the pieces.
     var fullSince: ContinuousClock.Instant?
 

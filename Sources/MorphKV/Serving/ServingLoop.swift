@@ -92,6 +92,7 @@ final class ServingLoop {
             sequence.fullSince = nil
             return false
         }
+        sequence.lastToken = nil
         let since = sequence.fullSince ?? now
         sequence.fullSince = since
         return now - since >= options.readLimit
@@ -198,7 +199,13 @@ final class ServingLoop {
         let before = sequence.generated
         let piece = try sequence.advance(engine)
         let new = sequence.generated - before
-        meter.update { $0.generatedTokens += new }
+        let now = clock.now
+        let gap = sequence.lastToken.map { (now - $0) / .seconds(1) }
+        sequence.lastToken = now
+        meter.update {
+            $0.generatedTokens += new
+            if let gap { $0.gapSeconds.add(gap) }
+        }
         guard let end = piece?.end else {
             if let piece { sequence.ticket.outbox.put(piece) }
             return

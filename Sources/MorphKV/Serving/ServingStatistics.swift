@@ -60,6 +60,8 @@ public struct ServingStatistics: Sendable, Hashable {
     public internal(set) var stepSeconds = Histogram(bounds: Self.steps)
     /// Seconds of one part of a prompt.
     public internal(set) var chunkSeconds = Histogram(bounds: Self.steps)
+    /// Seconds between two tokens of an answer, as they are computed; not while nobody takes them.
+    public internal(set) var gapSeconds = Histogram(bounds: Self.steps)
     /// Seconds from the request to its first token.
     public internal(set) var firstTokenSeconds = Histogram(bounds: Self.waits)
     /// Seconds from the request to the end of its answer.

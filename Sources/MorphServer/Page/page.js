@@ -33,6 +33,9 @@ async function loadModel() {
     $("model").textContent = card.id + " · " + card.morphkv.policy;
     const choices = ["", ...card.morphkv.policies];
     $("policy").replaceChildren(...choices.map((name) => new Option(name || "server's", name)));
+    const contexts = ["", ...card.morphkv.contexts.map((context) => context.id)];
+    $("context").replaceChildren(...contexts.map((name) => new Option(name || "none", name)));
+    $("contexts").hidden = contexts.length === 1;
   } catch (error) {
     $("model").textContent = "not connected";
     $("error").textContent = String(error.message || error);
@@ -89,6 +92,7 @@ function draw(view) {
 
 function request() {
   const morphkv = { view: 8 };
+  if ($("context").value) morphkv.context = $("context").value;
   if ($("policy").value) morphkv.policy = $("policy").value;
   if ($("capacity").value) morphkv.capacity = Number($("capacity").value);
   return {
