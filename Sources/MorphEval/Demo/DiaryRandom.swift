@@ -1,18 +1,14 @@
+internal import MorphKV
+
 /// Random numbers that `Training/prng.py` draws as well: SplitMix64.
 struct DiaryRandom {
-    private var state: UInt64
+    private var numbers: SplitMix64
 
     /// The stream with the number `index` of a seed.
-    init(seed: UInt32, index: UInt32) { state = UInt64(seed) << 32 | UInt64(index) }
+    init(seed: UInt32, index: UInt32) { numbers = SplitMix64(seed: UInt64(seed) << 32 | UInt64(index)) }
 
     /// 64 random bits.
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-        return z ^ z >> 31
-    }
+    mutating func next() -> UInt64 { numbers.next() }
 
     /// 0 to `count` - 1, by the remainder of the upper 32 bits.
     mutating func below(_ count: Int) -> Int { Int(next() >> 32) % count }
