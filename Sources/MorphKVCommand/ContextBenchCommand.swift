@@ -48,19 +48,14 @@ struct ContextBenchCommand: ParsableCommand {
         let times = try ContextTimes(whole: whole, cut: cut, threads: modelOptions.threadCount, rounds, steps)
         let place = "over \(tokens) tokens, \(String(format: "%g", ratio)) kept"
         let bytes = [whole, cut].map { Double($0.statistics.allocatedBytes) / 1e6 }
-        try show([
+        let measures = [
             Measure(
                 name: "keys and values \(place)", unit: "MB", ours: bytes[1], theirs: bytes[0],
                 ratio: bytes[0] / bytes[1], spread: []),
             times.attention.measure("attention of all layers \(place)"),
             times.steps.measure("whole step \(place)"),
-        ])
-    }
-
-    private func show(_ measures: [Measure]) throws {
-        if json { return try measures.forEach { try Output.printJSON($0) } }
-        print(Measure.header)
-        for measure in measures { print(measure.row) }
+        ]
+        try Measure.show(measures, json: json, withHeader: true)
     }
 }
 

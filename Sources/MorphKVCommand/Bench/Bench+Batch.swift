@@ -58,8 +58,7 @@ extension Bench {
         progress("kernel at \(slots) slots")
         try engine.prefill((0..<slots).map { Token($0 % 32) })
         try empty.prefill([1, 2, 3])
-        let times = try compare(
-            { for _ in 0..<steps { try engine.decode(1) } }, [{ for _ in 0..<steps { try empty.decode(1) } }])
+        let times = try compare(decoding: Array(repeating: 1, count: steps), engine, empty)
         // What the rest of a step takes is measured with two slots and taken off.
         let bytes = Double(slots * 16 * 8 * 128 * 2 * 2) * Double(steps)
         let rates = zip(times.ours, times.theirs!).map { bytes / ($0 - $1) / bandwidth }

@@ -3,12 +3,14 @@ internal import Ggml
 internal import MorphKV
 
 extension Bench {
+    /// Tokens of a long answer that each side writes in turn.
+    private static let block = 250
+
     /// A long answer with a cache of constant size against libllama's full cache, in turns of 250 tokens. We decode them
     /// all; libllama decodes the last ``steps`` of them, which stand for the others that it gets as a prompt.
     ///
     /// - Parameter flashAttention: libllama's setting.
     func long(tokens count: Int, policy: any CachePolicy, flashAttention: Bool) throws -> [Measure] {
-        let block = 250
         let engine = try engine(policy)
         let theirs =
             comparesLibllama
@@ -22,9 +24,9 @@ extension Bench {
         try theirs?.decode([answer[0]], at: 0)
         var (our, their): ([Double], [Double]) = ([], [])
         var grown = 0
-        for start in stride(from: 1, to: count, by: block) {
+        for start in stride(from: 1, to: count, by: Self.block) {
             progress("long answer: \(start) of \(count) tokens")
-            let range = start..<min(start + block, count)
+            let range = start..<min(start + Self.block, count)
             let before = residentBytes() ?? 0
             for index in range { our.append(try seconds { try engine.decode(answer[index]) }) }
             if start > 1000 { grown += (residentBytes() ?? 0) - before }
@@ -43,7 +45,7 @@ extension Bench {
     ) -> [Measure] {
         func total(_ values: some Collection<Double>) -> Double { values.reduce(0, +) }
         let name = "\(our.count + 1) tokens, \(policy.specification)"
-        let note = steps < 250 ? "libllama decodes \(steps) of every 250" : nil
+        let note = steps < Self.block ? "libllama decodes \(steps) of every \(Self.block)" : nil
         var results: [Measure] = []
         func add(_ part: String, _ ours: ArraySlice<Double>, _ theirs: ArraySlice<Double>) {
             let scale = 1000 / Double(ours.count)

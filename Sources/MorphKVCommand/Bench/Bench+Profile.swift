@@ -11,9 +11,7 @@ extension Bench {
         let empty = try self.engine(StreamingPolicy(capacity: 2, sinks: 0))
         try engine.prefill(tokens(slots))
         try empty.prefill(tokens(3))
-        let next = tokens(steps, seed: 9)
-        let times = try compare(
-            { for token in next { try engine.decode(token) } }, [{ for token in next { try empty.decode(token) } }])
+        let times = try compare(decoding: tokens(steps, seed: 9), engine, empty)
         let scale = 1000 / Double(steps)
         let step = times.ours.median * scale
         let weights = Double(model.weights.value.bytesPerStep) / bandwidth * 1000

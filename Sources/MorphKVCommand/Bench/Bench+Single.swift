@@ -76,8 +76,7 @@ extension Bench {
             try engine.prefill(tokens(slots + 64))
             let next = tokens(steps, seed: 9)
             for token in next { try engine.decode(token) }
-            let times = try compare(
-                { for token in next { try engine.decode(token) } }, [{ for token in next { try off.decode(token) } }])
+            let times = try compare(decoding: next, engine, off)
             return Measure(
                 "step under \(policy.specification)", ours: times.ours, theirs: times.theirs!, unit: "ms/token",
                 scale: 1000 / Double(steps), note: "theirs: \(slots) slots, eviction off")

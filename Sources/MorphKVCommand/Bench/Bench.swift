@@ -63,6 +63,12 @@ struct Bench {
         return Times(ours: our, theirs: fastest.map { their[$0] }, fastest: fastest)
     }
 
+    /// Decodes the same tokens with two engines in turn.
+    func compare(decoding next: [Token], _ ours: Engine, _ theirs: Engine) throws -> Times {
+        try compare(
+            { for token in next { try ours.decode(token) } }, [{ for token in next { try theirs.decode(token) } }])
+    }
+
     /// A measure against ``baselines(context:sequences:)``; its note says which of them was the faster one.
     func measure(_ name: String, _ times: Times, unit: String, scale: Double, note: String? = nil) -> Measure {
         guard let theirs = times.theirs else {

@@ -72,9 +72,10 @@ struct BenchCommand: AsyncParsableCommand {
             model: try modelOptions.load(), cache: try cache.options(), threads: modelOptions.threadCount,
             rounds: rounds, steps: steps, comparesLibllama: compare != nil,
             bandwidth: readBandwidth(threads: modelOptions.threadCount), progress: Self.progress)
-        try show([Measure("read bandwidth", [bench.bandwidth / 1e9], unit: "GB/s")], isFirst: true)
-        for name in measures { try show(await measure(name, bench), isFirst: false) }
-        try show([Measure("peak resident memory", [Double(peakResidentBytes()) / 1e6], unit: "MB")], isFirst: false)
+        try Measure.show(
+            [Measure("read bandwidth", [bench.bandwidth / 1e9], unit: "GB/s")], json: json, withHeader: true)
+        for name in measures { try Measure.show(await measure(name, bench), json: json) }
+        try Measure.show([Measure("peak resident memory", [Double(peakResidentBytes()) / 1e6], unit: "MB")], json: json)
     }
 
     private static func progress(_ text: String) {
@@ -108,17 +109,5 @@ struct BenchCommand: AsyncParsableCommand {
             return try bench.policies(
                 all.map { try registry.policy("morphkv:capacity=\(slots),window=32,\($0)") }, slots: slots)
         }
-    }
-
-    private func show(_ measures: [Measure], isFirst: Bool) throws {
-        if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            for measure in measures { print(String(decoding: try encoder.encode(measure), as: UTF8.self)) }
-            return
-        }
-        defer { fflush(nil) }
-        if isFirst { print(Measure.header) }
-        for measure in measures { print(measure.row) }
     }
 }

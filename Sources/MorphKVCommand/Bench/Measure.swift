@@ -28,6 +28,12 @@ struct Measure: Codable {
         | measure | ours | theirs | unit | ratio | lowest to highest | |
         |---|---:|---:|---|---:|---|---|
         """
+
+    /// Prints measures at once, as rows of a table or as one JSON object each.
+    static func show(_ measures: [Measure], json: Bool, withHeader: Bool = false) throws {
+        if json { return try measures.forEach { try Output.printJSON($0) } }
+        try Output.write(((withHeader ? [header] : []) + measures.map(\.row)).map { $0 + "\n" }.joined())
+    }
 }
 
 extension Measure {
