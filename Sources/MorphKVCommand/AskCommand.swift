@@ -45,13 +45,16 @@ struct AskCommand: AsyncParsableCommand {
         var cacheBytes = 0
     }
 
+    func validate() throws {
+        guard parallel >= 1 else { throw ValidationError("--parallel \(parallel): 1 or more is needed") }
+    }
+
     func run() async throws {
         let model = try modelOptions.load()
         let context = try Context(contentsOf: URL(fileURLWithPath: context), model: model)
         let policy = try PolicyRegistry.standard.policy(policy)
         let frame = chat ? try model.tokenizer?.contextFrame() : nil
         let options = GenerationOptions(maxTokens: maxTokens, sampling: sampling.options, stop: stop)
-        guard parallel >= 1 else { throw ValidationError("--parallel \(parallel): 1 or more is needed") }
         let threads = max(1, modelOptions.threadCount / min(parallel, questions.count))
         // The order of the answers is that of the questions, whichever is done first.
         for start in stride(from: 0, to: questions.count, by: parallel) {

@@ -54,6 +54,8 @@ struct CompressCommand: ParsableCommand {
     func run() throws {
         // A file that grows too large is an error to report, not the end of the process.
         signal(SIGXFSZ, SIG_IGN)
+        // Mistakes in the flags are found before the text is read, which takes minutes.
+        let compression = try compression()
         let model = try modelOptions.load()
         var status = StatusLine(isShown: !json && Output.isTerminal(.standardError))
         defer { status.clear() }
@@ -68,7 +70,7 @@ struct CompressCommand: ParsableCommand {
             try JSONEncoder().encode(scores).write(to: URL(fileURLWithPath: saveHeads), options: .atomic)
         }
         let before = context.statistics
-        try context.compress(compression(), threads: modelOptions.threadCount) { share in
+        try context.compress(compression, threads: modelOptions.threadCount) { share in
             status.show("scoring \(Int(100 * share)) %")
         }
         let compressing = ContinuousClock.now - start - reading
