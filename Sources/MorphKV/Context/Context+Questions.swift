@@ -56,11 +56,7 @@ extension Session {
     public init(
         _ context: Context, policy: any CachePolicy = FullPolicy(), threads: Int? = nil, reserve: Int = 0
     ) throws {
-        let layout = context.cache.layers[0].layout
-        let options = CacheOptions(policy: policy, elementType: layout.keyType, valueType: layout.valueType)
-        try self.init(
-            engine: Engine(
-                context.model, options, threads: Context.threads(threads), reserve: reserve, context: context.cache))
+        try self.init(engine: context.engine(policy, threads: threads, reserve: reserve))
     }
 
     /// Reads a text once, to ask any number of questions about it; the session's own sequence plays no part.

@@ -93,6 +93,21 @@ public struct Context: Sendable {
 
     static func threads(_ given: Int?) -> Int { given ?? ProcessInfo.processInfo.activeProcessorCount }
 
+    // MARK: Going on from it
+
+    /// A cache that stores keys and values as the context does.
+    func options(_ policy: any CachePolicy) -> CacheOptions {
+        let layout = cache.layers[0].layout
+        return CacheOptions(policy: policy, elementType: layout.keyType, valueType: layout.valueType)
+    }
+
+    /// An engine whose sequence goes on from the context.
+    ///
+    /// - Throws: ``CacheError`` when the policy cannot be honoured, `GgmlError` when memory is short.
+    func engine(_ policy: any CachePolicy = FullPolicy(), threads: Int?, reserve: Int = 0) throws -> Engine {
+        try Engine(model, options(policy), threads: Self.threads(threads), reserve: reserve, context: cache)
+    }
+
     // MARK: Making it smaller
 
     /// Drops entries for good, the least important first; copies of the context keep theirs.

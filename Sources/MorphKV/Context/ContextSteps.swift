@@ -12,10 +12,8 @@ package final class ContextSteps {
     ///   - reserve: steps that there is room for at once.
     /// - Throws: ``CacheError`` when the context cannot be attended to, `GgmlError` when memory is short.
     package init(_ context: Context, threads: Int, reserve: Int) throws {
-        let (d, layout) = (context.model.description, context.cache.layers[0].layout)
-        let options = CacheOptions(policy: FullPolicy(), elementType: layout.keyType, valueType: layout.valueType)
-        engine = try Engine(
-            context.model, options, threads: threads, reserve: reserve, context: context.cache)
+        let d = context.model.description
+        engine = try context.engine(threads: threads, reserve: reserve)
         runs = KernelRuns(layers: d.layers.count, columns: 1)
         memory = try KernelMemory(threads: threads)
         graph = try Graph(

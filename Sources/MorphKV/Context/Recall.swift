@@ -111,10 +111,7 @@ extension Context {
     private func promptScores(
         _ policy: any CachePolicy, threads: Int?, _ change: ([Float]) -> [Float]
     ) throws -> EntryScores {
-        let layout = cache.layers[0].layout
-        let engine = try Engine(
-            model, CacheOptions(policy: policy, elementType: layout.keyType, valueType: layout.valueType),
-            threads: Self.threads(threads))
+        let engine = try Engine(model, options(policy), threads: Self.threads(threads))
         try engine.prefill(tokens)
         let length = tokens.count - systemTokens
         return EntryScores(
@@ -128,23 +125,14 @@ extension Context {
             }, tokens: length)
     }
 
-    fileprivate func engine(_ threads: Int?) throws -> Engine {
-        let layout = cache.layers[0].layout
-        return try Engine(
-            model, CacheOptions(policy: FullPolicy(), elementType: layout.keyType, valueType: layout.valueType),
-            threads: Self.threads(threads), context: cache)
-    }
-
     fileprivate func repetitionLogLikelihood(_ prompt: ReconstructionPrompt, threads: Int?) throws -> Double {
-        let engine = try engine(threads)
+        let engine = try engine(threads: threads)
         var (sum, count) = (0.0, 0)
         for part in try Reconstruction.parts(of: tokens, after: systemTokens, prompt, model) {
             engine.clear()
             try engine.prefill(Array(part.input.dropLast(part.chunk.count)))
             for token in part.input.suffix(part.chunk.count) {
-                let highest = Double(engine.logits.max() ?? 0)
-                let total = engine.logits.reduce(0.0) { $0 + exp(Double($1) - highest) }
-                sum += Double(engine.logits[Int(token)]) - highest - log(total)
+                sum += Double(engine.logits[Int(token)]) - engine.logits.logNormalizer
                 count += 1
                 try engine.decode(token)
             }
@@ -157,7 +145,7 @@ extension Context {
         guard let tokenizer = model.tokenizer else {
             throw GenerationError(.noTokenizer, "the model has no tokenizer; it cannot be asked")
         }
-        let engine = try engine(threads)
+        let engine = try engine(threads: threads)
         try engine.prefill(tokenizer.encode(question.question, addSpecial: false, parseSpecial: true))
         var bytes: [UInt8] = []
         let wanted = Array(question.answer.utf8)

@@ -61,12 +61,7 @@ struct Reconstruction {
     }
 
     private func score(_ part: Part, into scores: inout EntryScores) throws {
-        let description = model.description
-        let arena = try Arena(tensors: 1)
-        let stream = arena.tensor(.f32, [description.embeddingLength, part.input.count], name: "stream")
-        try arena.allocate(on: backend)
-        let reader = EmbeddingReader(model)
-        for (column, token) in part.input.enumerated() { reader.write(token, to: stream, column: column) }
+        let stream = try EmbeddingReader(model).stream(of: part.input, on: backend)
         let held = cache.layers.map { $0.layout.counts[0] }.max() ?? 0
         let layout = cache.layers[0].layout
         let scratch = try PrefillScratch(

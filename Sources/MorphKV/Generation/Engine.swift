@@ -160,10 +160,7 @@ package final class Engine {
         _ tokens: ArraySlice<Token>, isFirstPrompt: Bool, wantsAllLogits: Bool
     ) throws -> [Float] {
         try cache.grow(by: tokens.count, isFirstPrompt: isFirstPrompt)
-        let arena = try Arena(tensors: 1)
-        let stream = arena.tensor(.f32, [model.description.embeddingLength, tokens.count], name: "stream")
-        try arena.allocate(on: backend)
-        for (index, token) in tokens.enumerated() { reader.write(token, to: stream, column: index) }
+        let stream = try reader.stream(of: tokens, on: backend)
         let prefill = Prefill(
             model: model, cache: cache, backend: backend, allocator: prefillAllocator, isFirstPrompt: isFirstPrompt)
         do {

@@ -14,6 +14,17 @@ final class EmbeddingReader {
         raw = Array(repeating: 0, count: table.type.bytes(row.count))
     }
 
+    /// The embeddings of some tokens in memory of their own, `[embedding, tokens]`.
+    ///
+    /// - Throws: `GgmlError` when memory is short.
+    func stream(of tokens: some Collection<Token>, on backend: Backend) throws -> Tensor {
+        let arena = try Arena(tensors: 1)
+        let stream = arena.tensor(.f32, [row.count, tokens.count], name: "stream")
+        try arena.allocate(on: backend)
+        for (column, token) in tokens.enumerated() { write(token, to: stream, column: column) }
+        return stream
+    }
+
     /// Writes a token's embedding into a column of `[embedding, tokens]`.
     func write(_ token: Token, to target: Tensor, column: Int) {
         raw.withUnsafeMutableBytes { table.read(into: $0, at: Int(token) * $0.count) }
