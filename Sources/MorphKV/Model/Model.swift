@@ -48,3 +48,13 @@ public final class Model: Sendable {
         self.weights = ReadOnly(weights)
     }
 }
+
+extension Model {
+    /// - Throws: ``CacheError`` of kind `invalidToken` for an id outside the vocabulary.
+    func check(_ token: Token) throws {
+        guard token >= 0, Int(token) < description.vocabularySize else {
+            throw CacheError(
+                .invalidToken, "token id \(token) is not in the vocabulary of \(description.vocabularySize)")
+        }
+    }
+}

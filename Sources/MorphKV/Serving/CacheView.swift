@@ -1,5 +1,3 @@
-internal import Ggml
-
 /// A picture of what a cache holds, of bounded size however long the sequence is.
 public struct CacheView: Sendable, Hashable, Codable {
     /// The most columns and rows a picture has.
@@ -47,18 +45,4 @@ public struct CacheView: Sendable, Hashable, Codable {
             return counts[column] == 0 ? "0" : "\(max(1, min(9, Int(share * 9))))"
         }.joined()
     }
-}
-
-/// What a cache costs that keeps everything, for comparison.
-struct FullCacheCost: Sendable {
-    /// Per layer: bytes of one token, and after how many tokens a sliding window drops the first.
-    private let layers: [(bytesPerToken: Int, limit: Int)]
-
-    init(_ model: Model, _ cache: CacheOptions) throws {
-        let description = model.description
-        let pair = [cache.keyType, cache.valueType].reduce(0) { $0 + $1.bytes(description.headDimension) }
-        layers = description.layers.map { (pair * description.kvHeads, $0.slidingWindow ?? .max) }
-    }
-
-    func bytes(of tokens: Int) -> Int { layers.reduce(0) { $0 + $1.bytesPerToken * min(tokens, $1.limit) } }
 }

@@ -171,12 +171,4 @@ extension Model {
             return tokenizer.encode(text, addSpecial: false, parseSpecial: true)
         }
     }
-
-    /// - Throws: ``CacheError`` of kind `invalidToken` for an id outside the vocabulary.
-    func check(_ token: Token) throws {
-        guard token >= 0, Int(token) < description.vocabularySize else {
-            throw CacheError(
-                .invalidToken, "token id \(token) is not in the vocabulary of \(description.vocabularySize)")
-        }
-    }
 }

@@ -132,7 +132,7 @@ extension Context {
             engine.clear()
             try engine.prefill(Array(part.input.dropLast(part.chunk.count)))
             for token in part.input.suffix(part.chunk.count) {
-                sum += Double(engine.logits[Int(token)]) - engine.logits.logNormalizer
+                sum += Double(engine.logits[Int(token)]) - engine.logits.logSumExp
                 count += 1
                 try engine.decode(token)
             }

@@ -1,5 +1,3 @@
-internal import Foundation
-
 /// A token with its probability and those of the most likely ones in its place.
 public struct ScoredToken: Sendable, Hashable {
     /// A token that could have been chosen.
@@ -19,12 +17,11 @@ public struct ScoredToken: Sendable, Hashable {
 
     /// Reads the model's own distribution, before temperature, penalties and biases.
     init(_ token: Token, in logits: [Float], top count: Int, tokenizer: Tokenizer?) {
-        let highest = logits.max() ?? 0
-        let normalizer = highest + Float(log(logits.reduce(into: 0.0) { $0 += Double(exp($1 - highest)) }))
+        let normalizer = logits.logSumExp
         func candidate(_ token: Int) -> Candidate {
             Candidate(
                 token: Token(token), bytes: tokenizer?.bytes(of: Token(token), special: true) ?? [],
-                logprob: logits[token] - normalizer)
+                logprob: Float(Double(logits[token]) - normalizer))
         }
         chosen = candidate(Int(token))
         top = Self.best(count, of: logits).map(candidate)

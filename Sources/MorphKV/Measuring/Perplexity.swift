@@ -69,7 +69,7 @@ public struct Perplexity: Sendable, Hashable, Codable {
         }
 
         static func logProbabilities(_ logits: [Float]) -> [Double] {
-            let normalizer = logits.logNormalizer
+            let normalizer = logits.logSumExp
             return logits.map { Double($0) - normalizer }
         }
 
@@ -79,13 +79,5 @@ public struct Perplexity: Sendable, Hashable, Codable {
                 policy: policy, tokens: count, perplexity: exp(negativeLog / n),
                 fullPerplexity: exp(fullNegativeLog / n), meanKL: divergence / n, sameTopToken: Double(sameTop) / n)
         }
-    }
-}
-
-extension [Float] {
-    /// The logarithm of the sum of the exponentials: a logit less this is the logarithm of its token's probability.
-    var logNormalizer: Double {
-        let highest = Double(self.max() ?? 0)
-        return highest + log(reduce(0) { $0 + exp(Double($1) - highest) })
     }
 }
