@@ -1,4 +1,4 @@
-internal import Foundation
+package import Foundation
 
 /// A file that replaces its predecessor only when it is whole and on disk.
 package final class AtomicFile {
