@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import Foundation
-internal import Ggml
 internal import MorphKV
 
 struct CompressCommand: ParsableCommand {
@@ -36,11 +35,7 @@ struct CompressCommand: ParsableCommand {
     @Flag(help: "The model's chat format around text and questions; use --chat with `ask` too.")
     var chat = false
 
-    @Option(help: "Type of stored keys, and of values unless said otherwise: f32, f16, bf16 or q8_0.")
-    var cacheType = "f16"
-
-    @Option(help: "Type of stored values (default: that of the keys).")
-    var cacheTypeV: String?
+    @OptionGroup var types: CacheTypeFlags
 
     @Option(help: "Cut whole heads by scores from this file, which --save-heads wrote: nothing is scored.")
     var heads: String?
@@ -83,9 +78,7 @@ struct CompressCommand: ParsableCommand {
         if try FileHandle(forReadingFrom: url).read(upToCount: 4) == Data("GGUF".utf8) {
             return try Context(contentsOf: url, model: model)
         }
-        let options = CacheOptions(
-            policy: FullPolicy(), elementType: try CacheFlags.type(cacheType),
-            valueType: try cacheTypeV.map(CacheFlags.type))
+        let options = types.options(FullPolicy())
         var before = system
         if chat, let tokenizer = model.tokenizer {
             before = try tokenizer.contextFrame(system: system.isEmpty ? nil : system).before

@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import Foundation
-internal import Ggml
 internal import MorphKV
 
 struct ContextBenchCommand: ParsableCommand {
@@ -26,8 +25,7 @@ struct ContextBenchCommand: ParsableCommand {
     @Option(help: "Steps of each context in a round.")
     var steps = 16
 
-    @Option(help: "Type of stored keys, and of values unless said otherwise: f32, f16, bf16 or q8_0.")
-    var cacheType = "f16"
+    @OptionGroup var types: CacheTypeFlags
 
     @Flag(help: "Print one JSON object per measure.")
     var json = false
@@ -40,9 +38,8 @@ struct ContextBenchCommand: ParsableCommand {
 
     func run() throws {
         let model = try modelOptions.load()
-        let type = try CacheFlags.type(cacheType)
         let whole = try Context(
-            random: tokens, model: model, options: CacheOptions(policy: FullPolicy(), elementType: type))
+            random: tokens, model: model, options: types.options(FullPolicy()))
         var cut = whole
         try cut.compressAtRandom(ratio: ratio)
         let times = try ContextTimes(whole: whole, cut: cut, threads: modelOptions.threadCount, rounds, steps)

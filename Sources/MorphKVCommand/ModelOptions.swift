@@ -58,11 +58,7 @@ struct CacheFlags: ParsableArguments {
     @Option(help: "First positions that always stay.")
     var sinks: Int?
 
-    @Option(help: "Type of stored keys, and of values unless said otherwise: f32, f16, bf16 or q8_0.")
-    var cacheType = "f16"
-
-    @Option(help: "Type of stored values (default: that of the keys).")
-    var cacheTypeV: String?
+    @OptionGroup var types: CacheTypeFlags
 
     @Option(help: "What computes attention at decode: automatic, fused (CPU) or graph (any device, f16 or f32).")
     var attention = "automatic"
@@ -87,16 +83,7 @@ struct CacheFlags: ParsableArguments {
         guard let path = CacheOptions.AttentionPath(rawValue: attention) else {
             throw ValidationError("there is no attention '\(attention)': use automatic, fused or graph")
         }
-        return CacheOptions(
-            policy: try cachePolicy(registry), elementType: try Self.type(cacheType),
-            valueType: try cacheTypeV.map(Self.type), attention: path,
-            prefill: prefillChunk.map { .chunked($0) } ?? .exact)
-    }
-
-    static func type(_ name: String) throws -> ElementType {
-        guard let type = ElementType(named: name) else {
-            throw ValidationError("there is no element type '\(name)'")
-        }
-        return type
+        return types.options(
+            try cachePolicy(registry), attention: path, prefill: prefillChunk.map { .chunked($0) } ?? .exact)
     }
 }

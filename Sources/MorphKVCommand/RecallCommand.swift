@@ -24,8 +24,7 @@ struct RecallCommand: ParsableCommand {
     @Option(help: "What comes before the text and is never cut.")
     var system = ""
 
-    @Option(help: "Type of stored keys and values: f32, f16, bf16 or q8_0.")
-    var cacheType = "f32"
+    @OptionGroup var types: CacheTypeFlags
 
     @Option(help: "Tokens of the text that the model repeats at a time.")
     var chunk = 2000
@@ -45,7 +44,7 @@ struct RecallCommand: ParsableCommand {
         let asked = try questions.map { try Self.questions($0) } ?? []
         let whole = try Context(
             reading: Input.text(ofFile: context), after: system, model: model,
-            options: CacheOptions(policy: FullPolicy(), elementType: try CacheFlags.type(cacheType)),
+            options: types.options(FullPolicy(), default: .f32),
             threads: modelOptions.threadCount)
         var prompt = ReconstructionPrompt(chunk: chunk)
         if let request { (prompt.first, prompt.next) = (.text(request), .text(request)) }

@@ -1,12 +1,14 @@
 internal import ArgumentParser
 internal import Foundation
-internal import Ggml
 internal import MorphKV
 
 struct TraceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trace", abstract: "Repeats recorded runs: which positions a policy keeps, step by step.",
-        discussion: "Prints the runs as they happen here, or with --check how they differ from the recording.")
+        discussion: """
+            Prints the runs as they happen here, or with --check how they differ from the recording. Smaller types of \
+            stored keys and values than f32 decide near-ties differently.
+            """)
 
     @Argument(help: "Trace files in the format kv-eviction-trace/1.", completion: .file(extensions: ["json"]))
     var traces: [String]
@@ -20,16 +22,12 @@ struct TraceCommand: ParsableCommand {
     @Option(help: "By how much a logit may differ.")
     var tolerance: Float = 1e-3
 
-    @Option(help: "Type of stored keys and values; smaller types than f32 decide near-ties differently.")
-    var cacheType = "f32"
+    @OptionGroup var types: CacheTypeFlags
 
     @Option(name: [.short, .long], help: "CPU threads (default: all cores).")
     var threads: Int?
 
     func run() throws {
-        guard let type = ElementType(named: cacheType) else {
-            throw ValidationError("there is no element type '\(cacheType)'")
-        }
         var failures = 0
         for path in traces {
             let url = URL(fileURLWithPath: path)
@@ -37,7 +35,7 @@ struct TraceCommand: ParsableCommand {
             let modelURL =
                 model.map { URL(fileURLWithPath: $0) }
                 ?? url.deletingLastPathComponent().appendingPathComponent(trace.model)
-            let options = CacheOptions(policy: try trace.cachePolicy(), elementType: type)
+            let options = types.options(try trace.cachePolicy(), default: .f32)
             let run = try trace.rerun(
                 Model(contentsOf: modelURL), options,
                 threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)

@@ -9,7 +9,7 @@ import Testing
         let policy: String
         let queryHeads: Int
         let kvHeads: Int
-        let type: ElementType
+        let type: CacheType
 
         var testDescription: String { "\(policy) \(queryHeads)/\(kvHeads) \(type)" }
 
@@ -42,7 +42,7 @@ import Testing
 
     static let cases: [Case] = PolicyRegistry.standard.descriptors.flatMap { descriptor in
         [(4, 4), (4, 2), (4, 1)].flatMap { heads in
-            [ElementType.f32, .f16].map { type in
+            [CacheType.f32, .f16].map { type in
                 Case(policy: descriptor.name, queryHeads: heads.0, kvHeads: heads.1, type: type)
             }
         }

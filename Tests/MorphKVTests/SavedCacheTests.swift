@@ -6,8 +6,8 @@ import Testing
 
 /// Contexts and sessions that outlive the process.
 @Suite struct SavedCacheTests {
-    @Test("a context that was read back is the one that was saved", arguments: [ElementType.f32, .f16, .bf16, .q8_0])
-    func contextsComeBack(_ type: ElementType) async throws {
+    @Test("a context that was read back is the one that was saved", arguments: CacheType.allCases)
+    func contextsComeBack(_ type: CacheType) async throws {
         let model = try TestContexts.model()
         var context = try TestContexts.make(model, type: type)
         try context.compress(TestContexts.compression(0.4), threads: 1)

@@ -1,5 +1,4 @@
 import Foundation
-import Ggml
 import MorphKV
 import Testing
 
@@ -25,8 +24,8 @@ struct StoriesTests {
         return text
     }
 
-    @Test("the full cache writes the documented text", arguments: [ElementType.f16, .f32])
-    func fullCacheWritesTheDocumentedText(_ type: ElementType) async throws {
+    @Test("the full cache writes the documented text", arguments: [CacheType.f16, .f32])
+    func fullCacheWritesTheDocumentedText(_ type: CacheType) async throws {
         let text = try await Self.text(CacheOptions(policy: FullPolicy(), elementType: type))
         #expect(text.drop { $0 == " " }.hasPrefix(Self.documented))
     }

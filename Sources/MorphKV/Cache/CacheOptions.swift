@@ -1,13 +1,11 @@
-public import Ggml
-
 /// What a session's cache should be like.
 public struct CacheOptions: Sendable {
     /// What stays when the cache is full.
     public var policy: any CachePolicy
-    /// The type of stored keys: f32, f16, bf16 or q8_0.
-    public var keyType: ElementType
-    /// The type of stored values: f32, f16, bf16 or q8_0.
-    public var valueType: ElementType
+    /// The type of stored keys.
+    public var keyType: CacheType
+    /// The type of stored values.
+    public var valueType: CacheType
     /// What computes attention while an answer is written.
     public var attention: AttentionPath
 
@@ -40,7 +38,7 @@ public struct CacheOptions: Sendable {
     ///   - elementType: the type of keys, and of values unless `valueType` says otherwise.
     ///   - valueType: the type of values.
     public init(
-        policy: any CachePolicy, elementType: ElementType = .f16, valueType: ElementType? = nil,
+        policy: any CachePolicy, elementType: CacheType = .f16, valueType: CacheType? = nil,
         attention: AttentionPath = .automatic, prefill: PrefillMode = .exact
     ) {
         self.policy = policy

@@ -11,8 +11,8 @@ final class FrozenLayer: @unchecked Sendable {
     /// How many entries each KV head has, and how a key and a value are stored.
     struct Layout: Hashable, Sendable {
         var counts: [Int]
-        var keyType: ElementType
-        var valueType: ElementType
+        var keyType: CacheType
+        var valueType: CacheType
         var dimension: Int
 
         var entries: Int { counts.reduce(0, +) }
@@ -162,11 +162,11 @@ private final class Owners {
 
 extension HostBlock {
     /// Fills it with rows of some numbers, which are used again and again.
-    func fill(_ type: ElementType, rowLength: Int, from values: [Float]) throws {
+    func fill(_ type: CacheType, rowLength: Int, from values: [Float]) throws {
         let count = values.count / rowLength * rowLength
         let piece = try HostBlock(bytes: type.bytes(count))
         values.withUnsafeBufferPointer {
-            type.quantize(
+            type.elementType.quantize(
                 UnsafeBufferPointer(rebasing: $0[..<count]), rowLength: rowLength, into: piece.memory.baseAddress!)
         }
         for offset in stride(from: 0, to: bytes, by: piece.bytes) {

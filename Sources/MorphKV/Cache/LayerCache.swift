@@ -44,8 +44,8 @@ final class LayerCache {
         self.plan = plan
         self.slots = slots
         self.scale = scale
-        keys = arena.tensor(plan.keyType, rows, name: "keys")
-        values = arena.tensor(plan.valueType, plan.isFused ? rows : transposed, name: "values")
+        keys = arena.tensor(plan.keyType.elementType, rows, name: "keys")
+        values = arena.tensor(plan.valueType.elementType, plan.isFused ? rows : transposed, name: "values")
         if let scoring = plan.scoring {
             scores = ScoreState(scoring, g, slots: slots, in: arena)
         } else {

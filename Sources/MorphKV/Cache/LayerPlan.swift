@@ -5,8 +5,8 @@ struct LayerPlan: Hashable {
     private(set) var geometry: LayerGeometry
     /// The rule that really applies, the layer's sliding window taken into account.
     private(set) var rule: RetentionRule
-    let keyType: ElementType
-    let valueType: ElementType
+    let keyType: CacheType
+    let valueType: CacheType
     /// Whether the fused kernel attends to it: values are then rows like keys, else transposed.
     let isFused: Bool
     /// Which of the model's KV heads it is for, ascending; nil if it is for all of them.
@@ -70,10 +70,10 @@ struct LayerPlan: Hashable {
         }
     }
 
-    private static func check(_ type: ElementType, isFused: Bool, dimension: Int) throws {
-        let usable: [ElementType] = isFused ? [.f32, .f16, .bf16, .q8_0] : [.f32, .f16]
+    private static func check(_ type: CacheType, isFused: Bool, dimension: Int) throws {
+        let usable = isFused ? CacheType.allCases : CacheType.ofGraphs
         guard usable.contains(type) else {
-            let names = usable.map(\.description).joined(separator: ", ")
+            let names = usable.map(\.rawValue).joined(separator: ", ")
             throw CacheError(.elementType, "keys or values of type \(type) are not possible here: use one of \(names)")
         }
         guard dimension % type.blockLength == 0 else {

@@ -74,12 +74,12 @@ struct CacheFileReader {
         try integers(key, in: 0...model.description.vocabularySize - 1).map(Token.init)
     }
 
-    /// An element type that caches can have.
-    func type(_ key: String) throws -> ElementType {
+    /// A type of keys or values, of which the model's heads are whole blocks.
+    func type(_ key: String) throws -> CacheType {
         let name = try string(key)
-        guard let type = ElementType(named: name), [.f32, .f16, .bf16, .q8_0].contains(type),
-            model.description.headDimension % type.blockLength == 0
-        else { throw damaged("\(key) is '\(name)', which keys and values cannot be") }
+        guard let type = CacheType(named: name), model.description.headDimension % type.blockLength == 0 else {
+            throw damaged("\(key) is '\(name)', which keys and values cannot be")
+        }
         return type
     }
 
@@ -104,7 +104,7 @@ struct CacheFileReader {
     /// Frozen entries of all layers, nil for layers without any; keys and values stay in the file.
     ///
     /// - Parameter tokens: how many tokens were read, so that positions are less.
-    func frozenLayers(_ keyType: ElementType, _ valueType: ElementType, tokens: Int) throws -> [FrozenLayer?] {
+    func frozenLayers(_ keyType: CacheType, _ valueType: CacheType, tokens: Int) throws -> [FrozenLayer?] {
         let d = model.description
         let counts = try integers("entries", in: -1...tokens, count: d.layers.count * d.kvHeads)
         return try d.layers.indices.map { index in
@@ -115,8 +115,8 @@ struct CacheFileReader {
                 counts: heads, keyType: keyType, valueType: valueType, dimension: d.headDimension)
             guard layout.entries > 0 else { return try FrozenLayer(layout, from: []) }
             let shape = [d.headDimension, layout.entries]
-            let keys = try bytes(CacheFile.frozen(index, "keys"), keyType, shape)
-            let values = try bytes(CacheFile.frozen(index, "values"), valueType, shape)
+            let keys = try bytes(CacheFile.frozen(index, "keys"), keyType.elementType, shape)
+            let values = try bytes(CacheFile.frozen(index, "values"), valueType.elementType, shape)
             let positions = try bytes(CacheFile.frozen(index, "positions"), .f32, [layout.entries])
             // GGUF aligns tensors to 32 bytes at least.
             guard Int(bitPattern: positions.baseAddress!) % 4 == 0 else { throw damaged("its tensors are not aligned") }

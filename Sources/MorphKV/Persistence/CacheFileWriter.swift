@@ -78,10 +78,9 @@ final class CacheFileWriter {
         for (index, layer) in layers.enumerated() {
             guard let layer, layer.layout.entries > 0 else { continue }
             let layout = layer.layout
-            add(CacheFile.frozen(index, "keys"), layout.keyType, [layout.dimension, layout.entries], at: layer.keys)
-            add(
-                CacheFile.frozen(index, "values"), layout.valueType, [layout.dimension, layout.entries],
-                at: layer.values)
+            let shape = [layout.dimension, layout.entries]
+            add(CacheFile.frozen(index, "keys"), layout.keyType.elementType, shape, at: layer.keys)
+            add(CacheFile.frozen(index, "values"), layout.valueType.elementType, shape, at: layer.values)
             add(CacheFile.frozen(index, "positions"), .f32, [layout.entries], at: layer.positions)
         }
         guard let streaming else { return }

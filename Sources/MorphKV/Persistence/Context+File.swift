@@ -12,8 +12,8 @@ extension Context {
         writer.set("tokens", tokens.map(Int.init))
         writer.set("system", systemTokens)
         writer.set("whole", isWhole ? 1 : 0)
-        writer.set("key_type", layout.keyType.description)
-        writer.set("value_type", layout.valueType.description)
+        writer.set("key_type", layout.keyType.rawValue)
+        writer.set("value_type", layout.valueType.rawValue)
         if let scores = knownScores {
             writer.set("scored", scores.tokens)
             writer.set("scored_entries", scores.values.flatMap { ($0 ?? []).map(\.count) })

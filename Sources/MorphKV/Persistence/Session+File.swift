@@ -27,8 +27,8 @@ extension Session {
         }
         let writer = CacheFileWriter(.session, model: model)
         writer.set("policy", options.policy.specification)
-        writer.set("key_type", options.keyType.description)
-        writer.set("value_type", options.valueType.description)
+        writer.set("key_type", options.keyType.rawValue)
+        writer.set("value_type", options.valueType.rawValue)
         writer.set("attention", (cache.isFused ? CacheOptions.AttentionPath.fused : .graph).rawValue)
         if case .chunked(let tokens) = options.prefill { writer.set("prefill_chunk", tokens) }
         writer.set("seen", cache.seen)
@@ -123,7 +123,7 @@ extension CacheFileReader {
             guard plan.slots == nil || plan.slots == slots else { throw damaged("layer \(index) has \(slots) slots") }
             // Memory is taken only for what the file really holds.
             let shape = [plan.geometry.headDimension, slots, plan.geometry.kvHeads]
-            _ = try bytes(key("keys"), plan.keyType, shape)
+            _ = try bytes(key("keys"), plan.keyType.elementType, shape)
             if plan.slots == nil, slots != cache.layers[index].slots {
                 let context = cache.layers[index].frozen
                 try cache.empty(index, slots: slots)

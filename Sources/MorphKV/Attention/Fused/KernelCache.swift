@@ -84,15 +84,3 @@ extension attention_cache {
         }
     }
 }
-
-extension ElementType {
-    /// The kernel's name of the type; layers are planned with these types only.
-    fileprivate var kernelType: attention_type {
-        switch self {
-        case .f32: ATTENTION_F32
-        case .bf16: ATTENTION_BF16
-        case .q8_0: ATTENTION_Q8_0
-        default: ATTENTION_F16
-        }
-    }
-}

@@ -16,7 +16,7 @@ final class PrefillScratch {
     ///   - entries: room for that many keys and values.
     ///   - queries: room for that many queries, of which the policy takes votes.
     init(
-        _ description: DecoderDescription, _ keyType: ElementType, _ valueType: ElementType, entries: Int,
+        _ description: DecoderDescription, _ keyType: CacheType, _ valueType: CacheType, entries: Int,
         queries: Int, on backend: Backend
     ) throws {
         dimension = description.headDimension
@@ -24,8 +24,8 @@ final class PrefillScratch {
         kvHeads = description.kvHeads
         arena = try Arena(tensors: 3)
         let count = entries * dimension * kvHeads
-        keyMemory = arena.tensor(keyType, [count], name: "scratchKeys")
-        valueMemory = arena.tensor(valueType, [count], name: "scratchValues")
+        keyMemory = arena.tensor(keyType.elementType, [count], name: "scratchKeys")
+        valueMemory = arena.tensor(valueType.elementType, [count], name: "scratchValues")
         queryMemory = arena.tensor(.f32, [dimension, queryHeads, queries], name: "scratchQueries")
         try arena.allocate(on: backend)
     }

@@ -1,0 +1,49 @@
+internal import CAttention
+package import Ggml
+
+/// How the numbers of stored keys and values are kept.
+///
+/// Every type is one that the fused kernel reads and writes: a further one is a case here, a loader in the kernel
+/// (`rows.h`) and a row of the kernel's tests.
+public enum CacheType: String, Sendable, Hashable, CaseIterable {
+    /// 32-bit floating point.
+    case f32
+    /// 16-bit IEEE floating point.
+    case f16
+    /// 16-bit brain floating point.
+    case bf16
+    /// 8 bits, blocks of 32 with one scale.
+    case q8_0
+
+    /// Finds a type by its name, in any case.
+    public init?(named name: String) { self.init(rawValue: name.lowercased()) }
+
+    /// The types that ggml's own operations can attend to on any device.
+    static let ofGraphs: [CacheType] = [.f32, .f16]
+
+    /// ggml's name of the type.
+    package var elementType: ElementType {
+        switch self {
+        case .f32: .f32
+        case .f16: .f16
+        case .bf16: .bf16
+        case .q8_0: .q8_0
+        }
+    }
+
+    /// The kernel's name of the type.
+    var kernelType: attention_type {
+        switch self {
+        case .f32: ATTENTION_F32
+        case .f16: ATTENTION_F16
+        case .bf16: ATTENTION_BF16
+        case .q8_0: ATTENTION_Q8_0
+        }
+    }
+
+    /// How many numbers share one block, of which a key or value must be a multiple; 1 for plain types.
+    public var blockLength: Int { elementType.blockLength }
+
+    /// The bytes of a row of `count` numbers; `count` must be a multiple of ``blockLength``.
+    public func bytes(_ count: Int) -> Int { elementType.bytes(count) }
+}

@@ -1,0 +1,27 @@
+public import ArgumentParser
+public import MorphKV
+
+extension CacheType: ExpressibleByArgument {
+    /// Reads a type's name, in any case.
+    public init?(argument: String) { self.init(named: argument) }
+}
+
+/// Flags that choose how keys and values are stored, shared by all commands that have a cache.
+struct CacheTypeFlags: ParsableArguments {
+    @Option(
+        name: .customLong("cache-type"),
+        help: "Type of stored keys, and of values unless said otherwise (default: f16, of recall and trace f32).")
+    var keys: CacheType?
+
+    @Option(name: .customLong("cache-type-v"), help: "Type of stored values (default: that of the keys).")
+    var values: CacheType?
+
+    /// A cache of these types.
+    func options(
+        _ policy: any CachePolicy, default usual: CacheType = .f16,
+        attention: CacheOptions.AttentionPath = .automatic, prefill: CacheOptions.PrefillMode = .exact
+    ) -> CacheOptions {
+        CacheOptions(
+            policy: policy, elementType: keys ?? usual, valueType: values, attention: attention, prefill: prefill)
+    }
+}
