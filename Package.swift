@@ -14,10 +14,11 @@ let runtimePath: [LinkerSetting] = [
 ]
 
 /// The kernel is too slow without optimisation for tests in debug builds; the Makefile asks for it, and `make test-asan` for
-/// traps at undefined behaviour. A dependency's manifest must not carry such flags, so they are not there by themselves.
+/// traps at undefined behaviour and all of the kernel's own checks. A dependency's manifest must not carry such flags, so
+/// they are not there by themselves.
 let kernelFlags: [CSetting] = [
     ("MORPHKV_OPTIMIZE_KERNEL", ["-O2"]),
-    ("MORPHKV_CHECK_KERNEL", ["-fsanitize=undefined", "-fsanitize-trap=undefined"]),
+    ("MORPHKV_CHECK_KERNEL", ["-fsanitize=undefined", "-fsanitize-trap=undefined", "-DATTENTION_CHECKED"]),
 ].filter { Context.environment[$0.0] != nil }.map { .unsafeFlags($0.1) }
 
 let package = Package(

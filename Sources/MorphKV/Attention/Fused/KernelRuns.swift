@@ -40,7 +40,7 @@ final class KernelRuns {
                     runs[layer * capacity + count] = attention_run(
                         cache: cache.kernel!.pointer, column: Int32(column), columns: Int32(feed.tokens.count),
                         used: Int32(cache.used), position: Int64(feed.cache.seen),
-                        since_hand_over: Int32(cache.queriesSinceHandOver))
+                        phase: Int32(cache.queriesSinceHandOver))
                     count += 1
                 }
                 column += feed.tokens.count
