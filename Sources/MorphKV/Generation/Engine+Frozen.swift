@@ -9,7 +9,7 @@ extension Engine {
     ///
     /// - Returns: the logits of all tokens if wanted, else nothing.
     func feed(_ tokens: [Token], wantsAllLogits: Bool) throws -> [Float] {
-        guard let stepper else {
+        guard cache.isFused else {
             throw CacheError(.attention, "only the fused kernel, on the CPU, can attend to frozen entries")
         }
         var all: [Float] = []
@@ -19,7 +19,7 @@ extension Engine {
                 let size = wantsAllLogits || cache.isBursty ? 1 : Self.pieces.first { $0 <= rest.count }!
                 cache.evictBursts()
                 try cache.grow(by: size)
-                try stepper.step([Stepper.Feed(cache: cache, tokens: Array(rest.prefix(size)))]) {
+                try runner.step([Feed(cache: cache, tokens: Array(rest.prefix(size)))]) {
                     $1.readLogits($0, into: &logits)
                 }
                 rest = rest.dropFirst(size)
@@ -34,7 +34,7 @@ extension Engine {
 
     /// Replaces what the cache holds of the first prompt by what a compression leaves of it.
     func compress(_ tokens: [Token], _ compression: Compression) throws {
-        try compression.validate(layerCount: cache.layers.count)
+        try compression.validate(layerCount: cache.parts.count)
         let compressor = Compressor(model: model, system: min(cache.options.policy.protectedTokens, tokens.count))
         let whole = try cache.freeze()
         let scores: EntryScores

@@ -1,8 +1,8 @@
 internal import CAttention
 internal import Foundation
 
-/// The memory in which the kernel's threads work, shared by all graphs of a ``Stepper``.
-final class KernelMemory {
+/// The memory in which the kernel's threads work, shared by all graphs of a ``FusedBackend``.
+final class AttentionWorkspace {
     private let threads: Int
     /// Sound: aligned to 64 bytes, `threads * stride` floats, replaced only between computations.
     private var workspace: UnsafeMutableRawPointer?

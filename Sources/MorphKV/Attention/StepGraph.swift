@@ -1,35 +1,38 @@
 internal import Ggml
 
-/// The graph of one step of a number of tokens, attention by the fused kernel: built once, executed for every step,
-/// whichever sequences the tokens belong to.
-final class FusedGraph {
+/// The graph of one step of a number of tokens: described once, computed for every step.
+final class StepGraph {
     private let graph: Graph
     private let embeddings: Tensor
     private let positions: Tensor
     /// Which columns' logits are wanted; nil if all.
     private let wanted: Tensor?
     private let logits: Tensor
-    private let runs: KernelRuns
+    private let attention: any StepAttention
+    private let reader: EmbeddingReader
 
     /// - Parameters:
     ///   - columns: tokens per step.
     ///   - outputs: how many of them need logits.
-    init(_ model: Model, columns: Int, outputs: Int, on backend: Backend, allocator: GraphAllocator) throws {
+    ///   - operations: an upper bound on the operations, views and inputs of a layer.
+    init(
+        _ model: Model, columns: Int, outputs: Int, attention: any StepAttention, operations: Int, on backend: Backend,
+        allocator: GraphAllocator
+    ) throws {
         let description = model.description
         let layers = description.layers.count
-        runs = KernelRuns(layers: layers, columns: columns)
-        graph = try Graph(on: backend, capacity: 64 + layers * 64, allocator: allocator)
+        self.attention = attention
+        reader = EmbeddingReader(model)
+        graph = try Graph(on: backend, capacity: 64 + layers * operations, allocator: allocator)
         embeddings = graph.input(.f32, [description.embeddingLength, columns], name: "embeddings")
         positions = graph.input(.i32, [columns], name: "positions")
         let wanted = outputs < columns ? graph.input(.i32, [outputs], name: "wanted") : nil
         self.wanted = wanted
         let block = BlockGraph(graph: graph, description: description, weights: model.weights.value)
         var x = embeddings
-        for index in 0..<layers {
-            let p = block.project(x, layer: index, positions: positions)
-            let attended = graph.fusedAttention(
-                queries: p.queries, keys: p.keys, values: p.values, batch: runs.batch(index))
-            x = block.finish(attended, input: x, layer: index)
+        for layer in 0..<layers {
+            let projections = block.project(x, layer: layer, positions: positions)
+            x = block.finish(attention.attend(projections, layer: layer, in: graph), input: x, layer: layer)
         }
         if let wanted { x = graph.rows(x, at: wanted) }
         logits = block.logits(x)
@@ -38,8 +41,8 @@ final class FusedGraph {
     }
 
     /// Feeds the tokens of some sequences, whose caches have room.
-    func run(_ feeds: [Stepper.Feed], _ reader: EmbeddingReader, memory: KernelMemory) throws {
-        runs.describe(feeds, memory: memory)
+    func run(_ feeds: [Feed]) throws {
+        attention.prepare(feeds)
         var column = 0
         for (index, feed) in feeds.enumerated() {
             for (offset, token) in feed.tokens.enumerated() {

@@ -1,7 +1,7 @@
 internal import CAttention
 
 /// What the kernel does in one step: for each layer, which tokens enter which caches.
-final class KernelRuns {
+final class AttentionMetadata {
     private let layers: Int
     /// Runs per layer: a sequence has two where a layer's heads differ.
     private let capacity: Int
@@ -30,17 +30,16 @@ final class KernelRuns {
     func batch(_ layer: Int) -> UnsafeMutablePointer<attention_batch> { batches + layer }
 
     /// Describes a step.
-    func describe(_ feeds: [Stepper.Feed], memory: KernelMemory) {
+    func describe(_ feeds: [Feed], in workspace: AttentionWorkspace) {
         for layer in 0..<layers {
             var (column, count) = (0, 0)
             for feed in feeds {
-                for part in 0..<feed.cache.partCount(of: layer) {
-                    let cache = feed.cache.part(part, of: layer)
-                    memory.reserve(cache.kernel!.workspace)
+                for cache in feed.cache.parts[layer] {
+                    workspace.reserve(cache.kernelView!.workspace)
                     runs[layer * capacity + count] = attention_run(
-                        cache: cache.kernel!.pointer, column: Int32(column), columns: Int32(feed.tokens.count),
+                        cache: cache.kernelView!.pointer, column: Int32(column), columns: Int32(feed.tokens.count),
                         used: Int32(cache.used), position: Int64(feed.cache.seen),
-                        phase: Int32(cache.queriesSinceHandOver))
+                        phase: Int32(cache.scores?.state.phase ?? 0))
                     count += 1
                 }
                 column += feed.tokens.count
@@ -48,6 +47,6 @@ final class KernelRuns {
             counts[layer] = count
         }
         // The workspace may have moved while layers were looked at.
-        for layer in 0..<layers { batches[layer] = memory.batch(runs + layer * capacity, count: counts[layer]) }
+        for layer in 0..<layers { batches[layer] = workspace.batch(runs + layer * capacity, count: counts[layer]) }
     }
 }
