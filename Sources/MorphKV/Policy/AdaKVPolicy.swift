@@ -18,7 +18,7 @@ public struct AdaKVPolicy: CachePolicy {
         name: "adakv", summary: "snapkv with one budget per layer, shared by its heads according to their scores",
         source: "Ada-KV, arXiv 2407.11550",
         parameters: [
-            .integer("promptCapacity", in: 1...Int.max, "entries of the prompt per KV head, on average"),
+            .capacity(named: "promptCapacity", "entries of the prompt per KV head, on average"),
             .integer("window", in: 1...Int.max, default: 32, "last prompt tokens that stay and whose queries vote"),
             .integer("kernel", in: 1...Int.max, default: 7, "width of the pooling, an odd number"),
             .choice("pooling", default: OnceRule.Pooling.max, "how scores are smoothed along positions"),

@@ -10,7 +10,7 @@ public struct MorphKVPolicy: CachePolicy {
         name: "morphkv", summary: "keeps the recent window and what its queries attend to most",
         source: "MorphKV, ICML 2025, arXiv 2503.00979",
         parameters: [
-            .integer("capacity", in: 1...Int.max, "entries per KV head, the current token included"),
+            .capacity("entries per KV head, the current token included"),
             .integer("window", in: 1...Int.max, default: 32, "recent tokens that stay and whose queries vote"),
             .choice("fusion", default: ScoringRule.Fusion.sum, "how the votes of the queries are combined"),
             .choice("normalization", default: ScoringRule.Normalization.full, "over what a vote is normalised"),

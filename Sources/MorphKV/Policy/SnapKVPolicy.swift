@@ -9,7 +9,7 @@ public struct SnapKVPolicy: CachePolicy {
         source: "SnapKV, NeurIPS 2024, arXiv 2404.14469", parameters: parameters)
 
     static let parameters: [PolicyDescriptor.Parameter] = [
-        .integer("promptCapacity", in: 1...Int.max, "entries of the prompt per KV head"),
+        .capacity(named: "promptCapacity", "entries of the prompt per KV head"),
         .integer("window", in: 1...Int.max, default: 32, "last prompt tokens that stay and whose queries vote"),
         .integer("kernel", in: 1...Int.max, default: 5, "width of the pooling, an odd number"),
         .choice("pooling", default: OnceRule.Pooling.avg, "how scores are smoothed along positions"),
