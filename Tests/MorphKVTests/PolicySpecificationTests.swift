@@ -61,7 +61,8 @@ import Testing
     @Test("long text is read in one go")
     func longText() throws {
         let count = 1 << 20
-        let text = "morphkv:" + String(repeating: ",", count: count) + "capacity=" + String(repeating: "9", count: count)
+        let (commas, nines) = (String(repeating: ",", count: count), String(repeating: "9", count: count))
+        let text = "morphkv:\(commas)capacity=\(nines)"
         #expect(throws: CacheError.self) { try PolicyRegistry.standard.policy(text) }
     }
 
