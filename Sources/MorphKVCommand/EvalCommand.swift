@@ -111,7 +111,7 @@ struct EvalCommand: AsyncParsableCommand {
         RunSettings(
             benchmark: source.name, dataset: dataset, samples: samples, model: model.url.lastPathComponent,
             modelFingerprint: try ModelFingerprint.of(model.url), policy: options.policy.specification,
-            capacity: options.policy.capacity, cache: options.statement, usesChatTemplate: !raw,
+            capacity: options.policy.declaredCapacity, cache: options.statement, usesChatTemplate: !raw,
             maximumNewTokens: maxTokens, maximumPromptTokens: maxPromptTokens,
             contextLength: modelOptions.contextLength, sampling: sampling.statement, seed: Int(sampling.seed))
     }
@@ -125,13 +125,6 @@ struct EvalCommand: AsyncParsableCommand {
             }
             return number
         }
-    }
-}
-
-extension CachePolicy {
-    /// The capacity, where the policy has one.
-    fileprivate var capacity: Int? {
-        arguments.values.first { $0.name == "capacity" || $0.name == "promptCapacity" }.flatMap { Int($0.value) }
     }
 }
 

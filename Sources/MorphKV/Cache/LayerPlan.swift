@@ -43,7 +43,7 @@ struct LayerPlan: Hashable {
             try scoring.validate()
             try Self.check(scoring.slots)
         case .once(let once):
-            try Self.check(once.promptCapacity, once.window, once.kernel)
+            try Self.check(once.promptCapacity, once.window, once.poolingWidth)
             try once.validate()
         }
     }

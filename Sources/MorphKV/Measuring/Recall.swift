@@ -93,7 +93,7 @@ extension Context {
         case .kvzipPair, .kvzipUniform, .kvzipLayer, .kvzipHead:
             return try entryScores(prompt, threads: threads) { _ in }
         case .snapkv:
-            let rule = OnceRule(promptCapacity: room, window: Self.window, kernel: 5, pooling: .avg)
+            let rule = PromptRule(promptCapacity: room, window: Self.window, poolingWidth: 5, pooling: .avg)
             return try promptScores(MorphKVPolicy(capacity: room, window: Self.window), threads: threads) {
                 rule.pool($0)
             }

@@ -33,14 +33,12 @@ extension CachePolicy {
 }
 
 extension CachePolicy {
-    /// The policy as text, `name:key=value,...` without what is at its default; ``PolicyRegistry/policy(_:)`` reads it
-    /// back.
-    public var specification: String {
-        let defaults = Self.descriptor.parameters.map(\.defaultValue)
-        let values = zip(arguments.values, defaults).filter { $0.value != $1 }
-            .map { "\($0.0.name)=\($0.0.value)" }.joined(separator: ",")
-        return values.isEmpty ? Self.descriptor.name : "\(Self.descriptor.name):\(values)"
-    }
+    /// The policy as text, `name:key=value,...` without what is at its default; ``PolicyRegistry/policy(_:)-(String)``
+    /// reads it back.
+    public var specification: String { PolicySpecification(self).description }
+
+    /// The value of the parameter that the descriptor declares as the capacity, if there is one.
+    public var declaredCapacity: Int? { Self.descriptor.capacity.map { arguments.integer($0.name) } }
 }
 
 /// Coded as the values of its parameters by name.

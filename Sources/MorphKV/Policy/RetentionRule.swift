@@ -7,11 +7,11 @@ public enum RetentionRule: Sendable, Hashable {
     /// The best scores stay, chosen anew whenever the cache is full.
     case scored(ScoringRule)
     /// A choice is made once, after the prompt; then the cache grows.
-    case once(OnceRule)
+    case once(PromptRule)
 }
 
-/// A choice that is made once, after the prompt, by the weights that the prompt's last queries gave.
-public struct OnceRule: Sendable, Hashable {
+/// What stays of a prompt, chosen once after it by the attention scores of its last queries; then the cache grows.
+public struct PromptRule: Sendable, Hashable {
     /// How scores are smoothed along positions.
     public enum Pooling: String, Sendable, Hashable, CaseIterable {
         /// The mean of the neighbourhood, zeros beyond the edges included.
@@ -22,26 +22,26 @@ public struct OnceRule: Sendable, Hashable {
 
     /// Entries of the prompt that a KV head keeps.
     public var promptCapacity: Int
-    /// The prompt's last positions, which stay and whose queries vote.
+    /// The prompt's last positions, which stay and by whose queries the others are chosen.
     public var window: Int
-    /// Width of the neighbourhood, an odd number.
-    public var kernel: Int
+    /// How many neighbouring positions are pooled, an odd number.
+    public var poolingWidth: Int
     /// How scores are smoothed along positions.
     public var pooling: Pooling
-    /// How many entries each layer keeps.
+    /// How the budgets of the layers differ.
     public var curve: LayerCurve
-    /// If set, the heads of a layer share one budget by their scores, and this share of it is every head's for certain
-    /// (AdaKV); if nil, all heads keep the same number.
+    /// If set, the heads of a layer share one budget by their scores, of which every head has at least this share of its
+    /// even part (AdaKV); if nil, all heads keep the same number.
     public var alpha: Double?
 
     /// Composes a rule.
     public init(
-        promptCapacity: Int, window: Int, kernel: Int, pooling: Pooling, curve: LayerCurve = .uniform,
+        promptCapacity: Int, window: Int, poolingWidth: Int, pooling: Pooling, curve: LayerCurve = .uniform,
         alpha: Double? = nil
     ) {
         self.promptCapacity = promptCapacity
         self.window = window
-        self.kernel = kernel
+        self.poolingWidth = poolingWidth
         self.pooling = pooling
         self.curve = curve
         self.alpha = alpha
@@ -53,8 +53,8 @@ public struct OnceRule: Sendable, Hashable {
             throw CacheError(
                 .invalidPolicy, "promptCapacity (\(promptCapacity)) must be larger than the window (\(window))")
         }
-        guard kernel >= 1, kernel % 2 == 1 else {
-            throw CacheError(.invalidPolicy, "a pooling kernel of \(kernel): an odd number is needed")
+        guard poolingWidth >= 1, poolingWidth % 2 == 1 else {
+            throw CacheError(.invalidPolicy, "a pooling kernel of \(poolingWidth): an odd number is needed")
         }
         if let alpha, !(0...1).contains(alpha) {
             throw CacheError(.invalidPolicy, "an alpha of \(alpha): 0 to 1 is needed")

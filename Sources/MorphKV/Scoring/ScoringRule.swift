@@ -8,7 +8,7 @@ public struct ScoringRule: Sendable, Hashable {
         case max
     }
 
-    /// How the votes of several queries become one score.
+    /// How the attention scores that several queries gave an entry become one.
     public enum Fusion: String, Sendable, Hashable, CaseIterable {
         /// Their sum.
         case sum
@@ -16,7 +16,7 @@ public struct ScoringRule: Sendable, Hashable {
         case max
     }
 
-    /// Over what a vote is normalised.
+    /// Over which entries a query's attention scores are normalised.
     public enum Normalization: String, Sendable, Hashable, CaseIterable {
         /// Over everything the query attended to: the weight it really gave.
         case full

@@ -1,4 +1,4 @@
-extension OnceRule {
+extension PromptRule {
     /// Which entries of a prompt each KV head keeps: indices, ascending.
     ///
     /// - Parameter scores: for each KV head, the summed weights of the window's queries, per position of the prompt.
@@ -18,8 +18,8 @@ extension OnceRule {
     /// Smooths along positions with stride 1; the mean counts zeros beyond the edges.
     func pool(_ scores: [Float]) -> [Float] {
         scores.indices.map { index in
-            let neighbours = scores[max(0, index - kernel / 2)...min(scores.count - 1, index + kernel / 2)]
-            return pooling == .avg ? neighbours.reduce(0, +) / Float(kernel) : neighbours.max()!
+            let neighbours = scores[max(0, index - poolingWidth / 2)...min(scores.count - 1, index + poolingWidth / 2)]
+            return pooling == .avg ? neighbours.reduce(0, +) / Float(poolingWidth) : neighbours.max()!
         }
     }
 }
