@@ -1,6 +1,7 @@
 import Foundation
 import Ggml
 import MorphKV
+import TestSupport
 import Testing
 
 /// Many requests at a time, in memory that is fixed at the start.
@@ -36,7 +37,7 @@ import Testing
     }
 
     func untilIdle(_ scheduler: Scheduler) async throws {
-        while !scheduler.isIdle { try await Task.sleep(for: .milliseconds(2)) }
+        try await wait(for: "the end of all requests") { scheduler.isIdle }
     }
 
     @Test func anAnswerIsThatOfASessionWhosePromptEntersInTheSameParts() async throws {
@@ -179,7 +180,7 @@ import Testing
                 reader.cancel()
                 _ = try await reader.value
             }
-            while scheduler.statistics.waiting > 50 { try await Task.sleep(for: .milliseconds(1)) }
+            try await wait(for: "a shorter queue") { scheduler.statistics.waiting <= 50 }
         }
         try await untilIdle(scheduler)
         let statistics = scheduler.statistics
