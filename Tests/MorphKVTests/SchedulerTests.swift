@@ -30,7 +30,7 @@ import Testing
             options: GenerationOptions(maxTokens: maxTokens, ignoresEndOfText: true), topLogprobs: 0)
     }
 
-    func tokens(of answer: Answer) async throws -> [Token] {
+    func tokens(of answer: AnswerStream) async throws -> [Token] {
         var tokens: [Token] = []
         for try await piece in answer { tokens += piece.tokens.map(\.chosen.token) }
         return tokens

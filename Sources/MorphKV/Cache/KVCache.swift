@@ -162,7 +162,8 @@ final class KVCache {
                 let owned = context == nil ? layers[index].frozen : nil
                 return CacheStatistics.Layer(
                     rule: plans[index].rule, slots: parts.map(\.slots).max()!, used: parts.map(\.used).max()!,
-                    frozen: layers[index].frozen?.layout.counts ?? [], seen: seen,
+                    frozen: layers[index].frozen?.layout.counts ?? [], held: held(in: index),
+                    evicted: evicted(in: index),
                     plannedBytes: parts.reduce(owned?.plannedBytes ?? 0) { $0 + $1.plannedBytes },
                     allocatedBytes: parts.reduce(owned?.allocatedBytes ?? 0) { $0 + $1.allocatedBytes })
             })
