@@ -114,7 +114,7 @@ let package = Package(
         .testTarget(
             name: "MorphServerTests",
             dependencies: [
-                "MorphServer", "MorphKV", "Ggml",
+                "MorphServer", "MorphKV", "Ggml", "TestSupport",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

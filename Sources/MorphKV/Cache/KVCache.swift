@@ -145,7 +145,7 @@ final class KVCache {
                 let owned = context == nil ? layer[0].frozen : nil
                 return CacheStatistics.Layer(
                     rule: layer[0].plan.rule, slots: layer.map(\.slots).max()!, used: layer.map(\.used).max()!,
-                    frozen: layer[0].frozen?.layout.counts ?? [], seen: seen,
+                    frozen: layer[0].frozen?.layout.counts ?? [], held: held(by: layer), evicted: evicted(by: layer),
                     plannedBytes: layer.reduce(owned?.plannedBytes ?? 0) { $0 + $1.plannedBytes },
                     allocatedBytes: layer.reduce(owned?.allocatedBytes ?? 0) { $0 + $1.allocatedBytes })
             })

@@ -3,7 +3,7 @@ internal import Ggml
 /// Sequences that see entries besides those in the slots.
 extension Engine {
     /// Tokens that enter at once; few different numbers, since each needs a graph of its own.
-    static let pieces = [64, 16, 4, 1]
+    static let feedSizes = [64, 16, 4, 1]
 
     /// Feeds a prompt by the kernel, so that each token attends to what is seen besides the slots too.
     ///
@@ -16,7 +16,7 @@ extension Engine {
         var rest = tokens[...]
         do {
             while !rest.isEmpty {
-                let size = wantsAllLogits || cache.isBursty ? 1 : Self.pieces.first { $0 <= rest.count }!
+                let size = wantsAllLogits || cache.isBursty ? 1 : Self.feedSizes.first { $0 <= rest.count }!
                 cache.evictBursts()
                 try cache.grow(by: size)
                 try runner.step([Feed(cache: cache, tokens: Array(rest.prefix(size)))]) {

@@ -79,11 +79,9 @@ package final class Engine {
     package var seen: Int { cache.seen }
     package var statistics: CacheStatistics { cache.statistics }
     /// Entries per KV head at present; the largest layer's.
-    package var slotsUsed: Int { cache.layers.reduce(0) { max($0, $1.used + $1.frozenMost) } }
+    package var slotsUsed: Int { cache.used }
     /// Tokens that a KV head no longer holds, those of a context left out; the largest number of any layer.
-    var evicted: Int {
-        cache.context == nil ? seen - slotsUsed : seen - contextTokens - cache.layers.reduce(0) { max($0, $1.used) }
-    }
+    var evicted: Int { cache.evicted }
     /// Bytes of intermediate results held on the device.
     package var computeBytes: Int { workspace.bytes }
     /// Original positions held, ascending: `[layer][kvHead][entry]`.
@@ -175,7 +173,7 @@ package final class Engine {
     /// Makes the cache look as full as it can get, so that the next step needs as much memory as any.
     ///
     /// - Parameter chunk: tokens of a prompt that is then fed, the longest that ever will be at a time; 0 for none.
-    package func rehearse(chunk: Int) throws {
+    package func warmUp(chunk: Int) throws {
         clear()
         cache.pretendFull(leaving: chunk + 1)
         if chunk > 0 { try prefill(Array(repeating: 0, count: chunk)) }

@@ -1,24 +1,4 @@
-/// How often a measured value fell into which range.
-public struct Histogram: Sendable, Hashable {
-    /// The upper bounds of the ranges, ascending; a last range without bound follows.
-    public let bounds: [Double]
-    /// How many values fell into each range.
-    public private(set) var counts: [Int]
-    /// The sum of all values.
-    public private(set) var sum = 0.0
-
-    /// An empty histogram.
-    public init(bounds: [Double]) {
-        self.bounds = bounds
-        counts = Array(repeating: 0, count: bounds.count + 1)
-    }
-
-    /// Adds a value.
-    public mutating func add(_ value: Double) {
-        counts[bounds.firstIndex { value <= $0 } ?? bounds.count] += 1
-        sum += value
-    }
-}
+internal import Synchronization
 
 /// What a ``Scheduler`` has done so far and does at present.
 public struct ServingStatistics: Sendable, Hashable {
@@ -34,6 +14,28 @@ public struct ServingStatistics: Sendable, Hashable {
         case outOfTime = "out_of_time"
         /// The device or the model failed, or the scheduler was stopped.
         case failed
+    }
+
+    /// How often a measured value fell into which range.
+    public struct Histogram: Sendable, Hashable {
+        /// The upper bounds of the ranges, ascending; a last range without bound follows.
+        public let bounds: [Double]
+        /// How many values fell into each range.
+        public private(set) var counts: [Int]
+        /// The sum of all values.
+        public private(set) var sum = 0.0
+
+        /// An empty histogram.
+        public init(bounds: [Double]) {
+            self.bounds = bounds
+            counts = Array(repeating: 0, count: bounds.count + 1)
+        }
+
+        /// Adds a value.
+        public mutating func add(_ value: Double) {
+            counts[bounds.firstIndex { value <= $0 } ?? bounds.count] += 1
+            sum += value
+        }
     }
 
     /// Ended requests.
@@ -69,4 +71,13 @@ public struct ServingStatistics: Sendable, Hashable {
 
     private static let steps = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
     private static let waits = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
+}
+
+/// The statistics as they change: the computing thread writes them, any thread reads them.
+final class ServingMeter: Sendable {
+    private let state = Mutex(ServingStatistics())
+
+    var statistics: ServingStatistics { state.withLock { $0 } }
+
+    func update(_ change: (inout ServingStatistics) -> Void) { state.withLock { change(&$0) } }
 }

@@ -5,7 +5,7 @@ internal import NIOCore
 
 /// Writes the answers to one request, whole or as server-sent events.
 struct AnswerWriter<Format: AnswerFormat>: Sendable {
-    private let answers: [Answer.Iterator]
+    private let answers: [AnswerStream.Iterator]
     private let format: Format
     private let model: String
     /// Answers per prompt.
@@ -14,7 +14,7 @@ struct AnswerWriter<Format: AnswerFormat>: Sendable {
     private let id: String
     private let created = Int(Date().timeIntervalSince1970)
 
-    init(answers: [Answer], format: Format, model: String, choices: Int, includesUsage: Bool) {
+    init(answers: [AnswerStream], format: Format, model: String, choices: Int, includesUsage: Bool) {
         self.answers = answers.map { $0.makeAsyncIterator() }
         self.format = format
         self.model = model

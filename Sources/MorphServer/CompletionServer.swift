@@ -9,7 +9,7 @@ internal import ServiceLifecycle
 internal import UnixSignals
 
 /// An HTTP server that speaks OpenAI's interface, on top of a ``Scheduler``.
-public struct MorphServer: Sendable {
+public struct CompletionServer: Sendable {
     private let scheduler: Scheduler
     private let configuration: ServerConfiguration
     private let logger: Logger
@@ -125,7 +125,7 @@ public struct MorphServer: Sendable {
     ) async {
         for await address in addresses {
             do {
-                try await Rehearsal(address: address, key: configuration.keys.any).run()
+                try await WarmUpRequests(address: address, key: configuration.keys.any).run()
             } catch {
                 logger.warning("the first request, the server's own, failed: \(error)")
             }

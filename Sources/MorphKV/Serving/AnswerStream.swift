@@ -1,14 +1,14 @@
 /// The pieces of one answer of a ``Scheduler``, as they become ready.
 ///
-/// For one reader. The computation ends when the reader's task is cancelled, or when the last reference to the answer
+/// For one reader. The computation ends when the reader's task is cancelled, or when the last reference to the stream
 /// and its iterator is gone.
-public struct Answer: AsyncSequence, Sendable {
+public struct AnswerStream: AsyncSequence, Sendable {
     fileprivate let handle: AnswerHandle
 
-    init(_ outbox: Outbox) { handle = AnswerHandle(outbox) }
+    init(_ buffer: AnswerBuffer) { handle = AnswerHandle(buffer) }
 
     /// Ends the computation; whoever reads sees the end.
-    public func cancel() { handle.outbox.abandon() }
+    public func cancel() { handle.buffer.cancel() }
 
     /// The one reader.
     public func makeAsyncIterator() -> Iterator { Iterator(handle: handle) }
@@ -20,15 +20,15 @@ public struct Answer: AsyncSequence, Sendable {
         /// The next piece; nil at the end or when the answer was cancelled.
         ///
         /// - Throws: ``ServingError``.
-        public mutating func next() async throws -> ServingPiece? { try await handle.outbox.next() }
+        public mutating func next() async throws -> ServingPiece? { try await handle.buffer.next() }
     }
 }
 
-/// Abandons an answer that nobody can read any more.
+/// Cancels an answer that nobody can read any more.
 private final class AnswerHandle: Sendable {
-    let outbox: Outbox
+    let buffer: AnswerBuffer
 
-    init(_ outbox: Outbox) { self.outbox = outbox }
+    init(_ buffer: AnswerBuffer) { self.buffer = buffer }
 
-    deinit { outbox.abandon() }
+    deinit { buffer.cancel() }
 }

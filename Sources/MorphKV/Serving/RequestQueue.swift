@@ -1,28 +1,29 @@
 internal import Foundation
 
-/// A request on its way to the computing thread.
-struct Ticket: Sendable {
+/// A request with its answer's buffer and its times.
+struct QueuedRequest: Sendable {
     let request: ServingRequest
-    let outbox: Outbox
+    let answer: AnswerBuffer
     let submitted: ContinuousClock.Instant
     let deadline: ContinuousClock.Instant
 }
 
-/// The queue between those who ask and the computing thread: first come, first served, and bounded.
-final class Inbox: @unchecked Sendable {
+/// The requests that wait for the computing thread: first come, first served, and bounded.
+final class RequestQueue: @unchecked Sendable {
     // Sound: every access to what changes is under the condition's lock.
     private let condition = NSCondition()
-    private let queueLimit: Int
+    private let limit: Int
     private let parallel: Int
-    private var waiting: [Ticket] = []
+    private var waiting: [QueuedRequest] = []
     /// Sequences that are free for requests.
     private var free: Int
     private var isClosed = false
     private var isStopped = false
-    private var hasNews = false
+    /// Whether something changed since the computing thread last looked.
+    private var hasChanged = false
 
-    init(queueLimit: Int, parallel: Int) {
-        self.queueLimit = queueLimit
+    init(limit: Int, parallel: Int) {
+        self.limit = limit
         self.parallel = parallel
         free = parallel
     }
@@ -33,30 +34,30 @@ final class Inbox: @unchecked Sendable {
         return try body()
     }
 
-    // MARK: Those who ask
+    // MARK: Any thread
 
     /// Requests that wait, and those that have a sequence.
     var counts: (waiting: Int, running: Int) { locked { (waiting.count, parallel - free) } }
 
-    /// Takes all of the tickets or none.
-    func submit(_ tickets: [Ticket], retryAfter: () -> Duration) throws {
+    /// Takes all of the requests or none.
+    func submit(_ requests: [QueuedRequest], retryAfter: () -> Duration) throws {
         try locked {
             guard !isClosed else { throw ServingError(.shuttingDown, "the server is shutting down") }
-            guard waiting.count + tickets.count <= queueLimit + free else {
+            guard waiting.count + requests.count <= limit + free else {
                 throw ServingError(
                     .queueFull, "\(waiting.count) requests are waiting already; try again later",
                     retryAfter: retryAfter())
             }
-            waiting += tickets
-            hasNews = true
+            waiting += requests
+            hasChanged = true
             condition.signal()
         }
     }
 
-    /// Makes the computing thread look around.
+    /// Makes the computing thread look for what changed.
     func wake() {
         locked {
-            hasNews = true
+            hasChanged = true
             condition.signal()
         }
     }
@@ -75,8 +76,8 @@ final class Inbox: @unchecked Sendable {
 
     // MARK: The computing thread
 
-    /// The oldest ticket, for which a free sequence is used up.
-    func take() -> Ticket? {
+    /// The oldest request, which gets one of the free sequences.
+    func take() -> QueuedRequest? {
         locked {
             guard free > 0, !waiting.isEmpty else { return nil }
             free -= 1
@@ -84,11 +85,11 @@ final class Inbox: @unchecked Sendable {
         }
     }
 
-    /// Gives back the sequence of a ticket that was taken.
+    /// Gives back the sequence of a request that was taken.
     func release() { locked { free += 1 } }
 
-    /// Removes and returns the waiting tickets that fit a condition.
-    func remove(where fits: (Ticket) -> Bool) -> [Ticket] {
+    /// Removes and returns the waiting requests that fit a condition.
+    func remove(where fits: (QueuedRequest) -> Bool) -> [QueuedRequest] {
         locked {
             let removed = waiting.filter(fits)
             if !removed.isEmpty { waiting.removeAll(where: fits) }
@@ -96,18 +97,18 @@ final class Inbox: @unchecked Sendable {
         }
     }
 
-    /// Returns at once if there is work, else as soon as something changes or after a quarter of a second, when time
-    /// limits want to be looked at.
+    /// Returns at once if there is work, else as soon as something changes, but after a quarter of a second at the latest,
+    /// because time limits are to be checked.
     ///
     /// - Parameter hasWork: whether some sequence can go on.
     /// - Returns: whether the thread should go on.
     func wait(hasWork: Bool) -> Bool {
         locked {
             let soon = Date(timeIntervalSinceNow: 0.25)
-            while !isStopped, !hasWork, !hasNews, !(free > 0 && !waiting.isEmpty) {
+            while !isStopped, !hasWork, !hasChanged, !(free > 0 && !waiting.isEmpty) {
                 guard condition.wait(until: soon) else { break }
             }
-            hasNews = false
+            hasChanged = false
             return !isStopped
         }
     }

@@ -3,7 +3,7 @@ internal import NIOPosix
 
 /// One answer to a request of the server's own, so that everything that a first request makes the process load is there
 /// before its memory is announced.
-struct Rehearsal {
+struct WarmUpRequests {
     let address: SocketAddress
     /// A key that the server accepts, if it wants one.
     let key: String?

@@ -1,33 +1,34 @@
 internal import Synchronization
 
-/// What is ready of one answer: the computing thread puts pieces in, whoever asked takes them out.
-final class Outbox: Sendable {
-    /// Pieces that may lie here before the computation of the answer pauses.
+/// What an ``AnswerStream`` reads from: the pieces that the computing thread has added and nobody has taken yet.
+final class AnswerBuffer: Sendable {
+    /// The answer is computed no further while so many pieces wait for the reader.
     static let limit = 256
 
     private struct State {
         var pieces: [ServingPiece] = []
         var isClosed = false
         var error: ServingError?
-        var isAbandoned = false
+        var isCancelled = false
         var waiter: CheckedContinuation<ServingPiece?, any Error>?
     }
 
     private let state = Mutex(State())
-    /// Tells the computing thread that something changed that it may be waiting for.
+    /// Wakes the computing thread, which may have nothing else to do.
     private let wake: @Sendable () -> Void
 
     init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
 
     // MARK: The computing thread
 
-    /// Whether nobody takes the pieces at present.
+    /// Whether the reader is so far behind that the computation pauses.
     var isFull: Bool { state.withLock { $0.pieces.count >= Self.limit } }
 
-    /// Whether nobody wants the answer any more.
-    var isAbandoned: Bool { state.withLock { $0.isAbandoned } }
+    /// Whether the reader wants no more.
+    var isCancelled: Bool { state.withLock { $0.isCancelled } }
 
-    func put(_ piece: ServingPiece) {
+    /// Adds a piece, or hands it to the reader who waits for it.
+    func add(_ piece: ServingPiece) {
         let waiter = state.withLock { state -> CheckedContinuation<ServingPiece?, any Error>? in
             guard !state.isClosed else { return nil }
             state.isClosed = piece.end != nil
@@ -41,7 +42,7 @@ final class Outbox: Sendable {
         waiter?.resume(returning: piece)
     }
 
-    /// Ends the answer with an error, after what lies here already.
+    /// Ends the answer with an error, which the reader gets after the pieces that are here already.
     func fail(_ error: ServingError) {
         let waiter = state.withLock { state -> CheckedContinuation<ServingPiece?, any Error>? in
             guard !state.isClosed else { return nil }
@@ -55,12 +56,12 @@ final class Outbox: Sendable {
 
     // MARK: The reader
 
-    /// The next piece; nil at the end, or when the answer was abandoned.
+    /// The next piece; nil at the end, or when the answer was cancelled.
     func next() async throws -> ServingPiece? {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let (result, wasFull) = state.withLock { state -> (Result<ServingPiece?, any Error>?, Bool) in
-                    if state.isAbandoned { return (.success(nil), false) }
+                    if state.isCancelled { return (.success(nil), false) }
                     if !state.pieces.isEmpty {
                         let wasFull = state.pieces.count >= Self.limit
                         return (.success(state.pieces.removeFirst()), wasFull)
@@ -77,19 +78,19 @@ final class Outbox: Sendable {
                 if wasFull { wake() }
             }
         } onCancel: {
-            abandon()
+            cancel()
         }
     }
 
-    /// Says that nobody wants the rest.
-    func abandon() {
+    /// Drops the pieces that are here and takes no more.
+    func cancel() {
         let (waiter, isNew) = state.withLock { state in
             defer {
-                state.isAbandoned = true
+                state.isCancelled = true
                 state.waiter = nil
                 state.pieces = []
             }
-            return (state.waiter, !state.isAbandoned && !state.isClosed)
+            return (state.waiter, !state.isCancelled && !state.isClosed)
         }
         waiter?.resume(returning: nil)
         if isNew { wake() }
