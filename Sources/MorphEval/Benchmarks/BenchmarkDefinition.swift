@@ -1,71 +1,74 @@
-package import Foundation
+public import Foundation
 
-/// How the samples of a benchmark are made from its files. A new benchmark is one value of this type and one row of
-/// ``BenchmarkSource/all``.
-package struct BenchmarkSource: Sendable {
-    /// What the user asked for.
-    package struct Request: Sendable {
+/// What a benchmark is: where its samples come from, how answers are scored and, where it has one, what a judge is asked.
+///
+/// A new benchmark is one value of this type, and one row of ``BenchmarkRegistry/standard`` or of a registry of its own.
+public struct BenchmarkDefinition: Sendable {
+    /// Which samples the user asked for.
+    public struct Request: Sendable {
         /// A clone of the benchmark's repository, a folder of it, or a file.
-        package var data: URL
+        public var data: URL
         /// Which part of the benchmark.
-        package var dataset: String
+        public var dataset: String
         /// How many samples of each type, where a benchmark has types; all by default.
-        package var samplesPerType: Int?
+        public var samplesPerType: Int?
         /// The lengths of the haystacks in tokens.
-        package var lengths: [Int] = []
+        public var lengths: [Int] = []
         /// The depths of the needles in percent.
-        package var depths: [Double] = []
+        public var depths: [Double] = []
 
         /// Creates a request.
-        package init(data: URL, dataset: String) {
+        public init(data: URL, dataset: String) {
             self.data = data
             self.dataset = dataset
         }
     }
 
-    /// The name on the command line.
-    package let name: String
+    /// The name on the command line and in result files.
+    public let name: String
     /// What it is, and what the data has to be, in one line.
-    package let summary: String
+    public let summary: String
     /// The names of its parts; empty if they cannot be listed.
-    package let datasets: [String]
+    public let datasets: [String]
     /// The part that is meant where none is named; `nil` if one has to be named.
-    package let defaultDataset: String?
+    public let defaultDataset: String?
+    /// How answers are scored.
+    public let scoring: BenchmarkScoring
     /// Reads the samples. The codec is the tokenizer of the model.
-    package let samples: @Sendable (Request, _ codec: TokenCodec) throws -> [EvaluationSample]
+    public let samples: @Sendable (Request, _ codec: TokenCodec) throws -> [EvaluationSample]
+
+    /// Whether samples have types, of which ``Request/samplesPerType`` takes so many each.
+    package var hasTypes = false
+    /// What a judge is asked about the answers; `nil` if there is nothing to ask.
+    package var judging: BenchmarkJudging?
+    /// A drawing of a run that only this benchmark has.
+    package var heatMap: (@Sendable (EvaluationRun) -> HeatMap?)?
 
     /// Describes a benchmark.
-    package init(
-        name: String, summary: String, datasets: [String], defaultDataset: String?,
+    ///
+    /// - Parameters:
+    ///   - name: The name on the command line and in result files.
+    ///   - summary: What it is, and what the data has to be, in one line.
+    ///   - datasets: The names of its parts; empty if they cannot be listed.
+    ///   - defaultDataset: The part that is meant where none is named; `nil` if one has to be named.
+    ///   - scoring: How answers are scored.
+    ///   - samples: Reads the samples, in an order that is always the same.
+    public init(
+        name: String, summary: String, datasets: [String], defaultDataset: String?, scoring: BenchmarkScoring,
         samples: @escaping @Sendable (Request, _ codec: TokenCodec) throws -> [EvaluationSample]
     ) {
         self.name = name
         self.summary = summary
         self.datasets = datasets
         self.defaultDataset = defaultDataset
+        self.scoring = scoring
         self.samples = samples
-    }
-
-    /// Every benchmark that can be run.
-    package static let all: [BenchmarkSource] = [
-        .longBench, .longWriter, .longGenBench, .squad, .needle, .sharedContexts, .gradeSchoolMath,
-    ]
-
-    /// The benchmark of a name.
-    ///
-    /// - Throws: ``EvaluationError`` of kind `name` that lists what there is.
-    package static func named(_ name: String) throws -> BenchmarkSource {
-        guard let source = all.first(where: { $0.name == name }) else {
-            let names = all.map(\.name).joined(separator: ", ")
-            throw EvaluationError(.name, "there is no benchmark '\(name)'; there are: \(names)")
-        }
-        return source
     }
 
     /// The part that the user named, or the default.
     ///
     /// - Throws: ``EvaluationError`` of kind `name` that lists what there is.
-    package func dataset(named name: String?) throws -> String {
+    public func dataset(named name: String?) throws -> String {
         guard let chosen = name ?? defaultDataset else {
             throw EvaluationError(.name, "\(self.name) has several datasets; name one of: \(datasetList)")
         }

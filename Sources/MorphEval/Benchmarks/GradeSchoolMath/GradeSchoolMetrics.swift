@@ -1,13 +1,13 @@
-extension Metric {
+extension AnswerMetric {
     /// Whether the number after "####" is the reference's: `is_correct` of openai/grade-school-math.
-    public static let gsm8kStrict = Metric("gsm8k_strict") { comparison in
+    public static let gsm8kStrict = AnswerMetric("gsm8k_strict") { comparison in
         guard let expected = GSM8K.markedAnswer(in: comparison.reference) else { return nil }
         return GSM8K.markedAnswer(in: comparison.prediction) == expected ? 1 : 0
     }
 
     /// Whether the last number of the response is the reference's: `flexible-extract` of EleutherAI's
     /// lm-evaluation-harness.
-    public static let gsm8kFlexible = Metric("gsm8k_flexible") { comparison in
+    public static let gsm8kFlexible = AnswerMetric("gsm8k_flexible") { comparison in
         guard let number = GSM8K.lastNumber(in: comparison.prediction) else { return 0 }
         return GSM8K.bare(number) == GSM8K.bare(comparison.reference) ? 1 : 0
     }

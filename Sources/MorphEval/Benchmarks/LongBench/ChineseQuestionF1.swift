@@ -1,6 +1,6 @@
-extension Metric {
+extension AnswerMetric {
     /// F1 over the words that jieba finds, punctuation dropped: LongBench's `qa_f1_zh_score`.
-    public static let chineseQuestionF1 = Metric("qa_f1_zh_score", segmentsChinese: true) { comparison in
+    public static let chineseQuestionF1 = AnswerMetric("qa_f1_zh_score", segmentsChinese: true) { comparison in
         TokenF1.score(normalized(comparison.predictionWords), normalized(comparison.referenceWords))
     }
 

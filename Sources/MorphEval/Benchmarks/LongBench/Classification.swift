@@ -1,7 +1,7 @@
-extension Metric {
+extension AnswerMetric {
     /// One over the number of class names that the prediction mentions, if the right one is among them: LongBench's
     /// `classification_score`.
-    public static let classification = Metric("classification_score") { comparison in
+    public static let classification = AnswerMetric("classification_score") { comparison in
         var mentioned = comparison.classes.filter { comparison.prediction.contains($0) }
         // Class names that are part of the right one are dropped. The published loop removes from the list that it walks
         // over, so the name after a removed one is never looked at.

@@ -1,7 +1,7 @@
-extension Metric {
+extension AnswerMetric {
     /// How similar the first line of code is to the reference, in hundredths: LongBench's `code_sim_score`, which is
     /// `fuzz.ratio` of fuzzywuzzy 0.18.0 with the standard library's `difflib`.
-    public static let codeSimilarity = Metric("code_sim_score") { comparison in
+    public static let codeSimilarity = AnswerMetric("code_sim_score") { comparison in
         Double(CodeSimilarity.percentage(CodeSimilarity.firstCodeLine(of: comparison.prediction), comparison.reference))
             / 100
     }

@@ -44,7 +44,7 @@ public enum LongBenchDataset: String, Sendable, Hashable, CaseIterable, Codable 
     case repoBenchP = "repobench-p"
 
     /// The metric of the dataset, `dataset2metric` of LongBench's `eval.py`.
-    public var metric: Metric {
+    public var metric: AnswerMetric {
         switch self {
         case .narrativeQA, .qasper, .multiFieldQA, .hotpotQA, .twoWikiMultihopQA, .musique, .triviaQA: .questionF1
         case .multiFieldQAChinese: .chineseQuestionF1

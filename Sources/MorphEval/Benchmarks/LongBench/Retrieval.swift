@@ -1,11 +1,11 @@
-extension Metric {
+extension AnswerMetric {
     /// The share of the numbers in the prediction that name the right paragraph: LongBench's `retrieval_score`.
-    public static let retrieval = Metric("retrieval_score") { comparison in
+    public static let retrieval = AnswerMetric("retrieval_score") { comparison in
         NumberShare.score(comparison.prediction, of: comparison.reference.firstNumber(after: "Paragraph "))
     }
 
     /// The same for "段落12": LongBench's `retrieval_zh_score`.
-    public static let chineseRetrieval = Metric("retrieval_zh_score") { comparison in
+    public static let chineseRetrieval = AnswerMetric("retrieval_zh_score") { comparison in
         NumberShare.score(comparison.prediction, of: comparison.reference.firstNumber(after: "段落"))
     }
 }

@@ -22,12 +22,12 @@ public struct LongGenBenchSample: Sendable, Hashable {
     /// How many blocks are asked for.
     public let number: Int
     /// The checks of each group, in the order of the file.
-    public let checks: [Group: [BlockCheck]]
+    public let checks: [Group: [LongGenBenchCheck]]
 
     /// The number of tokens that MorphKV's `inference_hf.py` generates at most.
     public static let maximumNewTokens = 8_000
 
-    init(prompt: String, prefix: String, type: String, number: Int, checks: [Group: [BlockCheck]]) {
+    package init(prompt: String, prefix: String, type: String, number: Int, checks: [Group: [LongGenBenchCheck]]) {
         self.prompt = prompt
         self.prefix = prefix
         self.type = type
@@ -45,30 +45,32 @@ public struct LongGenBenchSample: Sendable, Hashable {
         }
     }
 
-    private static func checks(_ record: JSONRecord, _ field: String) throws -> [BlockCheck] {
+    private static func checks(_ record: JSONRecord, _ field: String) throws -> [LongGenBenchCheck] {
         try record.object(field).map { member in
             guard let number = CodePoints(member.name).trimmed().integer, let event = member.value.plainText else {
                 throw record.problem("'\(field)' does not map numbers of blocks to texts")
             }
-            return BlockCheck(number: number, event: event)
+            return LongGenBenchCheck(number: number, event: event)
         }
     }
 
     /// The blocks of a response to the prompt.
-    public func blocks(of response: String) -> GeneratedBlocks {
-        GeneratedBlocks(response: prefix + response, type: type)
+    public func blocks(of response: String) -> LongGenBenchBlocks {
+        LongGenBenchBlocks(response: prefix + response, type: type)
     }
 
     /// The questions for a judge about the blocks that are there; checks of missing blocks are left out, as published.
-    public func questions(_ group: Group, about blocks: GeneratedBlocks) -> [BlockQuestion] {
+    public func questions(_ group: Group, about blocks: LongGenBenchBlocks) -> [LongGenBenchQuestion] {
         (checks[group] ?? []).compactMap { check in
-            blocks.block(check.number).map { BlockQuestion(number: check.number, prompt: check.prompt(block: $0)) }
+            blocks.block(check.number).map {
+                LongGenBenchQuestion(number: check.number, prompt: check.prompt(block: $0))
+            }
         }
     }
 }
 
 /// A question about one block, to be answered with yes or no.
-public struct BlockQuestion: Sendable, Hashable {
+public struct LongGenBenchQuestion: Sendable, Hashable {
     /// The number of the block.
     public let number: Int
     /// The whole prompt for the judge.

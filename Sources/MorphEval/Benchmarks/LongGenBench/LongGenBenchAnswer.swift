@@ -5,7 +5,7 @@ public struct LongGenBenchAnswer: Sendable, Hashable {
     /// The task.
     public let sample: LongGenBenchSample
     /// The blocks of the response.
-    public let blocks: GeneratedBlocks
+    public let blocks: LongGenBenchBlocks
 
     /// Reads a file of predictions: lines of tasks with a `response`, or a JSON list of results with `output_blocks`.
     public static func read(_ file: URL) throws -> [LongGenBenchAnswer] {
@@ -15,7 +15,7 @@ public struct LongGenBenchAnswer: Sendable, Hashable {
     init(_ record: JSONRecord) throws {
         if record.has("output_blocks") {
             sample = try LongGenBenchSample(record, prompt: "input")
-            blocks = try GeneratedBlocks(pieces: record.texts("output_blocks"), type: sample.type)
+            blocks = try LongGenBenchBlocks(pieces: record.texts("output_blocks"), type: sample.type)
         } else {
             sample = try LongGenBenchSample(record)
             blocks = try sample.blocks(of: record.text("response"))

@@ -1,9 +1,14 @@
-extension BenchmarkSource {
-    /// A needle in a haystack: every length with every depth.
-    static let needle = BenchmarkSource(
-        name: Benchmark.needle.rawValue, summary: "a sentence hidden in long texts; a folder of .txt files",
-        datasets: ["needle"], defaultDataset: "needle"
-    ) { request, codec in
+extension BenchmarkDefinition {
+    /// A needle in a haystack of essays: every length with every depth.
+    public static let needle: BenchmarkDefinition = {
+        var benchmark = BenchmarkDefinition(
+            name: "niah", summary: "a sentence hidden in long texts; a folder of .txt files", datasets: ["needle"],
+            defaultDataset: "needle", scoring: .bestAnswer(by: .needleRecall), samples: needleSamples)
+        benchmark.heatMap = NeedleHeatMap.of
+        return benchmark
+    }()
+
+    private static func needleSamples(_ request: Request, _ codec: TokenCodec) throws -> [EvaluationSample] {
         guard let longest = request.lengths.max(), !request.depths.isEmpty else {
             throw EvaluationError(.name, "a needle needs at least one length and one depth")
         }

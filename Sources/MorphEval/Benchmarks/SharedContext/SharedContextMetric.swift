@@ -3,16 +3,16 @@
 public enum SharedContextMetric {
     /// The metric of a KVzip task, chosen by its name as `evaluate_answer` chooses it.
     ///
-    /// RepoQA compares functions of one repository with each other; ``RepositoryScorer`` does that.
-    public static func metric(forTask name: String) -> Metric {
+    /// RepoQA compares functions of one repository with each other; ``RepoQAScorer`` does that.
+    public static func metric(forTask name: String) -> AnswerMetric {
         rules.first { name.contains($0.fragment) }?.metric ?? include
     }
 
     /// Every one of them.
-    public static let all: [Metric] = rules.map(\.metric) + [include]
+    public static let all: [AnswerMetric] = rules.map(\.metric) + [include]
 
     /// The order matters: the first fragment found in the name decides.
-    private static let rules: [(fragment: String, metric: Metric)] = [
+    private static let rules: [(fragment: String, metric: AnswerMetric)] = [
         ("_vt", includeShare), ("_mf", exactMatch), ("_many_shot", manyShot), ("summary", summary),
         ("qa_eng", question), ("choice_eng", choice), ("gsm", gsm8k),
     ]
@@ -74,8 +74,8 @@ public enum SharedContextMetric {
     /// A metric that first drops an end-of-sequence mark and gives 0 to an answer of nothing but white space.
     private static func metric(
         _ name: String, _ compare: @escaping @Sendable (_ prediction: CodePoints, _ reference: CodePoints) -> Double?
-    ) -> Metric {
-        Metric(name) { comparison in
+    ) -> AnswerMetric {
+        AnswerMetric(name) { comparison in
             let prediction = comparison.prediction.withoutEndMark()
             return prediction.trimmed().isEmpty ? 0 : compare(prediction, comparison.reference)
         }

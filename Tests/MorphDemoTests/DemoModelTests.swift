@@ -1,8 +1,9 @@
 import Foundation
+import MorphEval
 import MorphKV
 import Testing
 
-@testable import MorphEval
+@testable import MorphDemo
 
 /// The embedded model on a few fixed prompts: what it can do, and what a policy makes it forget.
 @Suite struct DemoModelTests {

@@ -1,8 +1,8 @@
-/// A measure of one prediction against one reference answer, named as the published function that defines it.
+/// Compares one prediction with one reference answer; named as the published function that defines it.
 ///
-/// The published programs are Python; a metric gives what they give, their oddities included, because that is what
-/// makes numbers comparable with the papers' tables.
-public struct Metric: Sendable {
+/// The published programs are Python; the metrics of this package give what they give, their oddities included, because
+/// that is what makes numbers comparable with the papers' tables.
+public struct AnswerMetric: Sendable {
     /// The name of the published function, for instance `qa_f1_score`.
     public let name: String
     /// Whether the texts have to be segmented into Chinese words first, which needs jieba.
@@ -14,6 +14,15 @@ public struct Metric: Sendable {
         self.name = name
         self.segmentsChinese = segmentsChinese
         self.compare = compare
+    }
+
+    /// Creates a metric.
+    ///
+    /// - Parameters:
+    ///   - name: What it is called in results and reports.
+    ///   - score: The score of a prediction against a reference, from 0 to 1.
+    public init(_ name: String, score: @escaping @Sendable (_ prediction: String, _ reference: String) -> Double) {
+        self.init(name) { score($0.prediction.string, $0.reference.string) }
     }
 
     /// The score of a comparison, or `nil` where the published code raises an `IndexError` because the reference is

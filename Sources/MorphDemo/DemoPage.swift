@@ -1,7 +1,8 @@
 internal import Foundation
+internal import MorphEval
 
 /// The page of `morphkv demo`: one diary under several caches, and all methods on more of them.
-package struct DemoReport: Sendable {
+package struct DemoPage: Sendable {
     /// One diary under one cache.
     package struct Written: Sendable {
         /// What the cache is called.
@@ -103,9 +104,9 @@ package struct DemoReport: Sendable {
 
     private var table: String { HTML.table(header: DemoResult.tableHeader, rows: results.map(\.tableRow)) }
 
-    /// One chart for each measure: accuracy against capacity, policies without a capacity as levels.
+    /// One chart for each kind of check: accuracy against capacity, policies without a capacity as levels.
     private var charts: [LineChart] {
-        DiaryScore.Measure.allCases.map { measure in
+        DiaryScore.CheckKind.allCases.map { kind in
             var names: [String] = []
             var points: [String: [LineChart.Point]] = [:]
             var levels: Set<String> = []
@@ -113,11 +114,11 @@ package struct DemoReport: Sendable {
                 if points[result.policy] == nil { names.append(result.policy) }
                 if result.capacity == nil { levels.insert(result.policy) }
                 points[result.policy, default: []].append(
-                    .init(x: Double(result.capacity ?? 0), y: result.percent(measure)))
+                    .init(x: Double(result.capacity ?? 0), y: result.percent(kind)))
             }
             var chart = LineChart(
-                title: "\(measure.rawValue) against capacity", xLabel: "entries per KV head",
-                yLabel: "\(measure.rawValue), percent",
+                title: "\(kind.rawValue) against capacity", xLabel: "entries per KV head",
+                yLabel: "\(kind.rawValue), percent",
                 series: names.map { .init($0, points[$0] ?? [], isLevel: levels.contains($0)) })
             chart.doublesAlongX = true
             return chart

@@ -1,7 +1,7 @@
 /// KVzip's scoring of the SCBench tasks on source code: a response is right if, of all functions asked for in its
 /// repository, the right one is the most similar, with a BLEU of at least 0.8 (`results/repo_qa_utils.py`, adapted from
 /// evalplus/repoqa).
-public struct RepositoryScorer: Sendable {
+public struct RepoQAScorer: Sendable {
     /// The answer to one question about a repository.
     public struct Answer: Sendable, Hashable {
         /// What the model wrote.

@@ -44,7 +44,7 @@ package struct DemoResult: Sendable, Hashable, Encodable {
         share = method.needsResponseLength ? method.capacity?.description : nil
         var score = DiaryScore()
         for outcome in outcomes { score += outcome.score }
-        func percent(_ measure: DiaryScore.Measure) -> Double { (score.percent(measure) * 100).rounded() / 100 }
+        func percent(_ kind: DiaryScore.CheckKind) -> Double { (score.percent(kind) * 100).rounded() / 100 }
         completionRate = percent(.completion)
         once = percent(.once)
         range = percent(.range)
@@ -83,9 +83,9 @@ package struct DemoResult: Sendable, Hashable, Encodable {
         try container.encode(finished, forKey: .finished)
     }
 
-    /// One of the measures, in percent.
-    package func percent(_ measure: DiaryScore.Measure) -> Double {
-        switch measure {
+    /// The checks of one kind that were passed, in percent.
+    package func percent(_ kind: DiaryScore.CheckKind) -> Double {
+        switch kind {
         case .completion: completionRate
         case .once: once
         case .range: range
@@ -104,7 +104,7 @@ package struct DemoResult: Sendable, Hashable, Encodable {
         let entries = capacity.map { "\($0)" }
         let own = policy == FullPolicy.descriptor.name ? "all" : "its own"
         return [policy, share.map { "\($0) (\(entries ?? ""))" } ?? entries ?? own]
-            + DiaryScore.Measure.allCases.map { String(format: "%.1f", percent($0)) }
+            + DiaryScore.CheckKind.allCases.map { String(format: "%.1f", percent($0)) }
             + [Self.kilobytes(cacheBytes), Self.kilobytes(peakBytes), String(format: "%.0f", tokensPerSecond)]
     }
 

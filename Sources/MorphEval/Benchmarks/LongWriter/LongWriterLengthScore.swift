@@ -1,6 +1,6 @@
 /// LongWriter's score of how well a response keeps to the length that was asked for (arXiv 2408.07055,
 /// `eval_length.py`).
-public enum LengthScore {
+public enum LongWriterLengthScore {
     /// 100 for the requested length, falling to 0 at four times of it and at a third of it.
     ///
     /// - Returns: 0 where a length is zero and the published code divides by it.

@@ -1,5 +1,5 @@
 /// The score of one prediction file.
-public struct ScoreResult: Sendable, Hashable, Codable {
+public struct PredictionScore: Sendable, Hashable, Codable {
     /// The dataset, for instance "hotpotqa"; for benchmarks without datasets their name.
     public let dataset: String
     /// The name of the metric.
@@ -12,25 +12,15 @@ public struct ScoreResult: Sendable, Hashable, Codable {
     /// percent for LongWriter and LongGenBench, whose own code gives percentages.
     public let perSample: [Double]
 
-    /// Creates a result from shares of 1.
-    init(dataset: String, metric: String, shares: [Double]) {
-        self.init(
-            dataset: dataset, metric: metric, perSample: shares,
-            score: shares.isEmpty ? nil : 100 * shares.reduce(0, +) / Double(shares.count))
-    }
-
-    /// Creates a result from percentages.
-    init(dataset: String, metric: String, percentages: [Double]) {
-        self.init(
-            dataset: dataset, metric: metric, perSample: percentages,
-            score: percentages.isEmpty ? nil : percentages.reduce(0, +) / Double(percentages.count))
-    }
-
-    private init(dataset: String, metric: String, perSample: [Double], score: Double?) {
+    /// Creates a result.
+    ///
+    /// - Parameter inPercent: Whether the scores of samples are percentages and not shares of 1.
+    init(dataset: String, metric: String, perSample: [Double], inPercent: Bool) {
         self.dataset = dataset
         self.metric = metric
         self.n = perSample.count
-        self.score = score
+        let scale = inPercent ? 1.0 : 100
+        score = perSample.isEmpty ? nil : scale * perSample.reduce(0, +) / Double(perSample.count)
         self.perSample = perSample
     }
 

@@ -1,13 +1,13 @@
 internal import Foundation
 
-extension Report {
+extension EvaluationReport {
     /// The table and the notes in Markdown.
-    package var markdown: String {
+    public var markdown: String {
         MarkdownTable(header: header, rows: cells).text + "\n" + notes.map { "- \($0)\n" }.joined()
     }
 
     /// The page: table, notes and charts, with nothing to load.
-    package var html: String {
+    public var html: String {
         let list = notes.map { "<li>\(HTML.escape($0))</li>" }.joined()
         let figures = scoreCharts.map(\.figure) + [memoryChart?.figure].compactMap(\.self) + heatMaps.map(\.figure)
         return HTML.page(
@@ -21,14 +21,14 @@ extension Report {
 
     private var header: [String] {
         ["model", "policy"] + (hasRemarks ? ["settings"] : [])
-            + columns.map { "\($0.dataset): \($0.measure)" } + ["cache", "peak", "tokens/s"]
+            + columns.map { "\($0.dataset): \($0.score)" } + ["cache", "peak", "tokens/s"]
     }
 
     private var cells: [[String]] {
         rows.map { row in
             let speed = row.runs.map(\.tokensPerSecond).reduce(0, +) / Double(row.runs.count)
             return [row.model, row.policy] + (hasRemarks ? [row.remarks] : [])
-                + columns.map { measure(row, $0).map(Self.cell) ?? "" }
+                + columns.map { score(row, $0).map(Self.cell) ?? "" }
                 + [
                     Self.megabytes(row.runs.map(\.cacheBytes).max() ?? 0),
                     Self.megabytes(row.runs.map(\.peakBytes).max() ?? 0), String(format: "%.1f", speed),
@@ -36,10 +36,10 @@ extension Report {
         }
     }
 
-    private static func cell(_ measure: Measure) -> String {
-        guard let value = measure.value else { return "" }
-        let interval = measure.interval.map { String(format: " [%.2f, %.2f]", $0.lowerBound, $0.upperBound) } ?? ""
-        return String(format: "%.2f", value) + "\(interval), n = \(measure.count)"
+    private static func cell(_ score: EvaluationScore) -> String {
+        guard let value = score.value else { return "" }
+        let interval = score.interval.map { String(format: " [%.2f, %.2f]", $0.lowerBound, $0.upperBound) } ?? ""
+        return String(format: "%.2f", value) + "\(interval), n = \(score.count)"
     }
 
     private static func megabytes(_ bytes: Int) -> String { String(format: "%.2f MB", Double(bytes) / 1e6) }
@@ -53,17 +53,17 @@ extension Report {
             var points: [String: [LineChart.Point]] = [:]
             var levels: Set<String> = []
             for row in rows {
-                guard let measure = measure(row, column), let value = measure.value else { continue }
+                guard let score = score(row, column), let value = score.value else { continue }
                 let name = seriesName(row, row.family)
                 if points[name] == nil { names.append(name) }
                 if row.key.capacity == nil { levels.insert(name) }
                 points[name, default: []].append(
-                    .init(x: Double(row.key.capacity ?? 0), y: value, interval: measure.interval))
+                    .init(x: Double(row.key.capacity ?? 0), y: value, interval: score.interval))
             }
             guard levels.count < names.count else { return nil }
             var chart = LineChart(
-                title: "\(column.dataset): \(column.measure) against capacity", xLabel: "entries per KV head",
-                yLabel: "\(column.measure), percent",
+                title: "\(column.dataset): \(column.score) against capacity", xLabel: "entries per KV head",
+                yLabel: "\(column.score), percent",
                 series: names.map { .init($0, points[$0] ?? [], isLevel: levels.contains($0)) })
             chart.doublesAlongX = true
             chart.beginsAtZero = false
@@ -100,6 +100,6 @@ extension Report {
     }
 
     private var heatMaps: [HeatMap] {
-        rows.flatMap { row in row.runs.compactMap(NeedleReport.heatMap(of:)) }
+        rows.flatMap { row in row.runs.compactMap { $0.benchmark.heatMap?($0) } }
     }
 }

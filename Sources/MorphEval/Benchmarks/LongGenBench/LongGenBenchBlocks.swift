@@ -1,5 +1,5 @@
 /// The blocks of one LongGenBench response, found as `eval.py` of mozhu621/LongGenBench finds them.
-public struct GeneratedBlocks: Sendable, Hashable {
+public struct LongGenBenchBlocks: Sendable, Hashable {
     /// Every piece of the response between two `#*#`, in order.
     public let pieces: [String]
     /// The number of white-space separated words of the whole response.

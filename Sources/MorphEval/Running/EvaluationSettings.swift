@@ -1,38 +1,41 @@
-/// What tells one run from another. Every line of a result file states it, and a file holds lines of one run only.
-package struct RunSettings: Sendable, Hashable {
+/// What tells one run from another.
+///
+/// Every line of a result file states it, and a file holds lines of one run only.
+public struct EvaluationSettings: Sendable, Hashable {
     /// The benchmark's name.
-    package var benchmark: String
+    public var benchmark: String
     /// The part of the benchmark.
-    package var dataset: String
+    public var dataset: String
     /// How many samples the whole run has.
-    package var samples: Int
+    public var samples: Int
     /// A digest of the names and contents of all of them.
-    package var selection: String
+    public var selection: String
     /// The name of the model's file.
-    package var model: String
+    public var model: String
     /// A digest of the model's content.
-    package var modelFingerprint: String
+    public var modelFingerprint: String
     /// The policy, as text.
-    package var policy: String
+    public var policy: String
     /// Entries per KV head; `nil` if the cache grows.
-    package var capacity: Int?
+    public var capacity: Int?
     /// The type of stored keys and values, and how a prompt enters the cache.
-    package var cache: String
+    public var cache: String
     /// Whether prompts were put into the model's chat template where the benchmark wants it.
-    package var usesChatTemplate: Bool
+    public var usesChatTemplate: Bool
     /// The user's limit of tokens for an answer; `nil` for the benchmark's own.
-    package var maximumNewTokens: Int?
+    public var maximumNewTokens: Int?
     /// The user's limit of tokens for a prompt; `nil` for what the model's context has room for.
-    package var maximumPromptTokens: Int?
+    public var maximumPromptTokens: Int?
     /// The context length that the model was loaded for; `nil` for the trained one.
-    package var contextLength: Int?
+    public var contextLength: Int?
     /// How tokens are chosen, "greedy" or the parameters.
-    package var sampling: String
+    public var sampling: String
     /// The seed of the random choice.
-    package var seed: Int
+    public var seed: Int
 
-    /// States the settings.
-    package init(
+    /// States the settings; those of a model of this package come from
+    /// ``init(_:dataset:samples:model:cache:sampling:usesChatTemplate:maximumNewTokens:maximumPromptTokens:contextLength:)``.
+    public init(
         benchmark: String, dataset: String, samples: [EvaluationSample], model: String, modelFingerprint: String,
         policy: String, capacity: Int?, cache: String = "f16", usesChatTemplate: Bool = true,
         maximumNewTokens: Int? = nil, maximumPromptTokens: Int? = nil, contextLength: Int? = nil,
@@ -61,9 +64,9 @@ package struct RunSettings: Sendable, Hashable {
     }
 }
 
-extension RunSettings {
+extension EvaluationSettings {
     /// The settings as the member `run` of a result line.
-    package var json: JSONValue {
+    var json: JSONValue {
         .object(
             [JSONMember]([
                 "benchmark": .string(benchmark), "dataset": .string(dataset), "samples": .integer(samples),
@@ -78,7 +81,7 @@ extension RunSettings {
     /// Reads the settings of a result line.
     ///
     /// - Throws: ``EvaluationError`` of kind `format` if the line has none.
-    package init(of line: JSONRecord) throws {
+    init(of line: JSONRecord) throws {
         guard line.has("run") else {
             throw line.problem("it does not say which run it belongs to; `morphkv eval` writes such files")
         }
@@ -101,7 +104,7 @@ extension RunSettings {
     }
 
     /// In what two runs differ, in words: "capacity 64 and 128"; empty if they are the same.
-    package func differences(from other: RunSettings) -> [String] {
+    func differences(from other: EvaluationSettings) -> [String] {
         zip(json.members ?? [], other.json.members ?? []).filter { $0.value != $1.value }.map { mine, theirs in
             let name = mine.name.split(separator: "_").joined(separator: " ")
             let values = [mine.value, theirs.value].map { $0.plainText ?? $0.line }

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import MorphDemo
 @testable import MorphEval
 
 /// The demo's prompts and scores against `Training/`, which `Fixtures/diary.py` ran.
@@ -36,7 +37,7 @@ import Testing
 
     @Test("correct and damaged answers score as the training's checker scores them")
     func sameScoresAsTheTraining() throws {
-        let measures = try root.texts("measures").map { try #require(DiaryScore.Measure(rawValue: $0)) }
+        let measures = try root.texts("measures").map { try #require(DiaryScore.CheckKind(rawValue: $0)) }
         for record in try root.list("tasks") {
             let task = DiaryTask(
                 seed: UInt32(try record.integer("seed")), index: UInt32(try record.integer("index")))

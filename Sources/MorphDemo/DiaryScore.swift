@@ -1,9 +1,11 @@
+internal import MorphEval
+
 /// How many of the checks of one answer, or of several, were passed; `Training/checker.py` counts the same.
 ///
 /// Unlike LongGenBench, which judges only entries that exist, a check whose entry is missing has failed.
 package struct DiaryScore: Sendable, Hashable {
-    /// What is measured.
-    package enum Measure: String, Sendable, Hashable, CaseIterable {
+    /// What is checked.
+    package enum CheckKind: String, Sendable, Hashable, CaseIterable {
         /// Whether the entries asked for exist.
         case completion
         /// Instructions for one week.
@@ -16,8 +18,8 @@ package struct DiaryScore: Sendable, Hashable {
         case plan
     }
 
-    private var passed: [Measure: Int] = [:]
-    private var checks: [Measure: Int] = [:]
+    private var passed: [CheckKind: Int] = [:]
+    private var checks: [CheckKind: Int] = [:]
 
     /// Nothing checked yet.
     package init() {}
@@ -29,17 +31,17 @@ package struct DiaryScore: Sendable, Hashable {
         let blocks = task.sample.blocks(of: answer)
         let last = min(lastWeek ?? task.sample.number, task.sample.number)
         func says(_ week: Int, _ phrase: String) -> Bool {
-            guard let block = blocks.block(week).map(CodePoints.init(_:)) else { return false }
-            return [".", ","].contains { block.contains(CodePoints("In week \(week) \(phrase)\($0)")) }
+            guard let block = blocks.block(week)?.utf8 else { return false }
+            return [".", ","].contains { block.contains("In week \(week) \(phrase)\($0)".utf8) }
         }
         for week in 1...max(1, task.sample.number) where week <= last {
             add(.completion, blocks.block(week) != nil)
         }
-        for (group, measure) in [
-            (LongGenBenchSample.Group.once, Measure.once), (.range, .range), (.periodic, .periodic),
+        for (group, kind) in [
+            (LongGenBenchSample.Group.once, CheckKind.once), (.range, .range), (.periodic, .periodic),
         ] {
             for check in task.sample.checks[group] ?? [] where check.number <= last {
-                add(measure, says(check.number, check.event))
+                add(kind, says(check.number, check.event))
             }
         }
         let plans = DiaryPlans(blocks)
@@ -49,9 +51,9 @@ package struct DiaryScore: Sendable, Hashable {
         for week in task.planWeeks where week <= last && !plans.weeks.contains(week) { add(.plan, false) }
     }
 
-    private mutating func add(_ measure: Measure, _ isPassed: Bool) {
-        checks[measure, default: 0] += 1
-        if isPassed { passed[measure, default: 0] += 1 }
+    private mutating func add(_ kind: CheckKind, _ isPassed: Bool) {
+        checks[kind, default: 0] += 1
+        if isPassed { passed[kind, default: 0] += 1 }
     }
 
     /// Adds the checks of another answer.
@@ -61,20 +63,20 @@ package struct DiaryScore: Sendable, Hashable {
     }
 
     /// Checks passed.
-    package func passed(_ measure: Measure) -> Int { passed[measure] ?? 0 }
+    package func passed(_ kind: CheckKind) -> Int { passed[kind] ?? 0 }
 
     /// All checks.
-    package func checks(_ measure: Measure) -> Int { checks[measure] ?? 0 }
+    package func checks(_ kind: CheckKind) -> Int { checks[kind] ?? 0 }
 
     /// Percent passed of the checks of all answers added; 0 if there are none.
-    package func percent(_ measure: Measure) -> Double {
-        100 * Double(passed(measure)) / Double(max(1, checks(measure)))
+    package func percent(_ kind: CheckKind) -> Double {
+        100 * Double(passed(kind)) / Double(max(1, checks(kind)))
     }
 
-    /// Instructions passed and all: every measure but completion.
+    /// Instructions passed and all: every kind but completion.
     package var instructions: (passed: Int, checks: Int) {
-        Measure.allCases.filter { $0 != .completion }.reduce((0, 0)) { sum, measure in
-            (sum.0 + passed(measure), sum.1 + checks(measure))
+        CheckKind.allCases.filter { $0 != .completion }.reduce((0, 0)) { sum, kind in
+            (sum.0 + passed(kind), sum.1 + checks(kind))
         }
     }
 }
@@ -92,7 +94,7 @@ struct DiaryPlans {
     /// The weeks whose entries make a plan.
     private(set) var weeks: Set<Int> = []
 
-    init(_ blocks: GeneratedBlocks) {
+    init(_ blocks: LongGenBenchBlocks) {
         let wording = /make a plan, in week (\d+) ([^.]*) again\./
         for week in blocks.numbers.sorted() {
             for match in (blocks.block(week) ?? "").matches(of: wording) {

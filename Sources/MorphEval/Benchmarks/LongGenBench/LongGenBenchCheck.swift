@@ -1,5 +1,5 @@
 /// One thing that LongGenBench expects in a numbered block.
-public struct BlockCheck: Sendable, Hashable {
+public struct LongGenBenchCheck: Sendable, Hashable {
     /// The number of the block.
     public let number: Int
     /// What the block has to mention.

@@ -1,3 +1,5 @@
+package import MorphEval
+
 /// One prompt of the demo: a diary of 20 to 60 weeks, asked for with instructions in LongGenBench's three groups, and
 /// weeks in which the answer has to make a plan that it then has to keep.
 package struct DiaryTask: Sendable, Hashable {
@@ -16,7 +18,7 @@ package struct DiaryTask: Sendable, Hashable {
     package init(seed: UInt32, index: UInt32) {
         var random = DiaryRandom(seed: seed, index: index)
         let rules = DiaryRules(&random)
-        func checks(_ events: [DiaryRules.Event]) -> [BlockCheck] {
+        func checks(_ events: [DiaryRules.Event]) -> [LongGenBenchCheck] {
             events.flatMap { $0.checks(upTo: rules.weeks) }.sorted { $0.number < $1.number }
         }
         sample = LongGenBenchSample(

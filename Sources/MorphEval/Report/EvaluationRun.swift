@@ -1,20 +1,28 @@
-package import Foundation
+public import Foundation
 
-/// A run as a report sees it: its settings, its lines, and the numbers that it is judged by.
-package struct ReportRun: Sendable {
+/// A result file, read and scored.
+public struct EvaluationRun: Sendable {
     /// The result file.
-    package let url: URL
+    public let url: URL
     /// What the run was.
-    package let settings: RunSettings
-    /// The results.
+    public let settings: EvaluationSettings
+    /// The results, in the order of the file.
     package let lines: [RunLine]
-    /// The benchmark's own number first, then those of a judge, in percent.
-    package let measures: [Measure]
+    /// The benchmark's own score first, then those of a judge, in percent.
+    public let scores: [EvaluationScore]
+    /// What was run.
+    package let benchmark: BenchmarkDefinition
 
     /// Reads and scores a result file, and the verdicts beside it if there are any.
     ///
-    /// - Throws: ``EvaluationError`` if it is not the result of one run.
-    package init(_ url: URL, scorer: PredictionScorer = PredictionScorer()) async throws {
+    /// - Parameters:
+    ///   - url: The file, as ``EvaluationRunner`` writes it.
+    ///   - benchmarks: The benchmarks that it may be of.
+    ///   - scorer: Scores the answers.
+    /// - Throws: ``EvaluationError`` if it is not the result of one run of one of the benchmarks.
+    public init(
+        _ url: URL, benchmarks: BenchmarkRegistry = .standard, scorer: PredictionScorer = PredictionScorer()
+    ) async throws {
         self.url = url
         lines = try DataFile(url).lines().map(RunLine.init)
         guard let first = lines.first else { throw EvaluationError(.format, file: url, "it holds no results yet") }
@@ -28,29 +36,30 @@ package struct ReportRun: Sendable {
         for line in lines where !ids.insert(line.id).inserted {
             throw line.record.problem("the sample '\(line.id)' is there twice")
         }
-        guard let benchmark = Benchmark(rawValue: settings.benchmark) else {
+        guard let benchmark = benchmarks[settings.benchmark] else {
             throw EvaluationError(.name, file: url, "there is no way to score '\(settings.benchmark)'")
         }
         self.settings = settings
         let result = try await scorer.score(url, benchmark: benchmark, dataset: settings.dataset)
-        let scale = benchmark.scoresInPercent ? 1.0 : 100
-        let verdicts = try JudgedRun.measures(of: url, lines: lines)
-        measures = [Measure(result.metric, values: result.perSample.map { $0 * scale })] + verdicts
+        self.benchmark = benchmark
+        let scale = benchmark.scoring.givesPercentages ? 1.0 : 100
+        let verdicts = try JudgedRun.scores(of: url, lines: lines, benchmarks: benchmarks)
+        scores = [EvaluationScore(result.metric, values: result.perSample.map { $0 * scale })] + verdicts
     }
 
     /// What the samples are taken from.
-    package var dataset: String {
+    public var dataset: String {
         settings.benchmark == settings.dataset ? settings.dataset : "\(settings.benchmark) \(settings.dataset)"
     }
 
     /// The bytes of the largest cache of any sample.
-    package var cacheBytes: Int { lines.compactMap { $0.record.value["cache_bytes"]?.integer }.max() ?? 0 }
+    public var cacheBytes: Int { lines.compactMap { $0.record.value["cache_bytes"]?.integer }.max() ?? 0 }
 
     /// The same with intermediate results.
-    package var peakBytes: Int { lines.compactMap { $0.record.value["peak_bytes"]?.integer }.max() ?? 0 }
+    public var peakBytes: Int { lines.compactMap { $0.record.value["peak_bytes"]?.integer }.max() ?? 0 }
 
-    /// The speed of writing, over all samples.
-    package var tokensPerSecond: Double {
+    /// The speed of writing, over all samples, in tokens per second of one sequence; 0 if no time was measured.
+    public var tokensPerSecond: Double {
         func total(_ name: String) -> Double { lines.reduce(0) { $0 + ($1.record.value[name]?.double ?? 0) } }
         let seconds = total("decode_seconds")
         return seconds > 0 ? total("response_tokens") / seconds : 0
@@ -66,9 +75,4 @@ package struct ReportRun: Sendable {
             return [(0, start), (tokens, end)]
         }
     }
-}
-
-extension Benchmark {
-    /// Whether the scores of samples are percentages, as the benchmark's own code gives them.
-    var scoresInPercent: Bool { self == .longWriter || self == .longGenBench }
 }

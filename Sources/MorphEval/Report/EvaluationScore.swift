@@ -1,7 +1,7 @@
 internal import MorphKV
 
-/// One number that a run is judged by, with what is needed to say how certain it is.
-package struct Measure: Sendable, Hashable {
+/// One score of a run, with what is needed to say how certain it is.
+public struct EvaluationScore: Sendable, Hashable {
     /// What a sample contributes: to a mean its score and 1, to a share of yes the number of yes and of questions.
     package struct Share: Sendable, Hashable {
         /// What is added up.
@@ -17,7 +17,7 @@ package struct Measure: Sendable, Hashable {
     }
 
     /// What it is called.
-    package let name: String
+    public let name: String
     /// For each group of questions, which count alike, the contribution of each sample.
     private let groups: [[Share]]
 
@@ -34,20 +34,20 @@ package struct Measure: Sendable, Hashable {
     }
 
     /// The number of samples.
-    package var count: Int { groups.first?.count ?? 0 }
+    public var count: Int { groups.first?.count ?? 0 }
 
     /// What each sample alone would give.
     package var samples: [Double] { (0..<count).map { value(of: CollectionOfOne($0)) } }
 
-    /// The number itself; `nil` without samples.
-    package var value: Double? { count > 0 ? value(of: 0..<count) : nil }
+    /// The score in percent; `nil` without samples.
+    public var value: Double? { count > 0 ? value(of: 0..<count) : nil }
 
     /// How often samples are drawn anew for an interval.
-    package static let resamples = 2_000
+    public static let resamples = 2_000
 
     /// The 95 % interval by the bootstrap: samples are drawn with replacement, always the same way, and the middle 95 %
     /// of the numbers are taken (percentile method). `nil` for fewer than two samples.
-    package var interval: ClosedRange<Double>? {
+    public var interval: ClosedRange<Double>? {
         guard count > 1 else { return nil }
         var random = SplitMix64(seed: 1)
         let values = (0..<Self.resamples).map { _ in

@@ -1,3 +1,5 @@
+internal import MorphEval
+
 /// The instructions of one diary, drawn as `Training/diary.py` draws them for an evaluation. Two of one kind never fall
 /// in the same week.
 struct DiaryRules {
@@ -9,8 +11,8 @@ struct DiaryRules {
         var step = 1
 
         /// What must be said in which week, up to week `end`.
-        func checks(upTo end: Int) -> [BlockCheck] {
-            stride(from: first, through: min(last, end), by: step).map { BlockCheck(number: $0, event: phrase) }
+        func checks(upTo end: Int) -> [LongGenBenchCheck] {
+            stride(from: first, through: min(last, end), by: step).map { LongGenBenchCheck(number: $0, event: phrase) }
         }
     }
 

@@ -1,28 +1,28 @@
 internal import Foundation
 
 /// A comparison of runs: one table, and one page with the same table and charts.
-package struct Report: Sendable {
+public struct EvaluationReport: Sendable {
     /// The runs that share everything but the dataset: one row of the table.
     struct Row: Sendable {
-        let key: RunSettings
+        let key: EvaluationSettings
         let model: String
         let policy: String
         /// The policy without its capacity.
         let family: String
         let remarks: String
-        var runs: [ReportRun]
+        var runs: [EvaluationRun]
     }
 
-    /// One column of the table: a number of a dataset.
+    /// One column of the table: a score on a dataset.
     struct Column: Sendable, Hashable {
         let dataset: String
-        let measure: String
+        let score: String
     }
 
     let rows: [Row]
     let columns: [Column]
     /// What a reader has to know to compare the numbers.
-    package let notes: [String]
+    public let notes: [String]
 
     /// Arranges runs.
     ///
@@ -30,13 +30,13 @@ package struct Report: Sendable {
     ///   is named in ``notes``.
     /// - Throws: ``EvaluationError`` of kind `differentSamples` naming the difference, or `differentRun` if two runs are
     ///   the same.
-    package init(_ runs: [ReportRun], allowsDifferentSamples: Bool = false) throws {
+    public init(_ runs: [EvaluationRun], allowsDifferentSamples: Bool = false) throws {
         let differences = SampleComparison.differences(among: runs)
         guard differences.isEmpty || allowsDifferentSamples else {
             throw EvaluationError(.differentSamples, differences.joined(separator: "\n"))
         }
         rows = try Self.rows(runs)
-        columns = runs.flatMap { run in run.measures.map { Column(dataset: run.dataset, measure: $0.name) } }
+        columns = runs.flatMap { run in run.scores.map { Column(dataset: run.dataset, score: $0.name) } }
             .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
         let unfinished = runs.filter { $0.lines.count < $0.settings.samples }.map {
             "\($0.url.lastPathComponent) holds \($0.lines.count) of the \($0.settings.samples) samples of its run."
@@ -45,7 +45,7 @@ package struct Report: Sendable {
             [
                 """
                 Scores in percent, with the 95 % interval in brackets (bootstrap over samples, percentile method, \
-                \(Measure.resamples) resamples, fixed seed) and the number of samples.
+                \(EvaluationScore.resamples) resamples, fixed seed) and the number of samples.
                 """,
                 """
                 Cache and peak are the largest of any sample; the peak adds the intermediate results. Speed is that of one \
@@ -54,7 +54,7 @@ package struct Report: Sendable {
             ] + Self.limits(runs) + unfinished + differences
     }
 
-    private static func rows(_ runs: [ReportRun]) throws -> [Row] {
+    private static func rows(_ runs: [EvaluationRun]) throws -> [Row] {
         let keys = runs.map(\.settings.rowKey)
         var rows: [Row] = []
         for run in runs {
@@ -81,7 +81,7 @@ package struct Report: Sendable {
     }
 
     /// The limits on tokens, where runs on one dataset differ in them.
-    private static func limits(_ runs: [ReportRun]) -> [String] {
+    private static func limits(_ runs: [EvaluationRun]) -> [String] {
         Dictionary(grouping: runs, by: \.dataset).sorted { $0.key < $1.key }.compactMap { dataset, runs in
             let limits = runs.map { run in
                 [("answer", run.settings.maximumNewTokens), ("prompt", run.settings.maximumPromptTokens)].map {
@@ -94,14 +94,14 @@ package struct Report: Sendable {
         }
     }
 
-    func measure(_ row: Row, _ column: Column) -> Measure? {
-        row.runs.first { $0.dataset == column.dataset }?.measures.first { $0.name == column.measure }
+    func score(_ row: Row, _ column: Column) -> EvaluationScore? {
+        row.runs.first { $0.dataset == column.dataset }?.scores.first { $0.name == column.score }
     }
 }
 
-extension RunSettings {
+extension EvaluationSettings {
     /// The settings without what may differ between the datasets of one row.
-    fileprivate var rowKey: RunSettings {
+    fileprivate var rowKey: EvaluationSettings {
         var key = self
         key.benchmark = ""
         key.dataset = ""
@@ -123,7 +123,7 @@ extension RunSettings {
     }
 
     /// What else tells a row from the others.
-    fileprivate func remarks(among keys: [RunSettings]) -> String {
+    fileprivate func remarks(among keys: [EvaluationSettings]) -> String {
         var parts: [String] = []
         if Set(keys.map(\.modelFingerprint)).count > Set(keys.map(\.model)).count { parts.append(modelFingerprint) }
         if Set(keys.map(\.cache)).count > 1 { parts.append(cache) }

@@ -1,7 +1,7 @@
 import MorphKV
 import Testing
 
-@testable import MorphEval
+@testable import MorphDemo
 
 @Suite struct DemoMethodTests {
     @Test(arguments: [

@@ -1,16 +1,20 @@
 package import Foundation
+package import MorphKV
 
-/// A digest of a model file that tells models apart without reading all of it: its size, its beginning, which holds the
-/// shape and the vocabulary, and pieces of the weights from everywhere.
-package enum ModelFingerprint {
+extension Model {
     private static let beginning = 64 << 10
     private static let pieces = 64
     private static let pieceLength = 2 << 10
 
-    /// The digest of a file, 16 hexadecimal digits.
+    /// What result files and kept answers of judges state of a model, 16 hexadecimal digits: a digest of the file's size, of its beginning, which holds the shape, the vocabulary and the chat template, and of pieces of the
+    /// weights from everywhere.
+    ///
+    /// It is not ``MorphKV/Model/fingerprint``, which saved caches state: that one looks at shape and weights only, so it does
+    /// not change with the chat template, and an answer does. Both are written in files of before, which have to be
+    /// continued and read, so neither can take the other's place.
     ///
     /// - Throws: ``EvaluationError`` of kind `file` if it cannot be read.
-    package static func of(_ url: URL) throws -> String {
+    package static func fileDigest(of url: URL) throws -> String {
         do {
             let file = try FileHandle(forReadingFrom: url)
             let size = try file.seekToEnd()

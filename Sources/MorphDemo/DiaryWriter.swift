@@ -1,3 +1,4 @@
+internal import MorphEval
 package import MorphKV
 
 /// Lets a model write diaries, greedily, and notes what that costs.
