@@ -64,6 +64,7 @@ let package = Package(
                 .product(name: "NIOFoundationCompat", package: "swift-nio"),
             ],
             swiftSettings: strict),
+        .target(name: "MorphDemo", dependencies: ["MorphEval", "MorphKV"], swiftSettings: strict),
         .target(
             name: "MorphServer",
             dependencies: [
@@ -85,7 +86,7 @@ let package = Package(
         .executableTarget(
             name: "MorphKVCommand",
             dependencies: [
-                "MorphKV", "MorphEval", "MorphServer", "Ggml", "CAllocator", "CAttention", "CLlama",
+                "MorphKV", "MorphEval", "MorphDemo", "MorphServer", "Ggml", "CAllocator", "CAttention", "CLlama",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -108,8 +109,11 @@ let package = Package(
             path: "Tests/JudgeTestServer", swiftSettings: strict),
         .testTarget(
             name: "MorphEvalTests", dependencies: ["MorphEval", "MorphKV", "JudgeTestServer", "TestSupport"],
-            exclude: ["Fixtures/generate.py", "Fixtures/diary.py"],
-            resources: [.copy("Fixtures/metrics.json"), .copy("Fixtures/diary.json")],
+            exclude: ["Fixtures/generate.py"], resources: [.copy("Fixtures/metrics.json")],
+            swiftSettings: strict, linkerSettings: runtimePath),
+        .testTarget(
+            name: "MorphDemoTests", dependencies: ["MorphDemo", "MorphEval", "MorphKV"],
+            exclude: ["Fixtures/diary.py"], resources: [.copy("Fixtures/diary.json")],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
             name: "MorphServerTests",
