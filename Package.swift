@@ -96,9 +96,9 @@ let package = Package(
         .testTarget(
             name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
-        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+        .target(name: "CTestSupport", dependencies: ["CAttention"], path: "Tests/CTestSupport"),
         .testTarget(
-            name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CLlama", "CTestSupport", "TestSupport"],
+            name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CAttention", "CLlama", "CTestSupport", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
         .target(
             name: "JudgeTestServer",

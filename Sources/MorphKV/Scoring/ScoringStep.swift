@@ -17,6 +17,9 @@ protocol ScoringStep {
     /// The token's features, `[featureWidth, kvHeads, 1]`; nil for formulas that need none.
     var features: Tensor? { get }
 
+    /// The position in each slot before the token is written, -1 where it is empty: `[slots, kvHeads]`.
+    var positions: Tensor { get }
+
     /// Chooses the slot with the lowest score that is not protected, and writes the token's key, value and position.
     ///
     /// - Parameter scores: `[slots, kvHeads]`

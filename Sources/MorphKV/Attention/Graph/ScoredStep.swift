@@ -12,6 +12,7 @@ struct ScoredStep: ScoringStep {
     let scale: Float
 
     var shape: SlotShape { scores.shape }
+    var positions: Tensor { scores.positions }
     var queries: Tensor { writer.grouped(projections.queries) }
 
     private var rule: ScoringRule { scores.rule }
