@@ -201,8 +201,9 @@ final class ServingLoop {
             if let piece { sequence.queued.answer.add(piece) }
             return
         }
-        // The sequence is free before the reader sees the end, because the next request may follow at once.
+        // The sequence is free, and the figures say so, before the reader sees the end: a request may follow at once.
         leave(sequence, end.reason == .stop ? .stop : .length, keeps: true)
+        report()
         sequence.queued.answer.add(piece!)
     }
 
