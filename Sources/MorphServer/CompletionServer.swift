@@ -86,12 +86,12 @@ public struct CompletionServer: Sendable {
     /// - Parameter onListening: is told the port when the server can be reached and has answered once, and what memory
     ///   it will take at most.
     public func run(onListening: @escaping @Sendable (Int, ServerMemory) async -> Void = { _, _ in }) async throws {
-        // A loop per core would only cost memory: the work is done elsewhere.
+        // The scheduler's thread does the work, so an event loop per core would only cost memory.
         NIOSingletons.groupLoopCountSuggestion = 1
         let (addresses, bound) = AsyncStream.makeStream(of: SocketAddress.self)
         var group = ServiceGroupConfiguration(
             services: [.init(service: application { bound.yield($0) })], logger: logger)
-        // Whoever has not taken the end of an answer by then does not get it.
+        // Connections that have not taken the end of their answer by then are closed.
         group.maximumGracefulShutdownDuration = .seconds(5)
         let services = ServiceGroup(configuration: group)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
@@ -119,7 +119,7 @@ public struct CompletionServer: Sendable {
         }
     }
 
-    /// Answers once, so that the process is as large as it gets without other clients, and says how large that is.
+    /// Warms up, so that the process is as large as it gets without other clients, and says how large that is.
     private func announce(
         at addresses: AsyncStream<SocketAddress>, _ onListening: @Sendable (Int, ServerMemory) async -> Void
     ) async {

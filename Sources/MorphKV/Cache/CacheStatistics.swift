@@ -52,8 +52,8 @@ public struct CacheStatistics: Sendable, Hashable {
     public var slots: Int { layers.map(\.slots).max() ?? 0 }
     /// The most entries that a KV head of any layer holds.
     public var used: Int { layers.map(\.held).max() ?? 0 }
-    /// The most tokens that a KV head of any layer no longer holds; those of a context that the sequence goes on from do
-    /// not count.
+    /// The most tokens that a KV head of any layer no longer holds; those of a context that the sequence goes on from
+    /// do not count.
     public var evicted: Int { layers.map(\.evicted).max() ?? 0 }
 }
 

@@ -1,7 +1,7 @@
 /// One answer while it is written: chooses its tokens, joins their text, and knows when it ends.
 ///
-/// It computes nothing. Whoever drives it feeds the prompt and every chosen token to an ``Engine`` and passes the logits
-/// on: a ``Session`` for its one answer, a ``Scheduler`` for each of those that it batches.
+/// It feeds nothing itself: a ``Session`` for its one answer, and a ``Scheduler`` for each of those that it batches,
+/// feed the prompt and every chosen token to an ``Engine`` and pass its logits on.
 final class GenerationState {
     /// What one step gave.
     struct Step {

@@ -144,7 +144,7 @@ public actor Session {
         do {
             try feedPending()
             let step = try state.next(engine.logits)
-            // Feeding it is left to whoever needs what follows it.
+            // It is fed when something is to follow it.
             unfed = step.token
             return Generation.Piece(step, engine)
         } catch {

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// What an ``AnswerStream`` reads from: the pieces that the computing thread has added and nobody has taken yet.
+/// What an ``AnswerStream`` reads from: the pieces that were computed and not taken yet.
 final class AnswerBuffer: Sendable {
     /// The answer is computed no further while so many pieces wait for the reader.
     static let limit = 256

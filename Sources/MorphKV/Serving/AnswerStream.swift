@@ -7,7 +7,7 @@ public struct AnswerStream: AsyncSequence, Sendable {
 
     init(_ buffer: AnswerBuffer) { handle = AnswerHandle(buffer) }
 
-    /// Ends the computation; whoever reads sees the end.
+    /// Ends the computation; the reader sees the end.
     public func cancel() { handle.buffer.cancel() }
 
     /// The one reader.
@@ -24,7 +24,7 @@ public struct AnswerStream: AsyncSequence, Sendable {
     }
 }
 
-/// Cancels an answer that nobody can read any more.
+/// Cancels the answer when its stream and iterator are gone.
 private final class AnswerHandle: Sendable {
     let buffer: AnswerBuffer
 

@@ -97,8 +97,8 @@ final class RequestQueue: @unchecked Sendable {
         }
     }
 
-    /// Returns at once if there is work, else as soon as something changes, but after a quarter of a second at the latest,
-    /// because time limits are to be checked.
+    /// Returns at once if there is work, else as soon as something changes, but after a quarter of a second at the
+    /// latest, because time limits are to be checked.
     ///
     /// - Parameter hasWork: whether some sequence can go on.
     /// - Returns: whether the thread should go on.

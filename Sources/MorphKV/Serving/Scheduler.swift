@@ -4,9 +4,9 @@ internal import Foundation
 ///
 /// Batching is continuous: requests join and leave between steps. Prefill is chunked: prompts are fed in parts, one
 /// between two steps, so a running answer never waits for more than that. It computes on a thread of its own, never on
-/// Swift's cooperative pool. What an answer says does not depend on what else is computed, but on what the caches of
-/// ended answers hold: they are a prefix cache, and a request whose prompt begins with all that one of them has seen
-/// continues from it, compressed as it is.
+/// Swift's cooperative pool. What an answer says does not depend on what else is computed, with one exception that is
+/// meant: the caches of ended answers are a prefix cache, and a request whose prompt begins with all that one of them
+/// has seen continues from it, compressed as it is.
 public final class Scheduler: Sendable {
     /// The model it runs.
     public let model: Model
@@ -78,7 +78,7 @@ public final class Scheduler: Sendable {
         return queued.map { AnswerStream($0.answer) }
     }
 
-    /// How long one turn of the queue takes at present, for those who are sent away.
+    /// How long requests take at present, which is when one that does not fit into the queue may try again.
     private func retryAfter() -> Duration {
         let seconds = meter.statistics.requestSeconds
         let count = seconds.counts.reduce(0, +)

@@ -53,7 +53,7 @@ final class ServedSequence {
 
     private func endOfPart() -> Int {
         if contextTokens > 0 {
-            // Behind a context so many tokens enter at once; a part of whole steps gives what an undivided prompt gives.
+            // Behind a context so many tokens enter at once; parts of whole steps give what an undivided prompt gives.
             let step = Engine.feedSizes[0]
             return min(prompt.count, slot.fed.count + max(step, chunk / step * step))
         }

@@ -55,7 +55,8 @@ final class ServingCaches {
             isHost: model.device.usesHostMemory)
     }
 
-    /// Bytes of the tokens that waiting and running requests have at most, and of pieces that their readers have not taken yet.
+    /// Bytes of the tokens that waiting and running requests have at most, and of pieces that their readers have not
+    /// taken yet.
     private var requestBytes: Int {
         let token = MemoryLayout<Token>.stride
         let answer = options.maxTokens * token + AnswerBuffer.limit * MemoryLayout<ServingPiece>.stride
@@ -90,8 +91,8 @@ final class ServingCaches {
 
     // MARK: Giving them out
 
-    /// A cache for a request: the one that has seen most of its prompt, else an empty one, else the one that was not used
-    /// for longest.
+    /// A cache for a request: the one that has seen most of its prompt, else an empty one, else the one that was not
+    /// used for longest.
     ///
     /// - Throws: ``ServingError`` or `GgmlError`.
     func claim(for request: ServingRequest) throws -> ServingSlot {

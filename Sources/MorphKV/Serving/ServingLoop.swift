@@ -1,7 +1,7 @@
 internal import Ggml
 
-/// Continuous batching: one step of the loop decodes a token of every running answer as one batch, and requests join and
-/// leave between steps.
+/// Continuous batching: one step of the loop decodes a token of every running answer as one batch, and requests join
+/// and leave between steps.
 ///
 /// Not Sendable: it belongs to one thread from its start on.
 final class ServingLoop {
@@ -166,7 +166,7 @@ final class ServingLoop {
         }
     }
 
-    /// One step of every answer that somebody reads.
+    /// One step of every answer, except those whose readers are too far behind.
     private func step() {
         let ready = sequences.filter { $0.unfed != nil && !$0.queued.answer.isFull && !$0.queued.answer.isCancelled }
         guard !ready.isEmpty else { return }
@@ -201,8 +201,9 @@ final class ServingLoop {
             if let piece { sequence.queued.answer.add(piece) }
             return
         }
-        // The sequence is free before the reader sees the end, because the next request may follow at once.
+        // The sequence is free, and the figures say so, before the reader sees the end: a request may follow at once.
         leave(sequence, end.reason == .stop ? .stop : .length, keeps: true)
+        report()
         sequence.queued.answer.add(piece!)
     }
 

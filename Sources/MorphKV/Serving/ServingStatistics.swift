@@ -8,7 +8,7 @@ public struct ServingStatistics: Sendable, Hashable {
         case stop
         /// The wanted number of tokens was reached.
         case length
-        /// Nobody wanted the answer any more.
+        /// The reader cancelled it, or took no pieces for too long.
         case cancelled
         /// The time limit was reached.
         case outOfTime = "out_of_time"
@@ -44,11 +44,11 @@ public struct ServingStatistics: Sendable, Hashable {
     public internal(set) var waiting = 0
     /// Sequences that are being computed.
     public internal(set) var running = 0
-    /// Caches of finished conversations that are kept.
+    /// Caches of ended answers that are kept: the entries of the prefix cache.
     public internal(set) var keptConversations = 0
     /// Prompt tokens that were computed.
     public internal(set) var promptTokens = 0
-    /// Prompt tokens that a kept conversation had in its cache.
+    /// Prompt tokens that the prefix cache held, and tokens of contexts.
     public internal(set) var cachedTokens = 0
     /// Tokens that were generated.
     public internal(set) var generatedTokens = 0
@@ -62,7 +62,7 @@ public struct ServingStatistics: Sendable, Hashable {
     public internal(set) var stepSeconds = Histogram(bounds: Self.steps)
     /// Seconds of one part of a prompt.
     public internal(set) var chunkSeconds = Histogram(bounds: Self.steps)
-    /// Seconds between two tokens of an answer, as they are computed; not while nobody takes them.
+    /// Seconds between two tokens of an answer, as they are computed; pauses because of a slow reader do not count.
     public internal(set) var gapSeconds = Histogram(bounds: Self.steps)
     /// Seconds from the request to its first token.
     public internal(set) var firstTokenSeconds = Histogram(bounds: Self.waits)

@@ -23,7 +23,7 @@ struct AnswerWriter<Format: AnswerFormat>: Sendable {
         id = "\(format.prefix)-" + UUID().uuidString.filter { $0 != "-" }.lowercased()
     }
 
-    /// The first piece of the first answer; nil if nobody wants it any more.
+    /// The first piece of the first answer; nil if it was cancelled.
     func first() async throws -> ServingPiece? { try await next(0) }
 
     private func next(_ index: Int) async throws -> ServingPiece? {
@@ -66,7 +66,7 @@ struct AnswerWriter<Format: AnswerFormat>: Sendable {
             id: id, object: format.objects.whole, created: created, model: model, choices: [])
         var usage = Usage()
         for index in answers.indices {
-            // Without an end the client is gone, and nobody reads this.
+            // An answer without an end was cancelled, because the client is gone.
             guard let piece = last[index], let end = piece.end else { throw CancellationError() }
             response.choices.append(
                 format.whole(index, text: texts[index], tokens: tokens[index], reason: end.reason))

@@ -1,14 +1,14 @@
 internal import NIOCore
 internal import NIOPosix
 
-/// One answer to a request of the server's own, so that everything that a first request makes the process load is there
+/// Requests that the server sends to itself, so that everything that first requests make the process load is there
 /// before its memory is announced.
 struct WarmUpRequests {
     let address: SocketAddress
     /// A key that the server accepts, if it wants one.
     let key: String?
 
-    /// Asks for a few tokens, reads them, and leaves.
+    /// Asks for a few tokens and for the metrics, and reads the answers.
     ///
     /// - Throws: what went wrong with the connection.
     func run() async throws {
