@@ -32,7 +32,7 @@ struct EvalCommand: AsyncParsableCommand {
     @Option(name: [.short, .long], help: "The file to write, one JSON object a line.")
     var out: String
 
-    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var modelFlags: ModelFlags
     @OptionGroup var cache: CacheFlags
     @OptionGroup var sampling: SamplingFlags
 
@@ -77,11 +77,11 @@ struct EvalCommand: AsyncParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         let source = try BenchmarkSource.named(benchmark)
         let dataset = try source.dataset(named: dataset)
-        let model = try modelOptions.load()
+        let model = try modelFlags.load()
         let options = try cache.options()
         let answering = try SessionModel(
             model, cache: options, sampling: sampling.options,
-            threads: modelOptions.threads ?? max(1, modelOptions.threadCount / parallel))
+            threads: modelFlags.threads ?? max(1, modelFlags.threadCount / parallel))
 
         var request = BenchmarkSource.Request(data: URL(fileURLWithPath: data), dataset: dataset)
         request.samplesPerType = samplesPerType
@@ -113,7 +113,7 @@ struct EvalCommand: AsyncParsableCommand {
             modelFingerprint: try ModelFingerprint.of(model.url), policy: options.policy.specification,
             capacity: options.policy.declaredCapacity, cache: options.statement, usesChatTemplate: !raw,
             maximumNewTokens: maxTokens, maximumPromptTokens: maxPromptTokens,
-            contextLength: modelOptions.contextLength, sampling: sampling.statement, seed: Int(sampling.seed))
+            contextLength: modelFlags.contextLength, sampling: sampling.statement, seed: Int(sampling.seed))
     }
 
     private static func numbers<Number: LosslessStringConvertible & Comparable & ExpressibleByIntegerLiteral>(
@@ -125,19 +125,5 @@ struct EvalCommand: AsyncParsableCommand {
             }
             return number
         }
-    }
-}
-
-extension SamplingFlags {
-    /// How tokens are chosen, in words; the seed is stated elsewhere.
-    fileprivate var statement: String {
-        var parts = temperature == 0 ? ["greedy"] : ["temperature=\(temperature)", "topK=\(topK)"]
-        if temperature != 0 { parts += ["topP=\(topP)", "minP=\(minP)"] }
-        let penalties: [(String, Float, Float)] = [
-            ("repeatPenalty", repeatPenalty, 1), ("frequencyPenalty", frequencyPenalty, 0),
-            ("presencePenalty", presencePenalty, 0),
-        ]
-        parts += penalties.filter { $0.1 != $0.2 }.map { "\($0.0)=\($0.1)" }
-        return parts.joined(separator: ",")
     }
 }
