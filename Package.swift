@@ -14,10 +14,11 @@ let runtimePath: [LinkerSetting] = [
 ]
 
 /// The kernel is too slow without optimisation for tests in debug builds; the Makefile asks for it, and `make test-asan` for
-/// traps at undefined behaviour. A dependency's manifest must not carry such flags, so they are not there by themselves.
+/// traps at undefined behaviour and all of the kernel's own checks. A dependency's manifest must not carry such flags, so
+/// they are not there by themselves.
 let kernelFlags: [CSetting] = [
     ("MORPHKV_OPTIMIZE_KERNEL", ["-O2"]),
-    ("MORPHKV_CHECK_KERNEL", ["-fsanitize=undefined", "-fsanitize-trap=undefined"]),
+    ("MORPHKV_CHECK_KERNEL", ["-fsanitize=undefined", "-fsanitize-trap=undefined", "-DATTENTION_CHECKED"]),
 ].filter { Context.environment[$0.0] != nil }.map { .unsafeFlags($0.1) }
 
 let package = Package(
@@ -63,6 +64,7 @@ let package = Package(
                 .product(name: "NIOFoundationCompat", package: "swift-nio"),
             ],
             swiftSettings: strict),
+        .target(name: "MorphDemo", dependencies: ["MorphEval", "MorphKV"], swiftSettings: strict),
         .target(
             name: "MorphServer",
             dependencies: [
@@ -84,7 +86,7 @@ let package = Package(
         .executableTarget(
             name: "MorphKVCommand",
             dependencies: [
-                "MorphKV", "MorphEval", "MorphServer", "Ggml", "CAllocator", "CAttention", "CLlama",
+                "MorphKV", "MorphEval", "MorphDemo", "MorphServer", "Ggml", "CAllocator", "CAttention", "CLlama",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -94,9 +96,9 @@ let package = Package(
         .testTarget(
             name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
-        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+        .target(name: "CTestSupport", dependencies: ["CAttention"], path: "Tests/CTestSupport"),
         .testTarget(
-            name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CLlama", "CTestSupport", "TestSupport"],
+            name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CAttention", "CLlama", "CTestSupport", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
         .target(
             name: "JudgeTestServer",
@@ -107,13 +109,16 @@ let package = Package(
             path: "Tests/JudgeTestServer", swiftSettings: strict),
         .testTarget(
             name: "MorphEvalTests", dependencies: ["MorphEval", "MorphKV", "JudgeTestServer", "TestSupport"],
-            exclude: ["Fixtures/generate.py", "Fixtures/diary.py"],
-            resources: [.copy("Fixtures/metrics.json"), .copy("Fixtures/diary.json")],
+            exclude: ["Fixtures/generate.py"], resources: [.copy("Fixtures/metrics.json")],
+            swiftSettings: strict, linkerSettings: runtimePath),
+        .testTarget(
+            name: "MorphDemoTests", dependencies: ["MorphDemo", "MorphEval", "MorphKV"],
+            exclude: ["Fixtures/diary.py"], resources: [.copy("Fixtures/diary.json")],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
             name: "MorphServerTests",
             dependencies: [
-                "MorphServer", "MorphKV", "Ggml",
+                "MorphServer", "MorphKV", "Ggml", "TestSupport",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

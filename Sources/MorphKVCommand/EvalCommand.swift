@@ -11,10 +11,10 @@ struct EvalCommand: AsyncParsableCommand {
             `morphkv score`, `judge` and `report` read the file.
 
             benchmarks:
-            \(BenchmarkSource.all.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
+            \(BenchmarkRegistry.standard.benchmarks.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
             """)
 
-    @Argument(help: "The benchmark: \(BenchmarkSource.all.map(\.name).joined(separator: ", ")).")
+    @Argument(help: "The benchmark: \(BenchmarkRegistry.standard.benchmarks.map(\.name).joined(separator: ", ")).")
     var benchmark: String
 
     @Option(help: "The benchmark's files: a clone of its repository, a folder of it, or a file.")
@@ -64,33 +64,46 @@ struct EvalCommand: AsyncParsableCommand {
         ] {
             if let value, value < 1 { throw ValidationError("\(name) \(value): 1 or more is needed") }
         }
-        if samplesPerType != nil, benchmark != Benchmark.longGenBench.rawValue {
-            throw ValidationError("only longgenbench has types; use --samples")
+        if samplesPerType != nil { try require(\.hasTypes) { "only \($0) has types; use --samples" } }
+        if report {
+            try require({ $0.heatMap != nil }) {
+                "--report draws \($0); for other benchmarks use `morphkv report`"
+            }
         }
-        if report, benchmark != Benchmark.needle.rawValue {
-            throw ValidationError("--report draws niah; for other benchmarks use `morphkv report`")
+    }
+
+    /// Refuses a flag that is for other benchmarks, whose names go into the message.
+    private func require(
+        _ isFitting: (BenchmarkDefinition) -> Bool, _ message: (_ names: String) -> String
+    ) throws {
+        let fitting = BenchmarkRegistry.standard.benchmarks.filter(isFitting).map(\.name)
+        guard fitting.contains(benchmark) else {
+            throw ValidationError(message(fitting.joined(separator: ", ")))
         }
     }
 
     func run() async throws {
         // A limit on the size of files is to be an error like a full disk, not the end of the process.
         signal(SIGXFSZ, SIG_IGN)
-        let source = try BenchmarkSource.named(benchmark)
-        let dataset = try source.dataset(named: dataset)
+        let benchmark = try BenchmarkRegistry.standard.benchmark(benchmark)
+        let dataset = try benchmark.dataset(named: dataset)
         let model = try modelFlags.load()
         let options = try cache.options()
         let answering = try SessionModel(
             model, cache: options, sampling: sampling.options,
             threads: modelFlags.threads ?? max(1, modelFlags.threadCount / parallel))
 
-        var request = BenchmarkSource.Request(data: URL(fileURLWithPath: data), dataset: dataset)
+        var request = BenchmarkDefinition.Request(data: URL(fileURLWithPath: data), dataset: dataset)
         request.samplesPerType = samplesPerType
         request.lengths = lengths
         request.depths = depths
-        let all = try source.samples(request, answering.codec)
+        let all = try benchmark.samples(request, answering.codec)
         let chosen = Array(all.prefix(samples ?? all.count))
         guard !chosen.isEmpty else { throw EvaluationError(.format, file: request.data, "it holds no samples") }
-        let settings = try settings(source, dataset, chosen, model, options)
+        let settings = try EvaluationSettings(
+            benchmark.name, dataset: dataset, samples: chosen, model: model, cache: options,
+            sampling: sampling.options, usesChatTemplate: !raw, maximumNewTokens: maxTokens,
+            maximumPromptTokens: maxPromptTokens, contextLength: modelFlags.contextLength)
         let runner = EvaluationRunner(model: answering, settings: settings, samples: chosen, samplesAtATime: parallel)
 
         let display = ProgressDisplay()
@@ -101,19 +114,7 @@ struct EvalCommand: AsyncParsableCommand {
         let end = try await runner.run(to: url) { display.show($0) }
         display.finish()
         try Output.write("\(out): \(end.done) of \(end.total) samples\n", to: .standardError)
-        if report { try await NeedleReportWriter(run: url).write() }
-    }
-
-    private func settings(
-        _ source: BenchmarkSource, _ dataset: String, _ samples: [EvaluationSample], _ model: Model,
-        _ options: CacheOptions
-    ) throws -> RunSettings {
-        RunSettings(
-            benchmark: source.name, dataset: dataset, samples: samples, model: model.url.lastPathComponent,
-            modelFingerprint: try ModelFingerprint.of(model.url), policy: options.policy.specification,
-            capacity: options.policy.declaredCapacity, cache: options.statement, usesChatTemplate: !raw,
-            maximumNewTokens: maxTokens, maximumPromptTokens: maxPromptTokens,
-            contextLength: modelFlags.contextLength, sampling: sampling.statement, seed: Int(sampling.seed))
+        if report { try await HeatMapWriter(run: url).write() }
     }
 
     private static func numbers<Number: LosslessStringConvertible & Comparable & ExpressibleByIntegerLiteral>(

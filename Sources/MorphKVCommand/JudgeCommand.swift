@@ -79,12 +79,10 @@ struct JudgeCommand: AsyncParsableCommand {
                 display.show(done: done, of: total)
             }
             display.finish()
-            let measures = try JudgedRun.measures(of: url, lines: RunJudge.lines(of: url))
-            let scores = measures.map { measure in
-                "\(measure.name) \(measure.value.map { String(format: "%.2f", $0) } ?? "-")"
-            }
-            let count = measures.last?.count ?? 0
-            print("\(url.lastPathComponent): n = \(count): \(scores.joined(separator: ", "))")
+            let scores = try JudgedRun.scores(of: url, lines: RunJudge.lines(of: url))
+            let list = scores.map { "\($0.name) \($0.value.map { String(format: "%.2f", $0) } ?? "-")" }
+            let count = scores.last?.count ?? 0
+            print("\(url.lastPathComponent): n = \(count): \(list.joined(separator: ", "))")
         }
     }
 
@@ -103,24 +101,21 @@ struct JudgeCommand: AsyncParsableCommand {
             timeout: .seconds(judgeTimeout), retry: retry)
     }
 
-    private func task(for run: URL) throws -> VerdictTask {
+    private func task(for run: URL) throws -> any VerdictTask {
         guard let line = try RunJudge.lines(of: run).first else {
             throw ValidationError("\(run.path) holds no results yet")
         }
-        switch line.settings.benchmark {
-        case Benchmark.longGenBench.rawValue: return .blocks
-        case Benchmark.longWriter.rawValue:
-            guard let data else {
-                throw ValidationError("LongWriter's judge needs --data, a clone of its repository or its judge.txt")
-            }
-            return .quality(try LongWriter.judgePrompt(at: URL(fileURLWithPath: data)))
-        default:
-            throw ValidationError("\(run.path): only runs of LongGenBench and LongWriter have a judge")
+        let benchmarks = BenchmarkRegistry.standard
+        guard let judging = benchmarks[line.settings.benchmark]?.judging else {
+            let names = benchmarks.benchmarks.filter { $0.judging != nil }.map(\.name).joined(separator: " and ")
+            throw ValidationError("\(run.path): only runs of \(names) have a judge")
         }
+        if data == nil, let missing = judging.missingData { throw ValidationError(missing) }
+        return try judging.task(data.map { URL(fileURLWithPath: $0) })
     }
 
     /// Says on standard error what is about to be asked.
-    private func announce(_ panel: JudgePanel, _ runs: [(URL, VerdictTask)]) async throws {
+    private func announce(_ panel: JudgePanel, _ runs: [(URL, any VerdictTask)]) async throws {
         let questions = try runs.flatMap { url, task in
             try RunJudge.lines(of: url).flatMap { try task.questions(about: $0) }
         }

@@ -23,23 +23,24 @@ struct ReportCommand: AsyncParsableCommand {
     var allowDifferent = false
 
     func run() async throws {
-        var read: [ReportRun] = []
-        for path in runs { read.append(try await ReportRun(URL(fileURLWithPath: path))) }
-        let report = try Report(read, allowsDifferentSamples: allowDifferent)
+        var read: [EvaluationRun] = []
+        for path in runs { read.append(try await EvaluationRun(URL(fileURLWithPath: path))) }
+        let report = try EvaluationReport(read, allowsDifferentSamples: allowDifferent)
         try Output.write(report.markdown)
         if let markdown { try Output.save(report.markdown, to: markdown) }
         try Output.save(report.html, to: html)
     }
 }
 
-/// Draws the recall of a needle on standard output and as a page beside the result file.
-struct NeedleReportWriter {
+/// Draws a run on standard output and as a page beside the result file, where its benchmark has a drawing.
+struct HeatMapWriter {
     let run: URL
 
     func write() async throws {
-        guard let map = NeedleReport.heatMap(of: try await ReportRun(run)) else { return }
+        let run = try await EvaluationRun(run)
+        guard let map = run.benchmark.heatMap?(run) else { return }
         try Output.write(Output.isTerminal(.standardOutput) ? map.terminal : map.markdown)
-        let page = run.deletingPathExtension().appendingPathExtension("html")
+        let page = run.url.deletingPathExtension().appendingPathExtension("html")
         try Output.save(HTML.page(title: map.title, body: map.figure), to: page.path)
     }
 }

@@ -7,7 +7,7 @@ struct ScoreCommand: AsyncParsableCommand {
         commandName: "score", abstract: "Scores files of predictions as the benchmarks' own code does.",
         discussion: "Chinese datasets need Python with jieba 0.42.1; MORPHKV_PYTHON names the interpreter.")
 
-    @Argument(help: "The benchmark: \(Benchmark.allCases.map(\.rawValue).joined(separator: ", ")).")
+    @Argument(help: "The benchmark: \(BenchmarkRegistry.standard.benchmarks.map(\.name).joined(separator: ", ")).")
     var benchmark: String
 
     @Option(name: .long, parsing: .upToNextOption, help: "Files of predictions, one JSON object per line.")
@@ -23,8 +23,8 @@ struct ScoreCommand: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        guard let benchmark = Benchmark(rawValue: benchmark) else {
-            let names = Benchmark.allCases.map(\.rawValue).joined(separator: ", ")
+        guard let benchmark = BenchmarkRegistry.standard[benchmark] else {
+            let names = BenchmarkRegistry.standard.benchmarks.map(\.name).joined(separator: ", ")
             throw ValidationError("there is no benchmark '\(benchmark)'; there are: \(names)")
         }
         let scorer = PredictionScorer()

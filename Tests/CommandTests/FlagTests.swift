@@ -123,7 +123,7 @@ struct ServeFlagTests {
 
     @Test("--no-repack leaves the weights in the file")
     func noRepack() async throws {
-        let type = try #require(ElementType(named: "q4_0"))
+        let type = try #require(ElementType(named: "iq4_nl"))
         try await withModel("llama", type, tied: true) { url in
             // Where there is a faster layout, the table of embeddings is held in both.
             for (flags, repacks) in [([], true), (["--no-repack"], false)] {

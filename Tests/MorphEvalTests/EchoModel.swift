@@ -6,15 +6,15 @@ import Synchronization
 final class EchoModel: AnsweringModel {
     let codec = TokenCodec.bytes
     let contextLength: Int
-    private let reply: @Sendable (ModelRequest) throws -> [String]
-    private let log = Mutex<[ModelRequest]>([])
+    private let reply: @Sendable (EvaluationRequest) throws -> [String]
+    private let log = Mutex<[EvaluationRequest]>([])
 
-    init(contextLength: Int = 100_000, reply: @escaping @Sendable (ModelRequest) throws -> [String]) {
+    init(contextLength: Int = 100_000, reply: @escaping @Sendable (EvaluationRequest) throws -> [String]) {
         self.contextLength = contextLength
         self.reply = reply
     }
 
-    var requests: [ModelRequest] { log.withLock(\.self) }
+    var requests: [EvaluationRequest] { log.withLock(\.self) }
 
     func tokens(of text: String, isBeginning: Bool) throws -> [Int32] {
         try (isBeginning ? [0] : []) + codec.encode(text)
@@ -25,10 +25,10 @@ final class EchoModel: AnsweringModel {
     }
 
     func answer(
-        _ request: ModelRequest, progress: @escaping @Sendable (Int) -> Void
-    ) async throws -> ModelAnswer {
+        _ request: EvaluationRequest, progress: @escaping @Sendable (Int) -> Void
+    ) async throws -> EvaluationAnswer {
         log.withLock { $0.append(request) }
-        var answer = ModelAnswer()
+        var answer = EvaluationAnswer()
         answer.parts = try reply(request).map { .init(text: $0, tokens: $0.utf8.count) }
         answer.promptTokens = ([request.system, request.context] + request.questions).reduce(0) { $0 + $1.count }
         answer.promptWasCut = request.promptWasCut
@@ -118,17 +118,17 @@ enum SmallBenchmarks {
 
     /// The samples of the small files.
     static func samples(_ name: String, in folder: TemporaryFolder) throws -> (String, [EvaluationSample]) {
-        let source = try BenchmarkSource.named(benchmark(name))
+        let source = try BenchmarkRegistry.standard.benchmark(benchmark(name))
         let dataset = try source.dataset(named: dataset(name))
-        var request = BenchmarkSource.Request(data: try write(name, to: folder), dataset: dataset)
+        var request = BenchmarkDefinition.Request(data: try write(name, to: folder), dataset: dataset)
         request.lengths = [200, 400]
         request.depths = [0, 50, 100]
         return (dataset, try source.samples(request, .bytes))
     }
 
     /// The settings of a run.
-    static func settings(_ name: String, _ dataset: String, _ samples: [EvaluationSample]) -> RunSettings {
-        RunSettings(
+    static func settings(_ name: String, _ dataset: String, _ samples: [EvaluationSample]) -> EvaluationSettings {
+        EvaluationSettings(
             benchmark: benchmark(name), dataset: dataset, samples: samples, model: "echo", modelFingerprint: "0",
             policy: "full", capacity: nil)
     }

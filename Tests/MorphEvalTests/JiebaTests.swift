@@ -42,7 +42,7 @@ struct JiebaTests {
 
     @Test("English files need no Python")
     func english() async throws {
-        let score = try await Metric.questionF1.score(
+        let score = try await AnswerMetric.questionF1.score(
             prediction: "a cat", reference: "The cat.", segmenter: JiebaSegmenter(interpreter: "/no/such/python"))
         #expect(score == 1)
     }

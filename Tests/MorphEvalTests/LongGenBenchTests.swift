@@ -58,7 +58,7 @@ struct LongGenBenchTests {
 
     @Test("the first piece that names a number is its block")
     func firstPieceWins() {
-        let blocks = GeneratedBlocks(
+        let blocks = LongGenBenchBlocks(
             response: "intro#*# Week 2: a#*# Week 1: b, after Week 7#*# Week 2: c#*# no number#*# Week ３: d",
             type: "Week")
         #expect(blocks.numbers == [2, 1, 3])
@@ -70,7 +70,7 @@ struct LongGenBenchTests {
 
     @Test("a number that no machine integer holds is no block")
     func hugeNumber() {
-        let blocks = GeneratedBlocks(response: "Floor 99999999999999999999999", type: "Floor")
+        let blocks = LongGenBenchBlocks(response: "Floor 99999999999999999999999", type: "Floor")
         #expect(blocks.numbers.isEmpty)
         #expect(blocks.completionRate(expected: 0) == 0)
     }
@@ -97,5 +97,5 @@ struct LongGenBenchTests {
     }
 
     @Test(arguments: [("Yes.", true), ("no", false), (" YES", true), ("ye s", false), ("I'd say yesterday", true)])
-    func verdict(_ answer: String, _ expected: Bool) { #expect(BlockCheck.isYes(answer) == expected) }
+    func verdict(_ answer: String, _ expected: Bool) { #expect(LongGenBenchCheck.isYes(answer) == expected) }
 }

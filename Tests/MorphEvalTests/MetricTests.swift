@@ -12,7 +12,7 @@ struct MetricTests {
         #expect(names.count { $0 == "rouge_score" } == 4)
         #expect(names.count { $0 == "rouge_zh_score" } == 2)
         #expect(Set(names).count == 9)
-        #expect(Set(Metric.all.map(\.name)).count == Metric.all.count)
+        #expect(Set(AnswerMetric.all.map(\.name)).count == AnswerMetric.all.count)
         #expect(
             LongBenchDataset.allCases.filter(\.scoresFirstLineOnly).map(\.rawValue) == [
                 "trec", "triviaqa", "samsum", "lsht",
@@ -22,7 +22,7 @@ struct MetricTests {
     @Test("grapheme clusters are never compared")
     func codePoints() async throws {
         #expect("e\u{301}" == "\u{E9}", "Swift holds these equal, Python does not")
-        #expect(try await Metric.exactScore("e\u{301}", "\u{E9}") == 0)
+        #expect(try await AnswerMetric.exactScore("e\u{301}", "\u{E9}") == 0)
         #expect(CodePoints("a\r\nb").contains("\n" as CodePoints))
         #expect(CodePoints("x e\u{301}").contains("e" as CodePoints))
     }
@@ -35,13 +35,13 @@ struct MetricTests {
             (0, 0, 0),
         ])
     func lengthScore(_ requested: Int, _ written: Int, _ expected: Double) {
-        #expect(abs(LengthScore.score(requested: requested, written: written) - expected) < 1e-9)
+        #expect(abs(LongWriterLengthScore.score(requested: requested, written: written) - expected) < 1e-9)
     }
 
     @Test("scores lie between 0 and 1, and a text is most similar to itself")
     func bounds() throws {
         let texts = try PythonFixture.shared.get().texts.map { CodePoints($0.text) }
-        for metric in Metric.all where !metric.segmentsChinese {
+        for metric in AnswerMetric.all where !metric.segmentsChinese {
             for (a, b) in zip(texts, texts.reversed()) {
                 let score = metric.score(Comparison(prediction: a, reference: b, classes: [a, b])) ?? 0
                 #expect((0...1).contains(score), "\(metric.name)")
@@ -50,9 +50,9 @@ struct MetricTests {
         for text in texts {
             let same = Comparison(prediction: text, reference: text)
             #expect(CodeSimilarity.percentage(text, text) == 100)
-            #expect(Metric.questionF1.score(same) == (text.normalizedAnswer().isEmpty ? 0 : 1))
+            #expect(AnswerMetric.questionF1.score(same) == (text.normalizedAnswer().isEmpty ? 0 : 1))
             let hasSentence = text.split(separator: ".").contains { !$0.isEmpty }
-            #expect(abs((Metric.rougeL.score(same) ?? -1) - (hasSentence ? 1 : 0)) < 1e-8)
+            #expect(abs((AnswerMetric.rougeL.score(same) ?? -1) - (hasSentence ? 1 : 0)) < 1e-8)
         }
     }
 
@@ -72,15 +72,15 @@ struct MetricTests {
     @Test("RepoQA: a response without a code block is compared as it is")
     func repository() async throws {
         let functions = [
-            RepositoryScorer.Candidate(name: "f", source: "def f ( x ) : return x + 1 # first"),
-            RepositoryScorer.Candidate(name: "g", source: "def g ( x ) : return x - 1 # second"),
+            RepoQAScorer.Candidate(name: "f", source: "def f ( x ) : return x + 1 # first"),
+            RepoQAScorer.Candidate(name: "g", source: "def g ( x ) : return x - 1 # second"),
         ]
         let answers = [
-            RepositoryScorer.Answer(prediction: functions[0].source + "</s>", functionName: "f"),
-            RepositoryScorer.Answer(prediction: functions[0].source, functionName: "g"),
-            RepositoryScorer.Answer(prediction: " ", functionName: "g"),
+            RepoQAScorer.Answer(prediction: functions[0].source + "</s>", functionName: "f"),
+            RepoQAScorer.Answer(prediction: functions[0].source, functionName: "g"),
+            RepoQAScorer.Answer(prediction: " ", functionName: "g"),
         ]
-        let score = try await RepositoryScorer(finder: NoFunctionFinder())
+        let score = try await RepoQAScorer(finder: NoFunctionFinder())
             .score(answers, candidates: functions, language: "python")
         #expect(score == 0.5, "empty answers are left out")
     }
@@ -101,7 +101,7 @@ struct MetricTests {
     }
 }
 
-extension Metric {
+extension AnswerMetric {
     fileprivate static func exactScore(_ a: String, _ b: String) async throws -> Double {
         try await SharedContextMetric.exactMatch.score(prediction: a, reference: b)
     }

@@ -6,8 +6,8 @@ import Testing
 struct PromptBuilderTests {
     private func request(
         _ prompt: EvaluationPrompt, contextLength: Int = 1000, limit: Int = 100,
-        _ change: (inout RunSettings) -> Void = { _ in }
-    ) throws -> ModelRequest {
+        _ change: (inout EvaluationSettings) -> Void = { _ in }
+    ) throws -> EvaluationRequest {
         let sample = EvaluationSample(
             id: "s", prompt: prompt, maximumNewTokens: limit, answerField: .response, fields: [])
         var settings = SmallBenchmarks.settings("longwriter", "d", [sample])

@@ -9,9 +9,9 @@ struct PythonParityTests {
 
     init() throws { fixture = try PythonFixture.shared.get() }
 
-    @Test(arguments: Metric.all.filter { !$0.name.hasPrefix("squad") }.map(\.name))
+    @Test(arguments: AnswerMetric.all.filter { !$0.name.hasPrefix("squad") }.map(\.name))
     func metric(_ name: String) throws {
-        let metric = try #require(Metric.named(name))
+        let metric = try #require(AnswerMetric.named(name))
         let cases = fixture.cases.filter { $0.metric == name }
         #expect(cases.count >= 20)
         let segmentation = fixture.segmentation()
@@ -30,9 +30,9 @@ struct PythonParityTests {
     func squad() {
         for one in fixture.cases where one.metric == "qa_f1_score" {
             let comparison = comparison(one)
-            #expect(Metric.squadF1.score(comparison) == one.score)
+            #expect(AnswerMetric.squadF1.score(comparison) == one.score)
             let isExact = comparison.prediction.normalizedAnswer() == comparison.reference.normalizedAnswer()
-            #expect(Metric.squadExactMatch.score(comparison) == (isExact ? 1 : 0))
+            #expect(AnswerMetric.squadExactMatch.score(comparison) == (isExact ? 1 : 0))
         }
     }
 
@@ -43,7 +43,7 @@ struct PythonParityTests {
         let segmentation = try await Segmentation(of: texts, by: JiebaSegmenter())
         #expect(!long.isEmpty)
         for one in long {
-            #expect(Metric.chineseRougeL.score(comparison(one, segmentation)) == one.score)
+            #expect(AnswerMetric.chineseRougeL.score(comparison(one, segmentation)) == one.score)
         }
     }
 
@@ -73,7 +73,7 @@ struct PythonParityTests {
 
     @Test func lengthsOfResponses() {
         for one in fixture.texts {
-            #expect(LengthScore.wordCount(of: one.text) == one.count, "\(one.text.debugDescription)")
+            #expect(LongWriterLengthScore.wordCount(of: one.text) == one.count, "\(one.text.debugDescription)")
         }
     }
 

@@ -16,26 +16,26 @@ struct ReportTests {
     private func run(
         _ name: String, policy: String, capacity: Int?, right: Int, samples count: Int = 4,
         benchmark: String = "longbench",
-        _ change: (inout RunSettings) -> Void = { _ in }
-    ) async throws -> ReportRun {
+        _ change: (inout EvaluationSettings) -> Void = { _ in }
+    ) async throws -> EvaluationRun {
         let (dataset, all) = try SmallBenchmarks.samples(benchmark, in: folder)
         let samples = Array(all.prefix(count))
         let model = EchoModel { request in
             let index = Int(request.seed)
             return [index < right ? (benchmark == "niah" ? NeedleHaystack.Needle().answer : "a\(index)") : "?"]
         }
-        var settings = RunSettings(
+        var settings = EvaluationSettings(
             benchmark: benchmark, dataset: dataset, samples: samples, model: "<echo>", modelFingerprint: "0",
             policy: policy, capacity: capacity)
         change(&settings)
         let url = folder.url.appending(path: "\(name).jsonl")
         try await EvaluationRunner(model: model, settings: settings, samples: samples).run(to: url)
-        return try await ReportRun(url)
+        return try await EvaluationRun(url)
     }
 
     @Test("one row a policy with score, interval, number of samples, memory and speed")
     func table() async throws {
-        let report = try Report([
+        let report = try EvaluationReport([
             try await run("b", policy: "h2o:capacity=128,window=8", capacity: 128, right: 4),
             try await run("a", policy: "h2o:capacity=64,window=8", capacity: 64, right: 2),
             try await run("c", policy: "full", capacity: nil, right: 4),
@@ -50,7 +50,7 @@ struct ReportTests {
 
     @Test("the page loads nothing, is well-formed where it draws, and shows names as they are")
     func page() async throws {
-        let report = try Report([
+        let report = try EvaluationReport([
             try await run("a", policy: "h2o:capacity=64", capacity: 64, right: 2),
             try await run("b", policy: "h2o:capacity=128", capacity: 128, right: 4),
             try await run("c", policy: "full", capacity: nil, right: 4),
@@ -72,10 +72,10 @@ struct ReportTests {
             try await run("a", policy: "h2o:capacity=64", capacity: 64, right: 2),
             try await run("b", policy: "h2o:capacity=128", capacity: 128, right: 2, samples: 2),
         ]
-        let error = #expect(throws: EvaluationError.self) { try Report(runs) }
+        let error = #expect(throws: EvaluationError.self) { try EvaluationReport(runs) }
         #expect(error?.kind == .differentSamples)
         #expect(error?.description.contains("2 only in a.jsonl (hotpotqa/2, hotpotqa/3)") == true)
-        let allowed = try Report(runs, allowsDifferentSamples: true)
+        let allowed = try EvaluationReport(runs, allowsDifferentSamples: true)
         #expect(allowed.notes.contains { $0.contains("2 only in a.jsonl") })
     }
 
@@ -88,8 +88,8 @@ struct ReportTests {
         try Data(
             text.replacing(digest, with: "ffffffffffffffff").replacing("h2o:capacity=64", with: "tova:capacity=64").utf8
         ).write(to: changed)
-        let runs = [first, try await ReportRun(changed)]
-        let error = #expect(throws: EvaluationError.self) { try Report(runs) }
+        let runs = [first, try await EvaluationRun(changed)]
+        let error = #expect(throws: EvaluationError.self) { try EvaluationReport(runs) }
         #expect(error?.description.contains("1 of other content (hotpotqa/0)") == true)
     }
 
@@ -98,13 +98,13 @@ struct ReportTests {
         let whole = try await run("a", policy: "full", capacity: nil, right: 2)
         let text = try String(contentsOf: whole.url, encoding: .utf8).split(separator: "\n").prefix(3)
         let part = try folder.write(text.joined(separator: "\n") + "\n", to: "part.jsonl")
-        let report = try Report([try await ReportRun(part)])
+        let report = try EvaluationReport([try await EvaluationRun(part)])
         #expect(report.notes.contains("part.jsonl holds 3 of the 4 samples of its run."))
     }
 
     @Test("what else differs is a column, and limits of tokens are a note")
     func settings() async throws {
-        let report = try Report([
+        let report = try EvaluationReport([
             try await run("a", policy: "full", capacity: nil, right: 2) { $0.seed = 0 },
             try await run("b", policy: "full", capacity: nil, right: 3) {
                 $0.cache = "f32"
@@ -120,23 +120,23 @@ struct ReportTests {
         let first = try await run("a", policy: "full", capacity: nil, right: 2)
         let copy = folder.url.appending(path: "copy.jsonl")
         try FileManager.default.copyItem(at: first.url, to: copy)
-        let twin = try await ReportRun(copy)
-        #expect(throws: EvaluationError.self) { try Report([first, twin]) }
+        let twin = try await EvaluationRun(copy)
+        #expect(throws: EvaluationError.self) { try EvaluationReport([first, twin]) }
         let text = try String(contentsOf: copy, encoding: .utf8)
         let doubled = try folder.write(text + text, to: "doubled.jsonl")
-        let twice = await #expect(throws: EvaluationError.self) { try await ReportRun(doubled) }
+        let twice = await #expect(throws: EvaluationError.self) { try await EvaluationRun(doubled) }
         #expect(twice?.line == 5 && twice?.description.contains("is there twice") == true)
         let empty = try folder.write("", to: "empty.jsonl")
-        await #expect(throws: EvaluationError.self) { try await ReportRun(empty) }
+        await #expect(throws: EvaluationError.self) { try await EvaluationRun(empty) }
         let foreign = try folder.write(#"{"pred": "x", "answers": ["x"]}"#, to: "foreign.jsonl")
-        let error = await #expect(throws: EvaluationError.self) { try await ReportRun(foreign) }
+        let error = await #expect(throws: EvaluationError.self) { try await EvaluationRun(foreign) }
         #expect(error?.description.contains("morphkv eval") == true)
     }
 
     @Test("the needle's recall by depth and length")
     func needle() async throws {
         let run = try await run("n", policy: "full", capacity: nil, right: 5, samples: 6, benchmark: "niah")
-        let map = try #require(NeedleReport.heatMap(of: run))
+        let map = try #require(run.benchmark.heatMap?(run))
         #expect(map.columns == ["200", "400"] && map.rows == ["0", "50", "100"])
         // The needle has one of its twelve words twice, and words found are counted once.
         let found = 11.0 / 12
@@ -146,22 +146,22 @@ struct ReportTests {
         #expect(map.markdown.contains("| 50 | 92 | 92 |"))
         #expect(map.terminal.contains("\u{1B}[48;5;221;38;5;16m   92\u{1B}[0m"))
         #expect(XMLParser(data: Data(map.svg.utf8)).parse())
-        #expect(try Report([run]).html.contains("Needle: niah_recall"))
-        #expect(NeedleReport.heatMap(of: try await self.run("a", policy: "full", capacity: nil, right: 1)) == nil)
+        #expect(try EvaluationReport([run]).html.contains("Needle: niah_recall"))
+        #expect(try await self.run("a", policy: "full", capacity: nil, right: 1).benchmark.heatMap == nil)
     }
 
     @Test("the interval holds the mean, is the same in every call, and shrinks with the number of samples")
     func intervals() throws {
-        let few = Measure("m", values: [0, 100, 100, 0, 100])
-        let many = Measure("m", values: Array(repeating: [0, 100, 100, 0, 100], count: 50).flatMap(\.self))
+        let few = EvaluationScore("m", values: [0, 100, 100, 0, 100])
+        let many = EvaluationScore("m", values: Array(repeating: [0, 100, 100, 0, 100], count: 50).flatMap(\.self))
         let (narrow, wide) = (try #require(many.interval), try #require(few.interval))
         #expect(few.value == 60 && many.value == 60)
         #expect(wide.contains(60) && narrow.contains(60))
         #expect(narrow.upperBound - narrow.lowerBound < (wide.upperBound - wide.lowerBound) / 3)
         // The normal approximation: 60 ± 1.96 · 49 / √250.
         #expect(abs(narrow.lowerBound - 53.9) < 1 && abs(narrow.upperBound - 66.1) < 1)
-        #expect(few.interval == Measure("other", values: [0, 100, 100, 0, 100]).interval)
-        #expect(Measure("m", values: [5]).interval == nil && Measure("m", values: []).value == nil)
+        #expect(few.interval == EvaluationScore("other", values: [0, 100, 100, 0, 100]).interval)
+        #expect(EvaluationScore("m", values: [5]).interval == nil && EvaluationScore("m", values: []).value == nil)
     }
 
     @Test("charts stand any values", arguments: [[], [0], [5, 5], [-3, 1e9], [0.001, 0.002]])

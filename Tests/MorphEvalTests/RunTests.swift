@@ -26,14 +26,14 @@ struct RunTests {
         let settings = SmallBenchmarks.settings(name, dataset, samples)
         try await EvaluationRunner(model: model, settings: settings, samples: samples).run(to: run)
 
-        let benchmark = try #require(Benchmark(rawValue: SmallBenchmarks.benchmark(name)))
+        let benchmark = try BenchmarkRegistry.standard.benchmark(SmallBenchmarks.benchmark(name))
         let result = try await PredictionScorer().score(run, benchmark: benchmark)
         // The needle's score counts found words once and divides by all, and the needle has one word twice.
         let full = name == "niah" ? 100 * 11.0 / 12 : 100
         #expect(abs(try #require(result.score) - full) < 1e-9)
         #expect(result.n == answers.count)
-        let report = try await ReportRun(run)
-        #expect(abs(try #require(report.measures.first?.value) - full) < 1e-9)
+        let report = try await EvaluationRun(run)
+        #expect(abs(try #require(report.scores.first?.value) - full) < 1e-9)
         #expect(report.lines.map(\.id) == samples.map(\.id))
     }
 
@@ -83,7 +83,7 @@ struct RunTests {
         try await EvaluationRunner(model: model, settings: settings, samples: samples).run(to: run)
         let before = try Data(contentsOf: run)
 
-        var changes: [(String, (inout RunSettings) -> Void)] = []
+        var changes: [(String, (inout EvaluationSettings) -> Void)] = []
         changes.append(("policy full and h2o:capacity=64", { $0.policy = "h2o:capacity=64" }))
         changes.append(("capacity null and 64", { $0.capacity = 64 }))
         changes.append(("seed 0 and 7", { $0.seed = 7 }))
@@ -131,11 +131,11 @@ struct RunTests {
 
     @Test("unknown benchmarks and datasets are refused with a list of what there is")
     func names() throws {
-        #expect(throws: EvaluationError.self) { try BenchmarkSource.named("nothing") }
-        let source = try BenchmarkSource.named("longbench")
+        #expect(throws: EvaluationError.self) { try BenchmarkRegistry.standard.benchmark("nothing") }
+        let source = try BenchmarkRegistry.standard.benchmark("longbench")
         let error = #expect(throws: EvaluationError.self) { try source.dataset(named: nil) }
         #expect(error?.description.contains("passage_count") == true)
         #expect(throws: EvaluationError.self) { try source.dataset(named: "nothing") }
-        #expect(try BenchmarkSource.named("longgenbench").dataset(named: nil) == "short")
+        #expect(try BenchmarkRegistry.standard.benchmark("longgenbench").dataset(named: nil) == "short")
     }
 }

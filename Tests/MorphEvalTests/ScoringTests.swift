@@ -9,8 +9,8 @@ struct ScoringTests {
     init() throws { folder = try TemporaryFolder() }
 
     private func score(
-        _ text: String, _ name: String, _ benchmark: Benchmark, dataset: String? = nil, metric: String? = nil
-    ) async throws -> ScoreResult {
+        _ text: String, _ name: String, _ benchmark: BenchmarkDefinition, dataset: String? = nil, metric: String? = nil
+    ) async throws -> PredictionScore {
         try await PredictionScorer().score(
             folder.write(text, to: name), benchmark: benchmark, dataset: dataset, metric: metric)
     }
@@ -95,7 +95,7 @@ struct ScoringTests {
     @Test("the result has exactly five keys")
     func json() throws {
         let result = try JSONDecoder().decode(
-            ScoreResult.self,
+            PredictionScore.self,
             from: Data(#"{"dataset": "d", "metric": "m", "n": 0, "score": null, "perSample": []}"#.utf8))
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys

@@ -22,8 +22,8 @@ struct SessionModelTests {
 
     private func request(
         _ model: SessionModel, context: String = "", _ questions: [String], _ limit: Int = 24, line: Bool = false
-    ) throws -> ModelRequest {
-        ModelRequest(
+    ) throws -> EvaluationRequest {
+        EvaluationRequest(
             context: context.isEmpty ? [] : try model.tokens(of: context, isBeginning: true),
             questions: try questions.map { try model.tokens(of: $0, isBeginning: context.isEmpty) },
             promptWasCut: false, maximumNewTokens: limit, endsAfterLine: line, seed: 0)
@@ -148,9 +148,9 @@ struct SessionModelTests {
             change(&copy)
             let url = folder.url.appending(path: "\(UUID().uuidString).gguf")
             try copy.write(to: url)
-            return try ModelFingerprint.of(url)
+            return try Model.fileDigest(of: url)
         }
-        let original = try ModelFingerprint.of(SharedData.stories)
+        let original = try Model.fileDigest(of: SharedData.stories)
         #expect(try fingerprint { _ in } == original)
         #expect(try fingerprint { $0[100] ^= 1 } != original)
         #expect(try fingerprint { $0[$0.count - 1] ^= 1 } != original)
@@ -158,6 +158,6 @@ struct SessionModelTests {
         #expect(
             try fingerprint { data in for place in stride(from: 99, to: data.count, by: 999) { data[place] ^= 1 } }
                 != original)
-        #expect(throws: EvaluationError.self) { try ModelFingerprint.of(folder.url.appending(path: "absent")) }
+        #expect(throws: EvaluationError.self) { try Model.fileDigest(of: folder.url.appending(path: "absent")) }
     }
 }

@@ -50,9 +50,9 @@ struct VerdictTests {
         return JudgePanel(judge: judge, cache: try JudgeCache(folder.url.appending(path: cache)))
     }
 
-    private func measures() throws -> [String: Double] {
+    private func scores() throws -> [String: Double] {
         let lines = try RunJudge.lines(of: run)
-        return try JudgedRun.measures(of: run, lines: lines).reduce(into: [:]) { $0[$1.name] = $1.value }
+        return try JudgedRun.scores(of: run, lines: lines).reduce(into: [:]) { $0[$1.name] = $1.value }
     }
 
     @Test("LongGenBench: every block that is there is asked about, and a shaky endpoint changes nothing")
@@ -65,14 +65,14 @@ struct VerdictTests {
             let isThere = ["party", "fair"].contains { question.split(separator: $0).count > 2 }
             return .answer(isThere ? "Yes." : "No.")
         }
-        try await RunJudge(panel: panel(server), task: .blocks).judge(run)
-        let measures = try measures()
+        try await RunJudge(panel: panel(server), task: BlockVerdicts()).judge(run)
+        let scores = try scores()
         // Once: party and fair; the pool's floor is missing and not asked about. Range: rain is not there.
         // Periodic: the lamp's floor exists and lacks it.
-        #expect(measures["accuracy_once"] == 100 && measures["accuracy_range"] == 0)
-        #expect(measures["accuracy_periodic"] == 0)
+        #expect(scores["accuracy_once"] == 100 && scores["accuracy_range"] == 0)
+        #expect(scores["accuracy_periodic"] == 0)
         let published = LongGenBenchAccuracy(verdicts: [.once: [true, true], .range: [false], .periodic: [false]])
-        #expect(abs(try #require(measures["accuracy"]) - 100 * published.average) < 1e-9)
+        #expect(abs(try #require(scores["accuracy"]) - 100 * published.average) < 1e-9)
     }
 
     @Test("no question is asked twice, neither in one call nor in the next")
@@ -80,18 +80,18 @@ struct VerdictTests {
         try await write("longgenbench", [": a#*# Week 2: b", ": c#*# Floor 2: d"])
         let server = try await JudgeServer { _, _ in .answer("yes") }
         let line = try #require(RunJudge.lines(of: run).first)
-        let questions = try VerdictTask.blocks.questions(about: line)
+        let questions = try BlockVerdicts().questions(about: line)
         do {
             let panel = try panel(server)
             let estimate = await panel.estimate(questions + questions)
             #expect(estimate.questions == 3 && estimate.requests == 3 && estimate.promptTokens > 300)
-            try await RunJudge(panel: panel, task: .blocks).judge(run)
+            try await RunJudge(panel: panel, task: BlockVerdicts()).judge(run)
         }
         let asked = server.requests.count
         #expect(asked == 5)
         let again = try panel(server)
         #expect(await again.estimate(questions).requests == 0)
-        try await RunJudge(panel: again, task: .blocks).judge(run)
+        try await RunJudge(panel: again, task: BlockVerdicts()).judge(run)
         #expect(server.requests.count == asked)
         let key = try String(contentsOf: folder.url.appending(path: "cache.jsonl"), encoding: .utf8)
         #expect(key.split(separator: "\n").count == asked)
@@ -119,32 +119,33 @@ struct VerdictTests {
         do {
             let cache = try JudgeCache(folder.url.appending(path: "cache.jsonl"))
             let error = await #expect(throws: EvaluationError.self) {
-                try await RunJudge(panel: JudgePanel(judge: judge, cache: cache), task: .blocks).judge(run)
+                try await RunJudge(panel: JudgePanel(judge: judge, cache: cache), task: BlockVerdicts()).judge(run)
             }
             #expect(error?.description.contains("quota") == true)
         }
-        #expect(try measures().isEmpty)
+        #expect(try scores().isEmpty)
         isBroken.withLock { $0 = false }
         let before = server.requests.count
-        try await RunJudge(panel: panel(server), task: .blocks).judge(run)
+        try await RunJudge(panel: panel(server), task: BlockVerdicts()).judge(run)
         #expect(server.requests.count == before + 3)
-        #expect(try measures()["accuracy"] == 100)
+        #expect(try scores()["accuracy"] == 100)
     }
 
     @Test("LongWriter: six grades, asked for anew when the reply cannot be read")
     func quality() async throws {
         try await write("longwriter", ["one", "two"])
         let prompt = try LongWriter.judgePrompt(at: folder.write("Q: $INST$ A: $RESPONSE$", to: "judge.txt"))
-        let grades = VerdictTask.dimensions.enumerated().map { "\"\($1)\": \($0 < 3 ? 5 : 3)" }.joined(separator: ",")
+        let grades = QualityVerdicts.dimensions.enumerated().map { "\"\($1)\": \($0 < 3 ? 5 : 3)" }.joined(
+            separator: ",")
         let server = try await JudgeServer { _, request in
             if request.body.contains("A: one") { return .answer("```json\n{\(grades)}\n```") }
             return .answer("{\"Relevance\": 5}")
         }
-        try await RunJudge(panel: panel(server), task: .quality(prompt)).judge(run)
+        try await RunJudge(panel: panel(server), task: QualityVerdicts(prompt: prompt)).judge(run)
         // The second result never gets grades: five tries, and it does not count.
         #expect(server.requests.count == 6)
-        let measures = try measures()
-        #expect(measures["Relevance"] == 100 && measures["Reading Experience"] == 50 && measures["quality"] == 75)
+        let scores = try scores()
+        #expect(scores["Relevance"] == 100 && scores["Reading Experience"] == 50 && scores["quality"] == 75)
     }
 
     @Test(
@@ -156,17 +157,17 @@ struct VerdictTests {
             ),
             (#"Here: ```json"# + "\n{}\n```", nil), ("5, 5, 5, 5, 5, 5", nil), ("", nil),
         ] as [(String, [Double]?)])
-    func grades(_ reply: String, _ expected: [Double]?) { #expect(VerdictTask.grades(in: reply) == expected) }
+    func grades(_ reply: String, _ expected: [Double]?) { #expect(QualityVerdicts.grades(in: reply) == expected) }
 
     @Test("verdicts about other answers are refused")
     func staleVerdicts() async throws {
         try await write("longwriter", ["one", "two"])
         let prompt = try LongWriter.judgePrompt(at: folder.write("$INST$ $RESPONSE$", to: "judge.txt"))
         let server = try await JudgeServer { _, _ in .answer("{}") }
-        try await RunJudge(panel: panel(server), task: .quality(prompt)).judge(run)
+        try await RunJudge(panel: panel(server), task: QualityVerdicts(prompt: prompt)).judge(run)
         try FileManager.default.removeItem(at: run)
         try await write("longwriter", ["one", "three"])
-        let error = #expect(throws: EvaluationError.self) { try measures() }
+        let error = #expect(throws: EvaluationError.self) { try scores() }
         #expect(error?.kind == .judge && error?.description.contains("judge the run again") == true)
     }
 }

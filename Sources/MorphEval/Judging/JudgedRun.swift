@@ -10,7 +10,9 @@ package enum JudgedRun {
     /// The numbers that verdicts give, in percent; empty where there are no verdicts.
     ///
     /// - Throws: ``EvaluationError`` of kind `judge` if the verdicts are about other answers.
-    package static func measures(of run: URL, lines: [RunLine]) throws -> [Measure] {
+    package static func scores(
+        of run: URL, lines: [RunLine], benchmarks: BenchmarkRegistry = .standard
+    ) throws -> [EvaluationScore] {
         let file = file(of: run)
         guard FileManager.default.fileExists(atPath: file.path) else { return [] }
         let verdicts = try DataFile(file).records()
@@ -19,34 +21,10 @@ package enum JudgedRun {
             throw EvaluationError(
                 .judge, file: file, "it is about other answers than the run holds; judge the run again")
         }
-        guard let first = verdicts.first else { return [] }
-        return try first.value["scores"] != nil ? quality(verdicts) : accuracies(verdicts)
-    }
-
-    /// LongGenBench: the share of yes in each group over all samples, and the mean of the three.
-    private static func accuracies(_ verdicts: [JSONRecord]) throws -> [Measure] {
-        let groups = try LongGenBenchSample.Group.allCases.map { group in
-            let shares = try verdicts.map { verdict in
-                let answers = try verdict.object(group.rawValue)
-                return Measure.Share(
-                    sum: 100 * Double(answers.count { $0.value == .bool(true) }), weight: Double(answers.count))
-            }
-            return (name: "accuracy_\(group.rawValue)", shares: shares)
+        guard let benchmark = lines.first?.settings.benchmark, let judging = benchmarks[benchmark]?.judging else {
+            return []
         }
-        return groups.map { Measure($0.name, groups: [$0.shares]) }
-            + [Measure("accuracy", groups: groups.map(\.shares))]
-    }
-
-    /// LongWriter: grades from 1 to 5 as percent; results that the judge gave no grades do not count, as published.
-    private static func quality(_ verdicts: [JSONRecord]) throws -> [Measure] {
-        let graded = try verdicts.filter { $0.has("scores") }.map { try $0.record("scores") }
-        let dimensions = try VerdictTask.dimensions.map { name in
-            (name, try graded.map { 25 * (try $0.double(name) - 1) })
-        }
-        let means = graded.indices.map { index in
-            dimensions.reduce(0) { $0 + $1.1[index] } / Double(dimensions.count)
-        }
-        return dimensions.map { Measure($0.0, values: $0.1) } + [Measure("quality", values: means)]
+        return try judging.scores(verdicts)
     }
 }
 

@@ -13,7 +13,7 @@ package struct LocalJudge: Judge {
     package init(_ model: Model, threads: Int?) throws {
         self.model = model
         self.threads = threads
-        identity = "gguf:\(try ModelFingerprint.of(model.url))"
+        identity = "gguf:\(try Model.fileDigest(of: model.url))"
     }
 
     package func answer(_ question: JudgeQuestion) async throws -> String {
@@ -22,7 +22,7 @@ package struct LocalJudge: Judge {
         // A model without a template is asked with the plain question, which ends where the answer begins.
         let frame = (try? session.chatFrame(system: nil)) ?? ChatFrame(head: "", tail: "")
         let tokens = try session.tokens(of: frame.head + question.prompt + frame.tail, isBeginning: true)
-        let request = ModelRequest(
+        let request = EvaluationRequest(
             questions: [tokens], maximumNewTokens: question.maximumTokens,
             seed: UInt32(truncatingIfNeeded: question.attempt))
         let answer = try await session.answer(request) { _ in }

@@ -1,12 +1,12 @@
-extension Metric {
+extension AnswerMetric {
     /// Summary-level ROUGE-L: LongBench's `rouge_score`, which is the Python package `rouge` 1.0.1.
-    public static let rougeL = Metric("rouge_score") { comparison in
+    public static let rougeL = AnswerMetric("rouge_score") { comparison in
         RougeL(recursionLimit: RougeL.longBenchRecursionLimit)
             .score(prediction: comparison.prediction, reference: comparison.reference)
     }
 
     /// ROUGE-L over the words that jieba finds: LongBench's `rouge_zh_score`.
-    public static let chineseRougeL = Metric("rouge_zh_score", segmentsChinese: true) { comparison in
+    public static let chineseRougeL = AnswerMetric("rouge_zh_score", segmentsChinese: true) { comparison in
         // One Python function more is on the stack than for English.
         RougeL(recursionLimit: RougeL.longBenchRecursionLimit - 1).score(
             prediction: .joined(comparison.predictionWords), reference: .joined(comparison.referenceWords))

@@ -3,8 +3,8 @@ internal import Foundation
 /// Whether runs were made on the same samples, and if not, in what they differ.
 enum SampleComparison {
     /// For each dataset, in what other runs differ from its first.
-    static func differences(among runs: [ReportRun]) -> [String] {
-        var firstOfDataset: [String: ReportRun] = [:]
+    static func differences(among runs: [EvaluationRun]) -> [String] {
+        var firstOfDataset: [String: EvaluationRun] = [:]
         return runs.compactMap { run in
             guard let first = firstOfDataset[run.dataset] else {
                 firstOfDataset[run.dataset] = run
@@ -14,7 +14,7 @@ enum SampleComparison {
         }
     }
 
-    private static func difference(_ first: ReportRun, _ second: ReportRun) -> String? {
+    private static func difference(_ first: EvaluationRun, _ second: EvaluationRun) -> String? {
         let mine = Dictionary(uniqueKeysWithValues: first.lines.map { ($0.id, $0.digest) })
         let theirs = Dictionary(uniqueKeysWithValues: second.lines.map { ($0.id, $0.digest) })
         let onlyMine = first.lines.map(\.id).filter { theirs[$0] == nil }

@@ -1,20 +1,22 @@
-package import Foundation
+public import Foundation
 internal import Synchronization
 
 /// Runs a benchmark: asks a model for each sample and writes every answer down as soon as it is there.
-package struct EvaluationRunner: Sendable {
+///
+/// A result file holds the lines of one run; the same call continues a run that was interrupted.
+public struct EvaluationRunner: Sendable {
     /// How far a run is.
-    package struct Progress: Sendable, Hashable {
+    public struct Progress: Sendable, Hashable {
         /// The samples of the run.
-        package let total: Int
+        public let total: Int
         /// How many of them are written down.
-        package internal(set) var done: Int
+        public internal(set) var done: Int
         /// How many of them an earlier call had written down.
-        package let resumed: Int
+        public let resumed: Int
         /// The samples that are being answered, each with the tokens of its answer so far.
-        package internal(set) var current: [String: Int] = [:]
+        public internal(set) var current: [String: Int] = [:]
         /// The time left in seconds, from the time that the samples of this call took; `nil` before the first.
-        package internal(set) var secondsLeft: Double?
+        public internal(set) var secondsLeft: Double?
 
         /// How far something is.
         package init(total: Int, done: Int, resumed: Int) {
@@ -25,15 +27,19 @@ package struct EvaluationRunner: Sendable {
     }
 
     let model: any AnsweringModel
-    let settings: RunSettings
+    let settings: EvaluationSettings
     let samples: [EvaluationSample]
     let samplesAtATime: Int
 
     /// Prepares a run.
     ///
-    /// - Parameter samplesAtATime: How many samples the model is asked for at the same time; answers do not depend on it.
-    package init(
-        model: any AnsweringModel, settings: RunSettings, samples: [EvaluationSample], samplesAtATime: Int = 1
+    /// - Parameters:
+    ///   - model: Answers the samples.
+    ///   - settings: What the run is, of the same samples.
+    ///   - samples: What is asked, in this order.
+    ///   - samplesAtATime: How many samples the model is asked for at the same time; answers do not depend on it.
+    public init(
+        model: any AnsweringModel, settings: EvaluationSettings, samples: [EvaluationSample], samplesAtATime: Int = 1
     ) {
         self.model = model
         self.settings = settings
@@ -49,13 +55,13 @@ package struct EvaluationRunner: Sendable {
     /// - Returns: how far the run is at the end.
     /// - Throws: ``EvaluationError``, or what the model throws. What was written stays, and the next call continues.
     @discardableResult
-    package func run(
-        to url: URL, progress report: @escaping @Sendable (Progress) -> Void = { _ in }
+    public func run(
+        to url: URL, progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws -> Progress {
         var file = try RunFile(url, settings: settings, samples: samples)
-        let state = RunState(total: samples.count, done: file.done.count, report: report)
+        let state = RunState(total: samples.count, done: file.done.count, observer: progress)
         var open = samples.enumerated().filter { !file.done.contains($0.element.id) }[...]
-        try await withThrowingTaskGroup(of: (EvaluationSample, ModelAnswer).self) { group in
+        try await withThrowingTaskGroup(of: (EvaluationSample, EvaluationAnswer).self) { group in
             for _ in 0..<samplesAtATime {
                 guard let (index, sample) = open.popFirst() else { break }
                 group.addTask { (sample, try await answer(to: sample, index, state)) }
@@ -70,7 +76,7 @@ package struct EvaluationRunner: Sendable {
         return state.progress
     }
 
-    private func answer(to sample: EvaluationSample, _ index: Int, _ state: RunState) async throws -> ModelAnswer {
+    private func answer(to sample: EvaluationSample, _ index: Int, _ state: RunState) async throws -> EvaluationAnswer {
         try Task.checkCancellation()
         state.note(0, of: sample.id)
         let request = try PromptBuilder(model: model, settings: settings).request(for: sample, index: index)
@@ -81,20 +87,20 @@ package struct EvaluationRunner: Sendable {
 /// How far a run is, as its parts report it from wherever they compute.
 private final class RunState: Sendable {
     private let start = ContinuousClock.now
-    private let report: @Sendable (EvaluationRunner.Progress) -> Void
+    private let observer: @Sendable (EvaluationRunner.Progress) -> Void
     private let state: Mutex<EvaluationRunner.Progress>
 
-    init(total: Int, done: Int, report: @escaping @Sendable (EvaluationRunner.Progress) -> Void) {
-        self.report = report
+    init(total: Int, done: Int, observer: @escaping @Sendable (EvaluationRunner.Progress) -> Void) {
+        self.observer = observer
         let progress = EvaluationRunner.Progress(total: total, done: done, resumed: done)
         state = Mutex(progress)
-        report(progress)
+        observer(progress)
     }
 
     var progress: EvaluationRunner.Progress { state.withLock(\.self) }
 
     func note(_ tokens: Int, of id: String) {
-        report(
+        observer(
             state.withLock {
                 $0.current[id] = tokens
                 return $0
@@ -103,7 +109,7 @@ private final class RunState: Sendable {
 
     func finish(_ id: String) {
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        report(
+        observer(
             state.withLock {
                 $0.current[id] = nil
                 $0.done += 1

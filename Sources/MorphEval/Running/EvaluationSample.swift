@@ -1,7 +1,7 @@
 /// One thing that a model is asked: the prompt, and what is written into the result beside the answer.
-package struct EvaluationSample: Sendable {
+public struct EvaluationSample: Sendable {
     /// Where the answers go in the result line, as `morphkv score` reads them.
-    package enum AnswerField: String, Sendable, CaseIterable {
+    public enum AnswerField: String, Sendable, CaseIterable {
         /// One answer in `pred`.
         case prediction = "pred"
         /// One answer in `response`.
@@ -11,25 +11,32 @@ package struct EvaluationSample: Sendable {
     }
 
     /// Its name, unique within a run.
-    package let id: String
+    public let id: String
     /// What the model reads.
-    package let prompt: EvaluationPrompt
+    public let prompt: EvaluationPrompt
     /// The number of tokens that the benchmark lets a model write at most, for each question.
-    package let maximumNewTokens: Int
+    public let maximumNewTokens: Int
     /// Whether the answer ends with its first line that is not empty.
-    package var endsAfterLine = false
+    public var endsAfterLine = false
     /// Where the answers go.
-    package let answerField: AnswerField
+    public let answerField: AnswerField
     /// What else the result line holds.
-    package let fields: [JSONMember]
+    public let fields: [JSONMember]
     /// A digest of what is asked, which does not depend on the model: runs with equal digests can be compared.
-    package let digest: String
+    public let digest: String
 
     /// Creates a sample.
     ///
-    /// - Parameter identity: What tells the sample apart from others, where the prompt depends on the model's
-    ///   tokenizer; by default the prompt.
-    package init(
+    /// - Parameters:
+    ///   - id: Its name, unique within a run.
+    ///   - prompt: What the model reads.
+    ///   - maximumNewTokens: The number of tokens that a model may write at most, for each question.
+    ///   - endsAfterLine: Whether the answer ends with its first line that is not empty.
+    ///   - answerField: Where the answers go.
+    ///   - fields: What else the result line holds, such as what the scoring needs.
+    ///   - identity: What tells the sample apart from others, where the prompt depends on the model's tokenizer; by
+    ///     default the prompt.
+    public init(
         id: String, prompt: EvaluationPrompt, maximumNewTokens: Int, endsAfterLine: Bool = false,
         answerField: AnswerField, fields: [JSONMember], identity: [String]? = nil
     ) {
@@ -43,39 +50,42 @@ package struct EvaluationSample: Sendable {
         let whole = JSONValue.array([identity, .object(fields)])
         digest = String(SHA256.hexadecimal(of: whole.line).prefix(16))
     }
+
+    /// Creates a sample with one answer in `pred` and those that count as right in `answers`, as
+    /// ``BenchmarkScoring/bestAnswer(by:or:)`` scores them.
+    public init(id: String, prompt: EvaluationPrompt, maximumNewTokens: Int, answers: [String]) {
+        self.init(
+            id: id, prompt: prompt, maximumNewTokens: maximumNewTokens, answerField: .prediction,
+            fields: [JSONMember](["answers": JSONValue(answers)]))
+    }
 }
 
 /// What a model reads: one text, or a context that enters the cache first and questions about it.
-package struct EvaluationPrompt: Sendable, Hashable {
+public struct EvaluationPrompt: Sendable, Hashable {
     /// The system message, where the benchmark has one.
-    package var system: String?
+    public var system: String?
     /// What comes before the context, where there is one; it is never cut.
-    package var instruction = ""
+    public var instruction = ""
     /// What all questions are about. The cache is cut by what the policy makes of the context alone, before it sees a
     /// question, as KVzip measures it.
-    package var context: String?
+    public var context: String?
     /// The questions, each asked after the context as if it were the only one; without a context one whole prompt.
-    package var questions: [String]
+    public var questions: [String]
     /// Whether the prompt is put into the model's chat template, unless the user leaves it out.
-    package var usesChatTemplate: Bool
+    public var usesChatTemplate: Bool
     /// What follows a question where no chat template does.
-    package var rawEnding = ""
+    public var rawEnding = ""
 
     /// One text.
-    package init(_ text: String, usesChatTemplate: Bool) {
+    public init(_ text: String, usesChatTemplate: Bool) {
         questions = [text]
         self.usesChatTemplate = usesChatTemplate
     }
 
-    /// A context with its questions in KVzip's wording.
-    package init(_ sample: SharedContextSample, task: String) {
-        system = "You are a helpful assistant"
-        instruction = SharedContextPrompt.instruction(task: task)
-        context = sample.context
-        questions = sample.questions.map {
-            "\n\n" + CodePoints(SharedContextPrompt.query($0.text, task: task)).trimmed().string
-        }
-        usesChatTemplate = true
-        rawEnding = "\n\nAnswer: "
+    /// A context that enters the cache first, and questions about it.
+    public init(context: String, questions: [String], usesChatTemplate: Bool) {
+        self.context = context
+        self.questions = questions
+        self.usesChatTemplate = usesChatTemplate
     }
 }

@@ -1,10 +1,10 @@
 /// Turns the prompts of samples into tokens: chat template, middle truncation, special tokens.
 package struct PromptBuilder: Sendable {
     let model: any AnsweringModel
-    let settings: RunSettings
+    let settings: EvaluationSettings
 
     /// Prepares prompts for a model.
-    package init(model: any AnsweringModel, settings: RunSettings) {
+    package init(model: any AnsweringModel, settings: EvaluationSettings) {
         self.model = model
         self.settings = settings
     }
@@ -13,7 +13,7 @@ package struct PromptBuilder: Sendable {
     ///
     /// A prompt, or the context that questions share, loses its middle if it has more tokens than the user allows;
     /// unless the user says something, the answer has room in the model's context, but at most half of it.
-    package func request(for sample: EvaluationSample, index: Int) throws -> ModelRequest {
+    package func request(for sample: EvaluationSample, index: Int) throws -> EvaluationRequest {
         let prompt = sample.prompt
         let frame = try frame(of: prompt)
         let limit = settings.maximumNewTokens ?? sample.maximumNewTokens
@@ -24,7 +24,7 @@ package struct PromptBuilder: Sendable {
             throw EvaluationError(
                 .model, "\(sample.id): question and template alone have \(reserved) tokens, too many for this model")
         }
-        var request = ModelRequest(
+        var request = EvaluationRequest(
             questions: [], maximumNewTokens: limit, endsAfterLine: sample.endsAfterLine,
             seed: UInt32(truncatingIfNeeded: settings.seed + index))
         if let context = prompt.context {

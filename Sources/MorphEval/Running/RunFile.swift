@@ -6,7 +6,7 @@ package struct RunFile {
     static let lineStart = #"{"id":""#
 
     private let file: JSONLinesFile
-    private let settings: RunSettings
+    private let settings: EvaluationSettings
     /// The names of the samples that the file holds.
     package private(set) var done: Set<String>
 
@@ -14,7 +14,7 @@ package struct RunFile {
     ///
     /// - Throws: ``EvaluationError`` of kind `differentRun` naming the difference if the file holds another run's lines,
     ///   `format` if it is damaged.
-    package init(_ url: URL, settings: RunSettings, samples: [EvaluationSample]) throws {
+    package init(_ url: URL, settings: EvaluationSettings, samples: [EvaluationSample]) throws {
         self.settings = settings
         let digests = Dictionary(samples.map { ($0.id, $0.digest) }) { $1 }
         var done: Set<String> = []
@@ -42,7 +42,7 @@ package struct RunFile {
     ///
     /// - Parameter samplesAtATime: How many samples were answered at the same time, which the times depend on.
     package mutating func append(
-        _ sample: EvaluationSample, _ answer: ModelAnswer, samplesAtATime: Int = 1
+        _ sample: EvaluationSample, _ answer: EvaluationAnswer, samplesAtATime: Int = 1
     ) throws {
         let texts = answer.parts.map(\.text)
         let prediction: JSONValue =
@@ -66,18 +66,18 @@ package struct RunLine: Sendable {
     /// The digest of the sample.
     package let digest: String
     /// The run that it belongs to.
-    package let settings: RunSettings
+    package let settings: EvaluationSettings
 
     /// Reads a line.
     package init(_ record: JSONRecord) throws {
         self.record = record
-        settings = try RunSettings(of: record)
+        settings = try EvaluationSettings(of: record)
         id = try record.text("id")
         digest = try record.text("sample")
     }
 }
 
-extension ModelAnswer {
+extension EvaluationAnswer {
     /// What is recorded about the making of an answer.
     fileprivate var members: [JSONMember] {
         [JSONMember]([

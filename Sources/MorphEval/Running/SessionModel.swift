@@ -1,7 +1,7 @@
-package import MorphKV
+public import MorphKV
 
 /// A GGUF model that answers through this package's own engine, with any policy.
-package struct SessionModel: AnsweringModel {
+public struct SessionModel: AnsweringModel {
     private let model: Model
     private let tokenizer: Tokenizer
     private let cache: CacheOptions
@@ -10,8 +10,13 @@ package struct SessionModel: AnsweringModel {
 
     /// Takes a model.
     ///
+    /// - Parameters:
+    ///   - model: The model.
+    ///   - cache: What a cache keeps, and how.
+    ///   - sampling: How tokens are chosen; the seed is that of each sample.
+    ///   - threads: Threads to compute on; `nil` for all cores.
     /// - Throws: ``EvaluationError`` of kind `model` if it has no tokenizer.
-    package init(_ model: Model, cache: CacheOptions, sampling: SamplingOptions = .init(), threads: Int?) throws {
+    public init(_ model: Model, cache: CacheOptions, sampling: SamplingOptions = .init(), threads: Int?) throws {
         guard let tokenizer = model.tokenizer else {
             throw EvaluationError(.model, file: model.url, "the model has no tokenizer, and benchmarks are text")
         }
@@ -22,38 +27,42 @@ package struct SessionModel: AnsweringModel {
         self.threads = threads
     }
 
-    package var contextLength: Int { model.description.contextLength }
+    /// The number of tokens that the model was trained to read.
+    public var contextLength: Int { model.description.contextLength }
 
-    package var codec: TokenCodec {
+    /// The model's tokenizer, without special tokens.
+    public var codec: TokenCodec {
         TokenCodec(
             encode: { [tokenizer] in tokenizer.encode($0, addSpecial: false) },
             decode: { [tokenizer] in tokenizer.decode($0) })
     }
 
-    package func tokens(of text: String, isBeginning: Bool) throws -> [Int32] {
+    /// The tokens of a text that may name special tokens.
+    public func tokens(of text: String, isBeginning: Bool) throws -> [Int32] {
         tokenizer.encode(text, addSpecial: isBeginning, parseSpecial: true)
     }
 
-    package func chatFrame(system: String?) throws -> ChatFrame {
+    /// What the model's own chat template puts before and after a message of the user.
+    ///
+    /// - Throws: ``EvaluationError`` of kind `model` if it has no template that can be used.
+    public func chatFrame(system: String?) throws -> ChatFrame {
         let mark = "⟦message⟧"
         let opening = system.map { [Tokenizer.Message(role: "system", content: $0)] } ?? []
-        let text: String
         do {
-            text = try tokenizer.applyChatTemplate(opening + [Tokenizer.Message(role: "user", content: mark)])
+            let parts = try tokenizer.chatParts(opening + [.init(role: "user", content: mark)], around: mark)
+            return ChatFrame(head: parts[0], tail: parts[1])
         } catch let error as ModelError where error.kind == .chatTemplate {
             throw EvaluationError(.model, file: model.url, "its chat template cannot be used; leave it out (--raw)")
         }
-        let parts = CodePoints(text).split(separator: CodePoints(mark))
-        guard parts.count == 2 else {
-            throw EvaluationError(.model, file: model.url, "its chat template does not hold the message exactly once")
-        }
-        return ChatFrame(head: parts[0].string, tail: parts[1].string)
     }
 
-    package func answer(
-        _ request: ModelRequest, progress: @escaping @Sendable (Int) -> Void
-    ) async throws -> ModelAnswer {
-        var answer = ModelAnswer()
+    /// Answers each question after the context.
+    ///
+    /// The context is read and cut once where the policy allows it, and else anew for each question.
+    public func answer(
+        _ request: EvaluationRequest, progress: @escaping @Sendable (Int) -> Void
+    ) async throws -> EvaluationAnswer {
+        var answer = EvaluationAnswer()
         answer.promptWasCut = request.promptWasCut
         answer.promptTokens = request.questions.reduce(request.system.count + request.context.count) { $0 + $1.count }
         if try !request.context.isEmpty && Context.canHold(cache, of: model) {
@@ -68,7 +77,7 @@ package struct SessionModel: AnsweringModel {
 
     /// Reads and cuts the context once; every question goes on from it and leaves it as it is.
     private func askAboutContext(
-        _ request: ModelRequest, into answer: inout ModelAnswer, _ progress: @Sendable (Int) -> Void
+        _ request: EvaluationRequest, into answer: inout EvaluationAnswer, _ progress: @Sendable (Int) -> Void
     ) async throws {
         let start = ContinuousClock.now
         let context = try await Session(model, cache: cache, threads: threads)
@@ -86,7 +95,7 @@ package struct SessionModel: AnsweringModel {
 
     /// Reads everything anew for each question, which a policy of constant size changes what it holds of the context by.
     private func readAndAsk(
-        _ request: ModelRequest, into answer: inout ModelAnswer, _ progress: @Sendable (Int) -> Void
+        _ request: EvaluationRequest, into answer: inout EvaluationAnswer, _ progress: @Sendable (Int) -> Void
     ) async throws {
         let session = try Session(model, cache: cache, threads: threads)
         let before = request.system + request.context
@@ -102,13 +111,13 @@ package struct SessionModel: AnsweringModel {
     }
 
     private func ask(
-        _ session: Session, _ question: [Token], _ request: ModelRequest, holding contextBytes: Int,
-        since start: ContinuousClock.Instant, into answer: inout ModelAnswer, _ progress: @Sendable (Int) -> Void
+        _ session: Session, _ question: [Token], _ request: EvaluationRequest, holding contextBytes: Int,
+        since start: ContinuousClock.Instant, into answer: inout EvaluationAnswer, _ progress: @Sendable (Int) -> Void
     ) async throws {
         var options = GenerationOptions(maxTokens: request.maximumNewTokens, sampling: sampling)
         options.sampling.seed = request.seed
         let before = answer.parts.reduce(0) { $0 + $1.tokens }
-        var part = ModelAnswer.Part()
+        var part = EvaluationAnswer.Part()
         var firstToken: ContinuousClock.Instant?
         for try await piece in session.generate(tokens: question, options: options) {
             if firstToken == nil {

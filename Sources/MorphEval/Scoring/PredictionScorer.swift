@@ -10,8 +10,8 @@ public import Foundation
 /// | SQuAD, GSM8K, needle | `pred`, `answers`; or `preds` and one entry of `answers` for each |
 /// | SCBench | `preds`, `answers`; where tasks need them `task`, `func_name` and `lang` |
 public struct PredictionScorer: Sendable {
-    let segmenter: any ChineseSegmenter
-    let repositories: RepositoryScorer
+    private let segmenter: any ChineseSegmenter
+    private let finder: any FunctionFinder
 
     /// Creates a scorer.
     ///
@@ -22,7 +22,7 @@ public struct PredictionScorer: Sendable {
         segmenter: any ChineseSegmenter = JiebaSegmenter(), finder: any FunctionFinder = TreeSitterFunctionFinder()
     ) {
         self.segmenter = segmenter
-        repositories = RepositoryScorer(finder: finder)
+        self.finder = finder
     }
 
     /// Scores one file.
@@ -30,25 +30,23 @@ public struct PredictionScorer: Sendable {
     /// - Parameters:
     ///   - file: The predictions.
     ///   - benchmark: What they answer.
-    ///   - dataset: The dataset; by default what the file says itself, or the part of its name before "_ws", or the name without
-    ///     extension.
+    ///   - dataset: The dataset; by default, where a benchmark has several to name, what the file says itself, or the part of its
+    ///     name before "_ws", or the name without extension.
     ///   - metric: The name of a metric, where a benchmark has several; by default its first.
+    /// - Throws: ``EvaluationError`` that names the file and, where it can, the line.
     public func score(
-        _ file: URL, benchmark: Benchmark, dataset: String? = nil, metric: String? = nil
-    ) async throws -> ScoreResult {
+        _ file: URL, benchmark: BenchmarkDefinition, dataset: String? = nil, metric: String? = nil
+    ) async throws -> PredictionScore {
         let records = try DataFile(file).records()
         let own = records.first?.value["run"]?["dataset"]?.text ?? Self.datasetName(of: file)
+        let predictions = PredictionSet(
+            records: records, dataset: dataset ?? (benchmark.defaultDataset == nil ? own : benchmark.name),
+            metricName: metric, metrics: benchmark.scoring.metrics, segmenter: segmenter, finder: finder)
         do {
-            switch benchmark {
-            case .longBench:
-                return try await scoreLongBench(records, dataset: dataset ?? own, metric: metric)
-            case .longWriter: return try scoreLongWriter(records, dataset: dataset)
-            case .longGenBench: return try scoreLongGenBench(records, dataset: dataset)
-            case .squad, .gsm8k, .needle:
-                return try await scoreQuestions(records, benchmark, dataset: dataset, metric: metric)
-            case .scBench:
-                return try await scoreSharedContexts(records, dataset: dataset ?? own)
-            }
+            let (metric, perSample) = try await benchmark.scoring.scores(predictions)
+            return PredictionScore(
+                dataset: predictions.dataset, metric: metric, perSample: perSample,
+                inPercent: benchmark.scoring.givesPercentages)
         } catch let error as EvaluationError where error.file == nil {
             throw EvaluationError(error.kind, file: file, error.problem)
         }
@@ -60,15 +58,5 @@ public struct PredictionScorer: Sendable {
         let name = file.deletingPathExtension().lastPathComponent
         guard let end = name.range(of: "_ws") else { return name }
         return String(name[..<end.lowerBound])
-    }
-
-    /// A metric that was asked for by name, or the one of the dataset.
-    func metric(named name: String?, default standard: Metric) throws -> Metric {
-        guard let name else { return standard }
-        guard let metric = Metric.named(name) else {
-            let known = Metric.all.map(\.name).joined(separator: ", ")
-            throw EvaluationError(.name, "there is no metric '\(name)'; the metrics are \(known)")
-        }
-        return metric
     }
 }

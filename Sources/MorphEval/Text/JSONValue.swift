@@ -2,17 +2,24 @@
 ///
 /// The order matters here: LongGenBench asks its judge about the checks of a sample in the order of the file, and
 /// `JSONDecoder` loses it.
-package enum JSONValue: Sendable, Hashable {
+public enum JSONValue: Sendable, Hashable {
+    /// Nothing.
     case null
+    /// true or false.
     case bool(Bool)
+    /// A number without a fraction.
     case integer(Int)
+    /// Any other number.
     case number(Double)
+    /// A text.
     case string(String)
+    /// A list.
     case array([JSONValue])
+    /// Names with values, in order.
     case object([JSONMember])
 
     /// What the value is, in a word, for messages.
-    package var kind: String {
+    public var kind: String {
         switch self {
         case .null: "null"
         case .bool: "a truth value"
@@ -24,13 +31,13 @@ package enum JSONValue: Sendable, Hashable {
     }
 
     /// The text of a string.
-    package var text: String? {
+    public var text: String? {
         guard case .string(let text) = self else { return nil }
         return text
     }
 
     /// A whole number.
-    package var integer: Int? {
+    public var integer: Int? {
         switch self {
         case .integer(let value): value
         case .number(let value): Int(exactly: value)
@@ -39,7 +46,7 @@ package enum JSONValue: Sendable, Hashable {
     }
 
     /// A number, whole or not.
-    package var double: Double? {
+    public var double: Double? {
         switch self {
         case .integer(let value): Double(value)
         case .number(let value): value
@@ -48,19 +55,19 @@ package enum JSONValue: Sendable, Hashable {
     }
 
     /// The elements of a list.
-    package var elements: [JSONValue]? {
+    public var elements: [JSONValue]? {
         guard case .array(let elements) = self else { return nil }
         return elements
     }
 
     /// The members of an object, in the order of the file.
-    package var members: [JSONMember]? {
+    public var members: [JSONMember]? {
         guard case .object(let members) = self else { return nil }
         return members
     }
 
     /// The value as Python's `str` prints a text or a number; `nil` for everything else.
-    package var plainText: String? {
+    public var plainText: String? {
         switch self {
         case .string(let text): text
         case .integer(let value): String(value)
@@ -70,17 +77,20 @@ package enum JSONValue: Sendable, Hashable {
     }
 
     /// The value of a member; of several with one name, the last, as in Python.
-    package subscript(name: String) -> JSONValue? {
+    public subscript(name: String) -> JSONValue? {
         members?.last { $0.name.utf8.elementsEqual(name.utf8) }?.value
     }
 }
 
 /// A name and a value of a JSON object.
-package struct JSONMember: Sendable, Hashable {
-    package let name: String
-    package let value: JSONValue
+public struct JSONMember: Sendable, Hashable {
+    /// The name.
+    public let name: String
+    /// The value.
+    public let value: JSONValue
 
-    package init(name: String, value: JSONValue) {
+    /// Creates a member.
+    public init(name: String, value: JSONValue) {
         self.name = name
         self.value = value
     }

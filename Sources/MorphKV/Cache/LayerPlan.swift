@@ -39,10 +39,7 @@ struct LayerPlan: Hashable {
             }
         case .scored(let scoring):
             try Self.check(scoring.capacity, scoring.window, scoring.sinks)
-            switch scoring.accumulation {
-            case .windowSum(let queries), .profile(let queries, _, _): try Self.check(queries)
-            case .cumulative: break
-            }
+            try Self.check(scoring.accumulation.formula.rememberedQueries)
             try scoring.validate()
             try Self.check(scoring.slots)
         case .once(let once):

@@ -1,5 +1,3 @@
-internal import Foundation
-
 extension Tokenizer {
     /// The model's chat format around a context and its questions.
     ///
@@ -13,13 +11,8 @@ extension Tokenizer {
         let messages =
             (system.map { [Message(role: "system", content: $0)] } ?? [])
             + [Message(role: "user", content: "\(context)\n\n\(question)")]
-        let text = try applyChatTemplate(messages)
-        guard let first = text.range(of: context), let second = text.range(of: question),
-            first.upperBound < second.lowerBound
-        else { throw ModelError(.chatTemplate, "the model's chat template does not keep a message as it is") }
-        return ContextFrame(
-            before: String(text[..<first.lowerBound]), between: String(text[first.upperBound..<second.lowerBound]),
-            after: String(text[second.upperBound...]))
+        let parts = try chatParts(messages, around: context, question)
+        return ContextFrame(before: parts[0], between: parts[1], after: parts[2])
     }
 }
 

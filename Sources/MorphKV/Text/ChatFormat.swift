@@ -43,11 +43,8 @@ public struct ChatFormat: Sendable {
         }
         let context = "<<context>>"
         first.content = context + "\n\n" + first.content
-        let text = try tokenizer.applyChatTemplate([first] + messages.dropFirst())
-        guard let range = text.firstRange(of: context) else {
-            throw ModelError(.chatTemplate, "the model's chat template does not keep a message as it is")
-        }
-        return encode(text[range.upperBound...], messages, isStart: false)
+        let parts = try tokenizer.chatParts([first] + messages.dropFirst(), around: context)
+        return encode(parts[1][...], messages, isStart: false)
     }
 
     private func encode(_ text: Substring, _ messages: [Tokenizer.Message], isStart: Bool) -> [Token] {

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import MorphDemo
 internal import MorphEval
 internal import MorphKV
 
@@ -40,7 +41,7 @@ struct DemoCommand: AsyncParsableCommand {
             rows: results.filter { $0.share.map { $0 == plan.share.description } ?? true }.map(\.tableRow))
         try Output.write(table.text)
 
-        let page = DemoReport(
+        let page = DemoPage(
             task: plan.task, written: written, results: results, chartedPolicies: Set(plan.chartedPolicies),
             notes: plan.notes)
         try Output.save(page.html, to: report)
@@ -50,7 +51,7 @@ struct DemoCommand: AsyncParsableCommand {
 
     /// The diary with the full cache and with morphkv, at the same time if there is a terminal to show it on.
     private func writeSideBySide(_ writer: DiaryWriter, _ task: DiaryTask, _ sides: [DemoPlan.Side]) async throws
-        -> [DemoReport.Written]
+        -> [DemoPage.Written]
     {
         let shown = sides.map { DemoSide(name: $0.name, task: task) }
         let answers: [DiaryAnswer]
@@ -78,7 +79,7 @@ struct DemoCommand: AsyncParsableCommand {
             }
             answers = all
         }
-        return zip(sides, answers).map { DemoReport.Written(name: $0.name, answer: $1) }
+        return zip(sides, answers).map { DemoPage.Written(name: $0.name, answer: $1) }
     }
 
     private func measure(_ writer: DiaryWriter, _ plan: DemoPlan) async throws -> [DemoResult] {

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import MorphDemo
 internal import MorphEval
 internal import MorphKV
 

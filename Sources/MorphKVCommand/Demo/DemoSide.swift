@@ -1,4 +1,5 @@
 internal import Foundation
+internal import MorphDemo
 internal import MorphEval
 
 /// One of the two diaries that the demo writes: its text so far and what it has cost.

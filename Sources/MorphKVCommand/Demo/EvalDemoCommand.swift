@@ -1,6 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
-internal import MorphEval
+internal import MorphDemo
 internal import MorphKV
 
 struct EvalDemoCommand: AsyncParsableCommand {

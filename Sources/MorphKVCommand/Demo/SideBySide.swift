@@ -1,5 +1,5 @@
 internal import Foundation
-internal import MorphEval
+internal import MorphDemo
 
 /// Shows two diaries as they are written, beside each other in the lower part of a terminal.
 actor SideBySide {

@@ -33,17 +33,3 @@ struct SamplingFlags: ParsableArguments {
             frequencyPenalty: frequencyPenalty, presencePenalty: presencePenalty, seed: seed)
     }
 }
-
-extension SamplingFlags {
-    /// How tokens are chosen, in words; the seed is stated elsewhere.
-    var statement: String {
-        var parts = temperature == 0 ? ["greedy"] : ["temperature=\(temperature)", "topK=\(topK)"]
-        if temperature != 0 { parts += ["topP=\(topP)", "minP=\(minP)"] }
-        let penalties: [(String, Float, Float)] = [
-            ("repeatPenalty", repeatPenalty, 1), ("frequencyPenalty", frequencyPenalty, 0),
-            ("presencePenalty", presencePenalty, 0),
-        ]
-        parts += penalties.filter { $0.1 != $0.2 }.map { "\($0.0)=\($0.1)" }
-        return parts.joined(separator: ",")
-    }
-}

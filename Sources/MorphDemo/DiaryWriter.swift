@@ -1,0 +1,111 @@
+internal import MorphEval
+package import MorphKV
+
+/// Lets a model write diaries, greedily, and notes what that costs.
+package struct DiaryWriter: Sendable {
+    /// How far an answer is.
+    package struct Progress: Sendable {
+        /// The new piece of text.
+        package let text: String
+        /// Tokens written so far.
+        package let tokens: Int
+        /// Entries per KV head at present.
+        package let slotsUsed: Int
+        /// Time since the first token, in seconds.
+        package let seconds: Double
+
+        /// Tokens per second, the first one not counted: it comes out of the prompt.
+        package var tokensPerSecond: Double { seconds > 0 ? Double(tokens - 1) / seconds : 0 }
+    }
+
+    private let model: Model
+    private let threads: Int
+
+    /// Takes a model.
+    ///
+    /// - Throws: ``EvaluationError`` of kind `model` if it has no tokenizer.
+    package init(_ model: Model, threads: Int = 1) throws {
+        guard model.tokenizer != nil else {
+            throw EvaluationError(.model, file: model.url, "the model has no tokenizer, and the demo is text")
+        }
+        self.model = model
+        self.threads = threads
+    }
+
+    /// Writes one diary.
+    ///
+    /// - Parameter progress: is told of every piece of text, with the bytes that the cache has at that time.
+    package func answer(
+        to task: DiaryTask, policy: any CachePolicy,
+        progress: (Progress, _ cacheBytes: Int) async throws -> Void = { _, _ in }
+    ) async throws -> DiaryAnswer {
+        let session = try Session(model, cache: CacheOptions(policy: policy), threads: threads)
+        var answer = DiaryAnswer()
+        var firstToken: ContinuousClock.Instant?
+        let options = GenerationOptions(maxTokens: task.maximumNewTokens)
+        for try await piece in session.generate(task.sample.prompt, options: options) {
+            let start = firstToken ?? .now
+            firstToken = start
+            answer.text += piece.text
+            if piece.token != nil { answer.tokens += 1 }
+            answer.seconds = (ContinuousClock.now - start) / .seconds(1)
+            answer.isFinished = piece.finish == .stop
+            if answer.memory.isEmpty || answer.tokens % DiaryAnswer.memoryInterval == 0 {
+                answer.memory.append(.init(tokens: answer.tokens, bytes: await session.statistics.allocatedBytes))
+            }
+            try await progress(
+                Progress(
+                    text: piece.text, tokens: answer.tokens, slotsUsed: piece.slotsUsed, seconds: answer.seconds),
+                answer.memory.last?.bytes ?? 0)
+        }
+        let statistics = await session.statistics
+        answer.policy = statistics.policy
+        answer.slots = statistics.slots
+        answer.promptTokens = statistics.tokensSeen - answer.tokens
+        answer.cacheBytes = statistics.allocatedBytes
+        answer.memory.append(.init(tokens: answer.tokens, bytes: answer.cacheBytes))
+        answer.peakBytes = answer.cacheBytes + (await session.computeBytes)
+        answer.keptPositions = await session.keptPositions
+        return answer
+    }
+}
+
+/// A diary that a model wrote, and what that cost.
+package struct DiaryAnswer: Sendable, Hashable {
+    /// The size of the cache at one time.
+    package struct MemoryPoint: Sendable, Hashable {
+        /// Tokens written so far.
+        package let tokens: Int
+        /// Bytes of the cache.
+        package let bytes: Int
+    }
+
+    /// After how many tokens the size of the cache is noted.
+    static let memoryInterval = 32
+
+    /// The policy with all its parameters, as text.
+    package internal(set) var policy = ""
+    /// What the model wrote.
+    package internal(set) var text = ""
+    /// Tokens written.
+    package internal(set) var tokens = 0
+    /// Tokens read before that.
+    package internal(set) var promptTokens = 0
+    /// Time from the first token to the last, in seconds.
+    package internal(set) var seconds = 0.0
+    /// Whether the model ended its text itself.
+    package internal(set) var isFinished = false
+    /// Slots per KV head at the end.
+    package internal(set) var slots = 0
+    /// Bytes of the cache at the end.
+    package internal(set) var cacheBytes = 0
+    /// The same with the intermediate results of the computation.
+    package internal(set) var peakBytes = 0
+    /// The bytes of the cache over time.
+    package internal(set) var memory: [MemoryPoint] = []
+    /// The positions that each KV head holds at the end: `[layer][kvHead][entry]`.
+    package internal(set) var keptPositions: [[[Int]]] = []
+
+    /// Tokens per second, the first one not counted: it comes out of the prompt.
+    package var tokensPerSecond: Double { seconds > 0 ? Double(tokens - 1) / seconds : 0 }
+}

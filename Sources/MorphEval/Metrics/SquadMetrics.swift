@@ -1,9 +1,0 @@
-extension Metric {
-    /// Whether the normalized answers are equal: SQuAD's `exact_match_score`.
-    public static let squadExactMatch = Metric("squad_em") { comparison in
-        comparison.prediction.normalizedAnswer() == comparison.reference.normalizedAnswer() ? 1 : 0
-    }
-
-    /// F1 over the words of normalized answers: SQuAD's `f1_score`.
-    public static let squadF1 = Metric("squad_f1") { Metric.questionF1.score($0) }
-}

@@ -1,0 +1,105 @@
+internal import Foundation
+
+extension EvaluationReport {
+    /// The table and the notes in Markdown.
+    public var markdown: String {
+        MarkdownTable(header: header, rows: cells).text + "\n" + notes.map { "- \($0)\n" }.joined()
+    }
+
+    /// The page: table, notes and charts, with nothing to load.
+    public var html: String {
+        let list = notes.map { "<li>\(HTML.escape($0))</li>" }.joined()
+        let figures = scoreCharts.map(\.figure) + [memoryChart?.figure].compactMap(\.self) + heatMaps.map(\.figure)
+        return HTML.page(
+            title: "morphkv report",
+            body: ([HTML.table(header: header, rows: cells), "<ul>\(list)</ul>"] + figures).joined(separator: "\n"))
+    }
+
+    // MARK: Table
+
+    private var hasRemarks: Bool { rows.contains { !$0.remarks.isEmpty } }
+
+    private var header: [String] {
+        ["model", "policy"] + (hasRemarks ? ["settings"] : [])
+            + columns.map { "\($0.dataset): \($0.score)" } + ["cache", "peak", "tokens/s"]
+    }
+
+    private var cells: [[String]] {
+        rows.map { row in
+            let speed = row.runs.map(\.tokensPerSecond).reduce(0, +) / Double(row.runs.count)
+            return [row.model, row.policy] + (hasRemarks ? [row.remarks] : [])
+                + columns.map { score(row, $0).map(Self.cell) ?? "" }
+                + [
+                    Self.megabytes(row.runs.map(\.cacheBytes).max() ?? 0),
+                    Self.megabytes(row.runs.map(\.peakBytes).max() ?? 0), String(format: "%.1f", speed),
+                ]
+        }
+    }
+
+    private static func cell(_ score: EvaluationScore) -> String {
+        guard let value = score.value else { return "" }
+        let interval = score.interval.map { String(format: " [%.2f, %.2f]", $0.lowerBound, $0.upperBound) } ?? ""
+        return String(format: "%.2f", value) + "\(interval), n = \(score.count)"
+    }
+
+    private static func megabytes(_ bytes: Int) -> String { String(format: "%.2f MB", Double(bytes) / 1e6) }
+
+    // MARK: Charts
+
+    /// Score against capacity, one chart for each column; policies without a capacity are levels.
+    private var scoreCharts: [LineChart] {
+        columns.compactMap { column in
+            var names: [String] = []
+            var points: [String: [LineChart.Point]] = [:]
+            var levels: Set<String> = []
+            for row in rows {
+                guard let score = score(row, column), let value = score.value else { continue }
+                let name = seriesName(row, row.family)
+                if points[name] == nil { names.append(name) }
+                if row.key.capacity == nil { levels.insert(name) }
+                points[name, default: []].append(
+                    .init(x: Double(row.key.capacity ?? 0), y: value, interval: score.interval))
+            }
+            guard levels.count < names.count else { return nil }
+            var chart = LineChart(
+                title: "\(column.dataset): \(column.score) against capacity", xLabel: "entries per KV head",
+                yLabel: "\(column.score), percent",
+                series: names.map { .init($0, points[$0] ?? [], isLevel: levels.contains($0)) })
+            chart.doublesAlongX = true
+            chart.beginsAtZero = false
+            return chart
+        }
+    }
+
+    /// Bytes of the cache against the length of the response, one line for each row.
+    private var memoryChart: LineChart? {
+        let series = rows.map { row in
+            LineChart.Series(seriesName(row, row.policy), Self.thinned(row.runs.flatMap(\.memory)))
+        }
+        guard series.contains(where: { !$0.points.isEmpty }) else { return nil }
+        return LineChart(
+            title: "Memory of the cache against response length", xLabel: "tokens of the response",
+            yLabel: "cache, MB", series: series)
+    }
+
+    private func seriesName(_ row: Row, _ policy: String) -> String {
+        let models = Set(rows.map(\.model)).count > 1 ? "\(row.model), " : ""
+        return models + policy + (row.remarks.isEmpty ? "" : ", \(row.remarks)")
+    }
+
+    /// At most 41 points: the means of neighbours.
+    private static func thinned(_ values: [(tokens: Int, bytes: Int)]) -> [LineChart.Point] {
+        let longest = max(1, values.map(\.tokens).max() ?? 1)
+        let groups = Dictionary(grouping: values) { $0.tokens * 40 / longest }
+        return groups.values.map { group in
+            let count = Double(group.count)
+            return LineChart.Point(
+                x: (group.reduce(0) { $0 + Double($1.tokens) } / count).rounded(),
+                y: group.reduce(0) { $0 + Double($1.bytes) } / count / 1e6)
+        }
+    }
+
+    private var heatMaps: [HeatMap] {
+        rows.flatMap { row in row.runs.compactMap { $0.benchmark.heatMap?($0) } }
+    }
+}

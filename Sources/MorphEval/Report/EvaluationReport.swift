@@ -1,0 +1,136 @@
+internal import Foundation
+internal import MorphKV
+
+/// A comparison of runs: one table, and one page with the same table and charts.
+public struct EvaluationReport: Sendable {
+    /// The runs that share everything but the dataset: one row of the table.
+    struct Row: Sendable {
+        let key: EvaluationSettings
+        let model: String
+        let policy: String
+        /// The policy without its capacity.
+        let family: String
+        let remarks: String
+        var runs: [EvaluationRun]
+    }
+
+    /// One column of the table: a score on a dataset.
+    struct Column: Sendable, Hashable {
+        let dataset: String
+        let score: String
+    }
+
+    let rows: [Row]
+    let columns: [Column]
+    /// What a reader has to know to compare the numbers.
+    public let notes: [String]
+
+    /// Arranges runs.
+    ///
+    /// - Parameter allowsDifferentSamples: Whether runs on different samples are compared all the same, and the difference
+    ///   is named in ``notes``.
+    /// - Throws: ``EvaluationError`` of kind `differentSamples` naming the difference, or `differentRun` if two runs are
+    ///   the same.
+    public init(_ runs: [EvaluationRun], allowsDifferentSamples: Bool = false) throws {
+        let differences = SampleComparison.differences(among: runs)
+        guard differences.isEmpty || allowsDifferentSamples else {
+            throw EvaluationError(.differentSamples, differences.joined(separator: "\n"))
+        }
+        rows = try Self.rows(runs)
+        columns = runs.flatMap { run in run.scores.map { Column(dataset: run.dataset, score: $0.name) } }
+            .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+        let unfinished = runs.filter { $0.lines.count < $0.settings.samples }.map {
+            "\($0.url.lastPathComponent) holds \($0.lines.count) of the \($0.settings.samples) samples of its run."
+        }
+        notes =
+            [
+                """
+                Scores in percent, with the 95 % interval in brackets (bootstrap over samples, percentile method, \
+                \(EvaluationScore.resamples) resamples, fixed seed) and the number of samples.
+                """,
+                """
+                Cache and peak are the largest of any sample; the peak adds the intermediate results. Speed is that of one \
+                sequence while it writes.
+                """,
+            ] + Self.limits(runs) + unfinished + differences
+    }
+
+    private static func rows(_ runs: [EvaluationRun]) throws -> [Row] {
+        let keys = runs.map(\.settings.rowKey)
+        var rows: [Row] = []
+        for run in runs {
+            let key = run.settings.rowKey
+            guard let index = rows.firstIndex(where: { $0.key == key }) else {
+                let family = run.settings.policyFamily
+                rows.append(
+                    Row(
+                        key: key, model: key.model, policy: key.policy, family: family,
+                        remarks: key.remarks(among: keys),
+                        runs: [run]))
+                continue
+            }
+            if let twin = rows[index].runs.first(where: { $0.dataset == run.dataset }) {
+                throw EvaluationError(
+                    .differentRun, file: run.url,
+                    "it is of the same policy and dataset as \(twin.url.lastPathComponent)")
+            }
+            rows[index].runs.append(run)
+        }
+        return rows.sorted {
+            ($0.model, $0.family, $0.key.capacity ?? 0) < ($1.model, $1.family, $1.key.capacity ?? 0)
+        }
+    }
+
+    /// The limits on tokens, where runs on one dataset differ in them.
+    private static func limits(_ runs: [EvaluationRun]) -> [String] {
+        Dictionary(grouping: runs, by: \.dataset).sorted { $0.key < $1.key }.compactMap { dataset, runs in
+            let limits = runs.map { run in
+                [("answer", run.settings.maximumNewTokens), ("prompt", run.settings.maximumPromptTokens)].map {
+                    "\($0) \($1.map(String.init) ?? "as published")"
+                }.joined(separator: ", ")
+            }
+            guard Set(limits).count > 1 else { return nil }
+            let list = zip(runs, limits).map { "\($0.url.lastPathComponent) (\($1))" }.joined(separator: "; ")
+            return "The runs on \(dataset) have different limits of tokens: \(list)."
+        }
+    }
+
+    func score(_ row: Row, _ column: Column) -> EvaluationScore? {
+        row.runs.first { $0.dataset == column.dataset }?.scores.first { $0.name == column.score }
+    }
+}
+
+extension EvaluationSettings {
+    /// The settings without what may differ between the datasets of one row.
+    fileprivate var rowKey: EvaluationSettings {
+        var key = self
+        key.benchmark = ""
+        key.dataset = ""
+        key.samples = 0
+        key.selection = ""
+        key.maximumNewTokens = nil
+        key.maximumPromptTokens = nil
+        return key
+    }
+
+    /// The policy without its capacity.
+    var policyFamily: String {
+        guard var specification = try? PolicySpecification(parsing: policy) else { return policy }
+        specification.removeCapacity()
+        return specification.description
+    }
+
+    /// What else tells a row from the others.
+    fileprivate func remarks(among keys: [EvaluationSettings]) -> String {
+        var parts: [String] = []
+        if Set(keys.map(\.modelFingerprint)).count > Set(keys.map(\.model)).count { parts.append(modelFingerprint) }
+        if Set(keys.map(\.cache)).count > 1 { parts.append(cache) }
+        if Set(keys.map(\.usesChatTemplate)).count > 1 { parts.append(usesChatTemplate ? "chat template" : "raw") }
+        if Set(keys.map(\.contextLength)).count > 1 {
+            parts.append("context \(contextLength.map(String.init) ?? "as trained")")
+        }
+        if Set(keys.map(\.sampling)).count > 1 { parts.append(sampling) }
+        if Set(keys.map(\.seed)).count > 1 { parts.append("seed \(seed)") }
+        return parts.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,71 @@
+internal import MorphKV
+
+/// One score of a run, with what is needed to say how certain it is.
+public struct EvaluationScore: Sendable, Hashable {
+    /// What a sample contributes: to a mean its score and 1, to a share of yes the number of yes and of questions.
+    package struct Share: Sendable, Hashable {
+        /// What is added up.
+        package var sum: Double
+        /// By what the total is divided.
+        package var weight: Double
+
+        /// Creates a contribution.
+        package init(sum: Double, weight: Double = 1) {
+            self.sum = sum
+            self.weight = weight
+        }
+    }
+
+    /// What it is called.
+    public let name: String
+    /// For each group of questions, which count alike, the contribution of each sample.
+    private let groups: [[Share]]
+
+    /// A mean over samples.
+    package init(_ name: String, values: [Double]) {
+        self.name = name
+        groups = [values.map { Share(sum: $0) }]
+    }
+
+    /// The mean of several groups' shares.
+    package init(_ name: String, groups: [[Share]]) {
+        self.name = name
+        self.groups = groups
+    }
+
+    /// The number of samples.
+    public var count: Int { groups.first?.count ?? 0 }
+
+    /// What each sample alone would give.
+    package var samples: [Double] { (0..<count).map { value(of: CollectionOfOne($0)) } }
+
+    /// The score in percent; `nil` without samples.
+    public var value: Double? { count > 0 ? value(of: 0..<count) : nil }
+
+    /// How often samples are drawn anew for an interval.
+    public static let resamples = 2_000
+
+    /// The 95 % interval by the bootstrap: samples are drawn with replacement, always the same way, and the middle 95 %
+    /// of the numbers are taken (percentile method). `nil` for fewer than two samples.
+    public var interval: ClosedRange<Double>? {
+        guard count > 1 else { return nil }
+        var random = SplitMix64(seed: 1)
+        let values = (0..<Self.resamples).map { _ in
+            value(of: (0..<count).map { _ in Int(random.next() % UInt64(count)) })
+        }.sorted()
+        let outside = Self.resamples / 40
+        return values[outside]...values[Self.resamples - 1 - outside]
+    }
+
+    private func value(of samples: some Sequence<Int>) -> Double {
+        let chosen = Array(samples)
+        let shares = groups.map { group in
+            let total = chosen.reduce(into: Share(sum: 0, weight: 0)) {
+                $0.sum += group[$1].sum
+                $0.weight += group[$1].weight
+            }
+            return total.weight > 0 ? total.sum / total.weight : 0
+        }
+        return shares.reduce(0, +) / Double(max(shares.count, 1))
+    }
+}
