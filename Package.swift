@@ -126,7 +126,8 @@ let package = Package(
             ],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
-            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV", "JudgeTestServer"], exclude: ["Python"],
+            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV", "Ggml", "JudgeTestServer"],
+            exclude: ["Python"],
             swiftSettings: strict, linkerSettings: runtimePath),
     ],
     swiftLanguageModes: [.v6]
