@@ -26,4 +26,6 @@ static inline size_t stored_bytes(enum attention_type type, int32_t count) {
 }
 
 /// Whether so many numbers are whole blocks.
-static inline bool stored_whole(enum attention_type type, int32_t count) { return count % blocks_of(type).numbers == 0; }
+static inline bool stored_whole(enum attention_type type, int32_t count) {
+    return count % blocks_of(type).numbers == 0;
+}

@@ -1,7 +1,7 @@
 // One batch of attention, for the instructions that the including file is compiled for.
 //
-// Work comes in units of one KV head of one run. Where a run has enough heads, each thread has its own; else all threads
-// work on one unit at a time, each on its range of entries, with barriers between the phases.
+// Work comes in units of one KV head of one run. Where a run has enough heads, each thread has its own; else all
+// threads work on one unit at a time, each on its range of entries, with barriers between the phases.
 #include "attend.h"
 #include "choice.h"
 #include "rules/rules.h"

@@ -19,6 +19,6 @@ struct test_peaking {
     float *counts;   ///< `[heads][count]`: how often a peak was passed
 };
 
-/// A weight that is larger than what age has left of an entry's peak becomes its peak. The score is what is left, times the
-/// number of peaks, divided by the age of the entry itself. The state is a `test_peaking`.
+/// A weight that is larger than what age has left of an entry's peak becomes its peak. The score is what is left, times
+/// the number of peaks, divided by the age of the entry itself. The state is a `test_peaking`.
 const struct attention_rule_table *test_peaking_rule(void);
