@@ -92,7 +92,8 @@ let package = Package(
             ],
             resources: [.copy("Resources")], swiftSettings: strict, linkerSettings: runtimePath),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
-        .testTarget(name: "AttentionTests", dependencies: ["CAttention"], swiftSettings: strict),
+        .target(name: "CTestRules", dependencies: ["CAttention"], path: "Tests/CTestRules"),
+        .testTarget(name: "AttentionTests", dependencies: ["CAttention", "CTestRules"], swiftSettings: strict),
         .testTarget(
             name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),

@@ -3,13 +3,29 @@
 
 #include "include/CAttention.h"
 
-/// Bytes of `count` numbers; of whole blocks, for types that have them.
-static inline size_t stored_bytes(enum attention_type type, int32_t count) {
+/// How a storage type divides a row.
+struct attention_blocks {
+    int32_t numbers; ///< of a block
+    size_t bytes;    ///< of a block
+};
+
+static inline struct attention_blocks blocks_of(enum attention_type type) {
     switch (type) {
-    case ATTENTION_F32: return (size_t)count * 4;
-    case ATTENTION_F16:
-    case ATTENTION_BF16: return (size_t)count * 2;
-    case ATTENTION_Q8_0: return (size_t)count / 32 * 34;
+    case ATTENTION_F32: return (struct attention_blocks){1, 4};
+    case ATTENTION_F16: return (struct attention_blocks){1, 2};
+    case ATTENTION_BF16: return (struct attention_blocks){1, 2};
+    case ATTENTION_Q8_0: return (struct attention_blocks){32, 34};
     }
     __builtin_trap();
+}
+
+/// Bytes of `count` numbers, which are whole blocks.
+static inline size_t stored_bytes(enum attention_type type, int32_t count) {
+    struct attention_blocks blocks = blocks_of(type);
+    return (size_t)(count / blocks.numbers) * blocks.bytes;
+}
+
+/// Whether so many numbers are whole blocks.
+static inline bool stored_whole(enum attention_type type, int32_t count) {
+    return count % blocks_of(type).numbers == 0;
 }

@@ -1,7 +1,7 @@
 // One batch of attention, for the instructions that the including file is compiled for.
 //
-// Work comes in units of one KV head of one run. Where a run has enough heads, each thread has its own; else all threads
-// work on one unit at a time, each on its range of entries, with barriers between the phases.
+// Work comes in units of one KV head of one run. Where a run has enough heads, each thread has its own; else all
+// threads work on one unit at a time, each on its range of entries, with barriers between the phases.
 #include "attend.h"
 #include "choice.h"
 #include "rules/rules.h"
@@ -101,9 +101,7 @@ static void attend(const struct unit *u, const struct team *team) {
 }
 
 /// The unit of one token of one KV head.
-static void describe_head(
-    struct unit *u, const struct attention_vectors *v, size_t column, int head
-) {
+static void describe_head(struct unit *u, const struct attention_vectors *v, size_t column, int head) {
     const struct attention_slots *slots = &u->step.cache->slots;
     size_t d = (size_t)slots->dimension, group = (size_t)slots->group;
     size_t at = column * (size_t)slots->model_heads + (size_t)model_head(u->step.cache, head);
@@ -123,13 +121,26 @@ static int positional_slot(const struct attention_slots *slots, int64_t position
     return slots->ring_sinks + (int)((age - slots->ring_sinks) % (slots->count - slots->ring_sinks));
 }
 
+/// Whether a run makes sense; what is wrong here would be written to memory that is not the cache's.
+static void check_run(
+    const struct attention_run *run, const struct attention_rule_table *rule, const struct attention_vectors *vectors
+) {
+    const struct attention_slots *slots = &run->cache->slots;
+    CHECK(slots->count > 0 && slots->dimension > 0 && slots->group > 0 && run->used >= 0);
+    CHECK(slots->ring_sinks < slots->count);
+    CHECK(stored_whole(slots->key_type, slots->dimension) && stored_whole(slots->value_type, slots->dimension));
+    if (!rule) return;
+    CHECK(slots->positions && rule->choose && rule->forget);
+    CHECK(rule->feature_width <= (vectors->features ? vectors->feature_width : 0));
+}
+
 /// All tokens of one head of a run, in their order; or of all heads where they choose together.
 static void attend_run(
     const struct attention_run *run, int head, const struct team *team, const struct attention_vectors *vectors
 ) {
     const struct attention_cache *cache = run->cache;
     const struct attention_rule_table *rule = rule_of(&cache->score);
-    CHECK(!rule || rule->feature_width <= (vectors->features ? vectors->feature_width : 0));
+    check_run(run, rule, vectors);
     int first = head < 0 ? 0 : head, end = head < 0 ? cache->slots.heads : head + 1;
     int32_t phase = run->phase;
     for (int i = 0; i < run->columns; i++) {

@@ -11,8 +11,8 @@
 
 /// Products of `nr` rows with `nq` queries; both are constants wherever this is inlined.
 INLINE void dot_tile(
-    const enum attention_type type, const int nq, const int nr, const char *rows, size_t row_bytes, const float *queries,
-    int padded, int dimension, float *scores, size_t stride
+    const enum attention_type type, const int nq, const int nr, const char *rows, size_t row_bytes,
+    const float *queries, int padded, int dimension, float *scores, size_t stride
 ) {
     vf sums[8][4];
     UNROLL
@@ -65,10 +65,14 @@ INLINE void dot_queries(
     // Eight queries and four rows would not fit the registers.
     const int tile = nq > 4 ? 2 : 4;
     int r = 0;
-    for (; r + tile <= count; r += tile)
-        dot_tile(type, nq, tile, rows + (size_t)r * row_bytes, row_bytes, queries, padded, dimension, scores + r, stride);
-    for (; r < count; r++)
-        dot_tile(type, nq, 1, rows + (size_t)r * row_bytes, row_bytes, queries, padded, dimension, scores + r, stride);
+    for (; r + tile <= count; r += tile) {
+        const char *first = rows + (size_t)r * row_bytes;
+        dot_tile(type, nq, tile, first, row_bytes, queries, padded, dimension, scores + r, stride);
+    }
+    for (; r < count; r++) {
+        const char *row = rows + (size_t)r * row_bytes;
+        dot_tile(type, nq, 1, row, row_bytes, queries, padded, dimension, scores + r, stride);
+    }
 }
 
 /// Adds the weighted rows' numbers `d` to `d + nv * LANES` to the sums.

@@ -8,8 +8,8 @@
 /// Floats of a line of 64 bytes: where areas begin, so that no two threads write into one line.
 #define WORKSPACE_LINE 16
 
-/// Numbers per slot while a slot is chosen: the scores, one head's where several are added up, and two that the rule works
-/// in.
+/// Numbers per slot while a slot is chosen: the scores, one head's where several are added up, and two that the rule
+/// works in.
 #define CHOICE_ROWS 4
 
 /// The areas of a workspace, for one token of one KV head.

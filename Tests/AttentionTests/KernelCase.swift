@@ -71,17 +71,21 @@ final class KernelCase {
         let keyBytes = attention_row_bytes(shape.keyType, cache.slots.dimension)
         let valueBytes = attention_row_bytes(shape.valueType, cache.slots.dimension)
         for row in 0..<shape.heads * shape.slots where row % shape.slots < shape.used {
-            attention_store_row(shape.keyType, floats(shape.dimension), keys + row * keyBytes, cache.slots.dimension)
+            attention_store_row(
+                shape.keyType, floats(shape.dimension), keys + row * keyBytes, cache.slots.dimension)
             attention_store_row(
                 shape.valueType, floats(shape.dimension), values + row * valueBytes, cache.slots.dimension)
         }
         guard !shape.frozen.isEmpty else { return }
-        for (head, count) in shape.frozen.enumerated() { starts[head + 1] = starts[head] + Int64(count) }
+        for (head, count) in shape.frozen.enumerated() {
+            starts[head + 1] = starts[head] + Int64(count)
+        }
         for row in 0..<shape.frozen.reduce(0, +) {
             attention_store_row(
                 shape.keyType, floats(shape.dimension), frozenKeys + row * keyBytes, cache.slots.dimension)
             attention_store_row(
-                shape.valueType, floats(shape.dimension), frozenValues + row * valueBytes, cache.slots.dimension)
+                shape.valueType, floats(shape.dimension), frozenValues + row * valueBytes,
+                cache.slots.dimension)
             frozenPositions[row] = Float(row)
         }
         cache.frozen = attention_frozen(
@@ -102,63 +106,65 @@ final class KernelCase {
         return floats
     }
 
+    /// Memory with numbers that lives as long as the case; exactly as long as they are.
+    private func place(_ numbers: [Float]) -> UnsafeMutablePointer<Float> {
+        let memory = zeros(numbers.count)
+        memory.update(from: numbers, count: numbers.count)
+        return memory
+    }
+
+    /// Memory with a plain C value that lives as long as the case.
+    func place<Value>(_ value: Value) -> UnsafeMutablePointer<Value> {
+        let pointer = UnsafeMutablePointer<Value>.allocate(capacity: 1)
+        pointer.initialize(to: value)
+        owned.append(pointer)
+        return pointer
+    }
+
     /// Runs some tokens through the cache.
     ///
+    /// - Parameter features: `[columns][heads][width]`; empty for none.
     /// - Returns: `[columns][queryHeads][dimension]`
     func run(
-        queries: [Float], newKeys: [Float], newValues: [Float], columns: Int = 1, position: Int? = nil,
-        used: Int? = nil, phase: Int = 0, level: attention_level, threads: Int
+        queries: [Float], newKeys: [Float], newValues: [Float], features: [Float] = [],
+        columns: Int = 1,
+        position: Int? = nil, used: Int? = nil, phase: Int = 0, level: attention_level, threads: Int
     ) -> [Float] {
         let visible = Int64(shape.slots + (shape.frozen.max() ?? 0))
         let stride = attention_workspace(cache.slots.dimension, cache.slots.group, visible)
-        var barrier = attention_barrier()
-        let workspace = zeros(stride * threads, filledWith: .nan)
-        var output = [Float](repeating: .nan, count: queries.count)
-        withUnsafePointer(to: cache) { cache in
-            let run = attention_run(
-                cache: cache, column: 0, columns: Int32(columns), used: Int32(used ?? shape.used),
-                position: Int64(position ?? shape.used), phase: Int32(phase))
-            withUnsafePointer(to: run) { run in
-                output.withUnsafeMutableBufferPointer { output in
-                    withUnsafeMutablePointer(to: &barrier) { barrier in
-                        let batch = attention_batch(
-                            runs: run, run_count: 1, workspace: workspace, workspace_stride: stride, barrier: barrier,
-                            level: level)
-                        let job = Job(batch: batch, output: output.baseAddress!)
-                        let done = DispatchGroup()
-                        // Real threads: a pool may run fewer at a time, and they wait for each other.
-                        for thread in 0..<threads {
-                            done.enter()
-                            Thread.detachNewThread {
-                                queries.withUnsafeBufferPointer { queries in
-                                    newKeys.withUnsafeBufferPointer { keys in
-                                        newValues.withUnsafeBufferPointer { values in
-                                            var (batch, vectors) = (
-                                                job.batch,
-                                                attention_vectors(
-                                                    query: queries.baseAddress, key: keys.baseAddress,
-                                                    value: values.baseAddress, features: nil, feature_width: 0,
-                                                    output: job.output)
-                                            )
-                                            attention_compute(&batch, &vectors, Int32(thread), Int32(threads))
-                                        }
-                                    }
-                                }
-                                done.leave()
-                            }
-                        }
-                        done.wait()
-                    }
-                }
-            }
-        }
-        return output
+        let run = attention_run(
+            cache: place(cache), column: 0, columns: Int32(columns), used: Int32(used ?? shape.used),
+            position: Int64(position ?? shape.used), phase: Int32(phase))
+        let batch = attention_batch(
+            runs: place(run), run_count: 1, workspace: zeros(stride * threads, filledWith: .nan),
+            workspace_stride: stride, barrier: place(attention_barrier()), level: level)
+        let output = zeros(queries.count, filledWith: .nan)
+        let vectors = attention_vectors(
+            query: place(queries), key: place(newKeys), value: place(newValues),
+            features: features.isEmpty ? nil : place(features),
+            feature_width: Int32(features.count / (columns * shape.heads)), output: output)
+        Job(batch: batch, vectors: vectors).run(threads: threads)
+        return Array(UnsafeBufferPointer(start: output, count: queries.count))
     }
 
     /// Sound: the threads write to different parts, or wait for each other at the barrier.
     private struct Job: @unchecked Sendable {
         let batch: attention_batch
-        let output: UnsafeMutablePointer<Float>
+        let vectors: attention_vectors
+
+        /// Real threads: a pool may run fewer at a time, and they wait for each other.
+        func run(threads: Int) {
+            let done = DispatchGroup()
+            for thread in 0..<threads {
+                done.enter()
+                Thread.detachNewThread {
+                    var (batch, vectors) = (batch, vectors)
+                    attention_compute(&batch, &vectors, Int32(thread), Int32(threads))
+                    done.leave()
+                }
+            }
+            done.wait()
+        }
     }
 }
 

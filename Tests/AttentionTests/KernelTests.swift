@@ -10,14 +10,18 @@ import Testing
         for keyType in types {
             for valueType in types { shapes.append(.init(keyType: keyType, valueType: valueType)) }
         }
-        for dimension in [32, 40, 72, 80, 100, 128, 256] { shapes.append(.init(dimension: dimension, heads: 1)) }
+        for dimension in [32, 40, 72, 80, 100, 128, 256] {
+            shapes.append(.init(dimension: dimension, heads: 1))
+        }
         for group in [1, 3, 4, 5, 7, 8, 11, 16] { shapes.append(.init(group: group, heads: 3)) }
         for (slots, used) in [(1, 0), (2, 1), (15, 14), (16, 15), (17, 16), (64, 3), (4096, 4095)] {
             shapes.append(.init(dimension: 32, slots: slots, used: used))
         }
         for frozen in [[0, 0], [1, 0], [0, 37], [100, 16], [1000, 3]] {
             shapes.append(.init(dimension: 32, frozen: frozen))
-            shapes.append(.init(keyType: ATTENTION_Q8_0, valueType: ATTENTION_Q8_0, slots: 1, used: 0, frozen: frozen))
+            shapes.append(
+                .init(keyType: ATTENTION_Q8_0, valueType: ATTENTION_Q8_0, slots: 1, used: 0, frozen: frozen)
+            )
         }
         return shapes
     }()
@@ -56,7 +60,8 @@ import Testing
                 var single: [Float] = []
                 for i in 0..<columns {
                     single += apart.run(
-                        queries: Array(q[i * wide..<(i + 1) * wide]), newKeys: Array(k[i * narrow..<(i + 1) * narrow]),
+                        queries: Array(q[i * wide..<(i + 1) * wide]),
+                        newKeys: Array(k[i * narrow..<(i + 1) * narrow]),
                         newValues: Array(v[i * narrow..<(i + 1) * narrow]), position: shape.used + i,
                         used: shape.used + i, level: level, threads: threads)
                 }
@@ -65,7 +70,8 @@ import Testing
         }
     }
 
-    @Test("stores 16-bit numbers rounded to the nearest, ties to even, with infinities and subnormals")
+    @Test(
+        "stores 16-bit numbers rounded to the nearest, ties to even, with infinities and subnormals")
     func storesHalves() {
         for bits in stride(from: UInt32(0), to: UInt32.max - 65_537, by: 65_537) {
             let value = Float(bitPattern: bits)
@@ -97,6 +103,8 @@ import Testing
         // The next number after the largest, so that rounding up to infinity has a distance.
         if half == 0x7c00 { return 65_536 }
         var bits = half
-        return withUnsafeMutableBytes(of: &bits) { row(ATTENTION_F16, $0.baseAddress!, 0, dimension: 1)[0] }
+        return withUnsafeMutableBytes(of: &bits) {
+            row(ATTENTION_F16, $0.baseAddress!, 0, dimension: 1)[0]
+        }
     }
 }

@@ -2,7 +2,9 @@ import CAttention
 import Foundation
 
 /// Numbers of a stored row, read bit by bit.
-func row(_ type: attention_type, _ memory: UnsafeMutableRawPointer, _ index: Int, dimension: Int) -> [Double] {
+func row(_ type: attention_type, _ memory: UnsafeMutableRawPointer, _ index: Int, dimension: Int)
+    -> [Double]
+{
     let start = memory + index * attention_row_bytes(type, Int32(dimension))
     return (0..<dimension).map { d in
         switch type {
@@ -21,9 +23,11 @@ func row(_ type: attention_type, _ memory: UnsafeMutableRawPointer, _ index: Int
 
 private func half(_ bits: UInt16) -> Double {
     let sign: Double = bits & 0x8000 == 0 ? 1 : -1
-    let exponent = Int(bits >> 10 & 31), fraction = Double(bits & 1023)
+    let exponent = Int(bits >> 10 & 31)
+    let fraction = Double(bits & 1023)
     if exponent == 31 { return fraction == 0 ? sign * .infinity : .nan }
-    return exponent == 0 ? sign * fraction * pow(2, -24) : sign * (1 + fraction / 1024) * pow(2, Double(exponent - 15))
+    return exponent == 0
+        ? sign * fraction * pow(2, -24) : sign * (1 + fraction / 1024) * pow(2, Double(exponent - 15))
 }
 
 /// Attention of one token over everything its heads hold, in double precision.
@@ -34,7 +38,8 @@ func referenceAttention(_ test: KernelCase, queries: [Float], used: Int) -> [Dou
         let head = queryHead / s.group
         let query = queries[queryHead * s.dimension..<(queryHead + 1) * s.dimension].map(Double.init)
         let frozen =
-            s.frozen.isEmpty ? 0..<0 : s.frozen.prefix(head).reduce(0, +)..<s.frozen.prefix(head + 1).reduce(0, +)
+            s.frozen.isEmpty
+            ? 0..<0 : s.frozen.prefix(head).reduce(0, +)..<s.frozen.prefix(head + 1).reduce(0, +)
         let slots = head * s.slots..<head * s.slots + used
         let keys =
             frozen.map { row(s.keyType, test.frozenKeys, $0, dimension: s.dimension) }
@@ -42,7 +47,9 @@ func referenceAttention(_ test: KernelCase, queries: [Float], used: Int) -> [Dou
         let values =
             frozen.map { row(s.valueType, test.frozenValues, $0, dimension: s.dimension) }
             + slots.map { row(s.valueType, test.values, $0, dimension: s.dimension) }
-        let scores = keys.map { zip($0, query).reduce(0) { $0 + $1.0 * $1.1 } / Double(s.dimension).squareRoot() }
+        let scores = keys.map {
+            zip($0, query).reduce(0) { $0 + $1.0 * $1.1 } / Double(s.dimension).squareRoot()
+        }
         let highest = scores.max()!
         let weights = scores.map { exp($0 - highest) }
         let total = weights.reduce(0, +)

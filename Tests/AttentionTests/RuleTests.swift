@@ -1,8 +1,8 @@
 import CAttention
 import Testing
 
-/// Every rule, for every instruction set and number of threads, against the plain kernel on one thread. What the rules
-/// mean is tested through the library, against graphs of ggml's operations and an independent oracle.
+/// Every rule, for every instruction set and number of threads, against the plain kernel on one thread: nothing depends on
+/// how the work is divided. What the rules mean is tested in ``RuleReferenceTests``.
 @Suite struct RuleTests {
     struct Rule: Sendable, CustomTestStringConvertible {
         var kind = ATTENTION_WINDOW_SUM
@@ -21,22 +21,28 @@ import Testing
     static let rules: [Rule] = [false, true].flatMap { flag in
         [
             Rule(groupMax: flag), Rule(shares: flag, slidingWindow: 14),
-            Rule(kind: ATTENTION_CUMULATIVE, groupMax: flag), Rule(kind: ATTENTION_CUMULATIVE, shares: flag),
+            Rule(kind: ATTENTION_CUMULATIVE, groupMax: flag),
+            Rule(kind: ATTENTION_CUMULATIVE, shares: flag),
             Rule(kind: ATTENTION_PROFILE, groupMax: flag, fusionMax: true),
-            Rule(kind: ATTENTION_PROFILE, groupMax: flag, fusionMax: flag, candidates: true, slidingWindow: 15),
+            Rule(
+                kind: ATTENTION_PROFILE, groupMax: flag, fusionMax: flag, candidates: true,
+                slidingWindow: 15),
             Rule(kind: ATTENTION_PROFILE, groupMax: flag, shares: true, candidates: true),
         ]
     }
 
     static let window = 5
 
-    @Test("every level and number of threads keeps the same positions and gives the same results", arguments: rules)
+    @Test(
+        "every level and number of threads keeps the same positions and gives the same results",
+        arguments: rules)
     func agree(_ rule: Rule) {
         let reference = run(rule, level: ATTENTION_PLAIN, threads: 1)
         for level in levels {
             for threads in [1, 2, 3, 5] {
                 let result = run(rule, level: level, threads: threads)
-                #expect(result.positions == reference.positions, "level \(level.rawValue), \(threads) threads")
+                #expect(
+                    result.positions == reference.positions, "level \(level.rawValue), \(threads) threads")
                 let worst = zip(result.outputs, reference.outputs).map { abs($0 - $1) }.max()!
                 #expect(worst < 1e-5, "level \(level.rawValue), \(threads) threads")
             }
@@ -44,9 +50,12 @@ import Testing
     }
 
     /// 60 tokens through 21 slots.
-    private func run(_ rule: Rule, level: attention_level, threads: Int) -> (positions: [Float], outputs: [Float]) {
+    private func run(_ rule: Rule, level: attention_level, threads: Int) -> (
+        positions: [Float], outputs: [Float]
+    ) {
         let shape = KernelCase.Shape(
-            keyType: ATTENTION_F32, valueType: ATTENTION_F32, dimension: 24, group: 3, heads: 3, slots: 21, used: 0)
+            keyType: ATTENTION_F32, valueType: ATTENTION_F32, dimension: 24, group: 3, heads: 3,
+            slots: 21, used: 0)
         let test = KernelCase(shape)
         let slots = shape.heads * shape.slots
         test.cache.slots.positions = test.zeros(slots, filledWith: -1)
@@ -56,7 +65,8 @@ import Testing
         test.cache.score.sinks = 2
         test.cache.score.group_reduction = rule.groupMax ? ATTENTION_MAX : ATTENTION_SUM
         test.cache.score.shares_choice = rule.shares
-        let queries = Int32(Self.window), queryHeads = Self.window * shape.heads * shape.group
+        let queries = Int32(Self.window)
+        let queryHeads = Self.window * shape.heads * shape.group
         switch rule.kind {
         case ATTENTION_WINDOW_SUM:
             test.cache.score.window_sum = attention_window_sum(

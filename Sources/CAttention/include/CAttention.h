@@ -1,8 +1,9 @@
 /// Attention over the slots of KV caches, one generated token at a time, on the CPU.
 ///
-/// For every KV head one pass does what a token needs: it picks the slot that the token takes, writes its key and value,
-/// reads each key row once for all query heads of the group, takes the softmax, reads each value row once, and updates the
-/// scores that the next choice is made by. How scores come about is a rule's: one of those built in, or a caller's own.
+/// For every KV head one pass does what a token needs: it picks the slot that the token takes, writes its key and
+/// value, reads each key row once for all query heads of the group, takes the softmax, reads each value row once, and
+/// updates the scores that the next choice is made by. How scores come about is a rule's: one of those built in, or a
+/// caller's own.
 ///
 /// Nothing here allocates, locks or fails; the caller owns all memory. Sizes that do not fit together end the process.
 #pragma once
@@ -61,8 +62,8 @@ struct attention_slots {
     int32_t ring_sinks;
 };
 
-/// Entries that never change and are seen besides the slots: the model's head h has the rows starts[h] to starts[h + 1].
-/// All NULL if there are none.
+/// Entries that never change and are seen besides the slots: the model's head h has the rows starts[h] to starts[h +
+/// 1]. All NULL if there are none.
 struct attention_frozen {
     const void *keys, *values;
     const float *positions;
@@ -70,8 +71,8 @@ struct attention_frozen {
 };
 
 /// ATTENTION_WINDOW_SUM. Weights are added to `fresh`. Every `query_count` queries the sums rotate: `fresh` becomes
-/// `expiring` and starts at zero, so that what rounding left in a sum is dropped with it. The phase of a run is the number
-/// of queries since the last rotation.
+/// `expiring` and starts at zero, so that what rounding left in a sum is dropped with it. The phase of a run is the
+/// number of queries since the last rotation.
 struct attention_window_sum {
     int32_t query_count;
     float *fresh;       ///< `[heads][count]`: weights given since the last rotation
@@ -89,8 +90,8 @@ struct attention_cumulative {
 /// ATTENTION_PROFILE.
 struct attention_profile {
     int32_t query_count;
-    /// `[query_count][heads][rows_per_head][count]`, a ring by position: the weights that each query gave, reduced over the
-    /// group; or its scores before the softmax, if `candidates_only`.
+    /// `[query_count][heads][rows_per_head][count]`, a ring by position: the weights that each query gave, reduced over
+    /// the group; or its scores before the softmax, if `candidates_only`.
     float *scores;
     int32_t rows_per_head; ///< `group` where each query head's scores are normalised by themselves, else 1
     enum attention_reduction fusion; ///< of what the queries gave
@@ -155,9 +156,10 @@ struct attention_weights {
 
 /// What a rule does. Functions that are NULL are not called.
 ///
-/// Each token calls, for each head: `choose` (if no slot is empty), `forget`, `leaving`, `observe`, `update`, `remember`.
-/// `observe` and `update` may be called by several threads at a time, for ranges that do not overlap; the others are
-/// called by one thread while no other looks at the head, but for `leaving` and `advance`, which every thread calls.
+/// Each token calls, for each head: `choose` (if no slot is empty), `forget`, `leaving`, `observe`, `update`,
+/// `remember`. `observe` and `update` may be called by several threads at a time, for ranges that do not overlap; the
+/// others are called by one thread while no other looks at the head, but for `leaving` and `advance`, which every
+/// thread calls.
 struct attention_rule_table {
     /// Features that the rule reads per token and head; 0 for none.
     int32_t feature_width;
@@ -168,12 +170,12 @@ struct attention_rule_table {
     /// - room: `[2][count]` to work in
     void (*choose)(const struct attention_step *step, float *scores, float *room);
 
-    /// The token takes this slot: nothing that is known of the entry before counts for it. Rules that score an entry once
-    /// do it here. Required.
+    /// The token takes this slot: nothing that is known of the entry before counts for it. Rules that score an entry
+    /// once do it here. Required.
     void (*forget)(const struct attention_step *step, int32_t slot);
 
-    /// An older query whose scores are wanted too, `[group][dimension]`, not scaled; NULL if none. Every thread must get
-    /// the same answer.
+    /// An older query whose scores are wanted too, `[group][dimension]`, not scaled; NULL if none. Every thread must
+    /// get the same answer.
     const float *(*leaving)(const struct attention_step *step);
 
     /// The scaled scores of a range of slots before the softmax and before anything is masked: `[group][stride]`.

@@ -1,7 +1,7 @@
 // ATTENTION_PROFILE: what each of the last queries gave, one by one.
 //
-// Two tables: either the weights of each query are kept, or its scores before the softmax, which are normalised over the
-// candidates, the slots that may be chosen, only when a choice is made.
+// Two tables: either the weights of each query are kept, or its scores before the softmax, which are normalised over
+// the candidates, the slots that may be chosen, only when a choice is made.
 #pragma once
 
 #include "../slots.h"

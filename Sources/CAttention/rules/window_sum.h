@@ -38,8 +38,8 @@ static void window_sum_forget(const struct attention_step *step, int32_t slot) {
 
 static const float *window_sum_leaving(const struct attention_step *step) {
     const struct attention_window_sum *sum = &step->cache->score.window_sum;
-    if (step->position < sum->query_count) return NULL;
-    return sum->queries + window_sum_row(step) * (size_t)step->cache->slots.group * (size_t)step->cache->slots.dimension;
+    size_t size = (size_t)step->cache->slots.group * (size_t)step->cache->slots.dimension;
+    return step->position < sum->query_count ? NULL : sum->queries + window_sum_row(step) * size;
 }
 
 /// The weights that the leaving query gave, from its scores and its normalisers; entries younger than it got none.

@@ -1,0 +1,142 @@
+import CAttention
+import Testing
+
+/// A rule, what it is applied to, and a sequence of tokens; drawn by a seed.
+struct ScoringCase: Sendable, CustomTestStringConvertible {
+    enum Formula: Sendable {
+        case windowSum(queries: Int)
+        case cumulative(decay: Float)
+        case profile(queries: Int, fusionMax: Bool, candidates: Bool)
+        case custom(Custom)
+    }
+
+    /// A formula that another target has.
+    struct Custom: Sendable {
+        /// Features per token and head.
+        var features = 0
+        /// Makes the rule's memory.
+        let rule: @Sendable (KernelCase) -> attention_custom
+        /// An entry's score for the token at a position, from the reduced weights that each query gave it.
+        let score:
+            @Sendable (
+                _ entry: ReferenceRule.Entry, _ given: [(query: Int, weight: Double)], _ position: Int
+            ) -> Double
+    }
+
+    var formula: Formula
+    var groupMax: Bool
+    var sharesChoice: Bool
+    var window: Int
+    var sinks: Int
+    /// 0 for none.
+    var slidingWindow: Int
+    var visibleSinks: Int
+    /// Whether many slots are emptied at a time now and then.
+    var isBursty: Bool
+    var shape: KernelCase.Shape
+    let seed: UInt64
+
+    /// Which formula: one after the other, so that none is missing; all else is drawn.
+    init(seed: UInt64) {
+        var random = SplitMix(state: seed)
+        self.seed = seed
+        let queries = Int.random(in: 1...7, using: &random)
+        switch seed % 4 {
+        case 0: formula = .windowSum(queries: queries)
+        case 1: formula = .cumulative(decay: [0, 0.5, 0.9, 1].randomElement(using: &random)!)
+        default:
+            formula = .profile(
+                queries: queries, fusionMax: .random(using: &random), candidates: seed % 4 == 3)
+        }
+        groupMax = .random(using: &random)
+        sharesChoice = Int.random(in: 0..<3, using: &random) == 0
+        let slots = Int.random(in: 4...27, using: &random)
+        window = Int.random(in: 0...min(6, slots - 3), using: &random)
+        sinks = Int.random(in: 0...2, using: &random)
+        slidingWindow =
+            Int.random(in: 0..<3, using: &random) == 0 ? Int.random(in: 3...40, using: &random) : 0
+        visibleSinks = slidingWindow > 0 && Bool.random(using: &random) ? 2 : 0
+        isBursty = Int.random(in: 0..<4, using: &random) == 0
+        let heads = Int.random(in: 1...3, using: &random)
+        let types = [ATTENTION_F32, ATTENTION_F16, ATTENTION_BF16, ATTENTION_Q8_0]
+        let hasFrozen = Int.random(in: 0..<4, using: &random) == 0
+        shape = KernelCase.Shape(
+            keyType: types.randomElement(using: &random)!,
+            valueType: types.randomElement(using: &random)!,
+            dimension: 32, group: .random(in: 1...4, using: &random), heads: heads,
+            slots: slots, used: 0,
+            frozen: hasFrozen ? (0..<heads).map { _ in .random(in: 0...20, using: &random) } : [])
+        if shape.keyType != ATTENTION_Q8_0, shape.valueType != ATTENTION_Q8_0 {
+            shape.dimension = [16, 20, 36].randomElement(using: &random)!
+        }
+    }
+
+    var testDescription: String {
+        "seed \(seed): \(name), group max \(groupMax), shares \(sharesChoice), window \(window), sinks \(sinks), "
+            + "sliding \(slidingWindow)+\(visibleSinks), bursts \(isBursty), \(shape.testDescription)"
+    }
+
+    private var name: String {
+        if case .custom(let rule) = formula {
+            "custom with \(rule.features) features"
+        } else {
+            "\(formula)"
+        }
+    }
+
+    /// Rows of the ring that remembers queries; 1 where there is none.
+    var queries: Int {
+        switch formula {
+        case .windowSum(let queries), .profile(let queries, _, _): queries
+        case .cumulative, .custom: 1
+        }
+    }
+
+    /// Features per token and head.
+    var features: Int {
+        guard case .custom(let rule) = formula else { return 0 }
+        return rule.features
+    }
+
+    /// The first position that goes to the slots.
+    var origin: Int { shape.frozen.max() ?? 0 }
+
+    /// Fresh memory for the rule; the slots are empty.
+    func kernelCase() -> KernelCase {
+        let test = KernelCase(shape, seed: seed)
+        let rows = shape.heads * shape.slots
+        test.cache.slots.positions = test.zeros(rows, filledWith: -1)
+        test.cache.slots.has_gaps = isBursty
+        test.cache.slots.origin = Int64(origin)
+        test.cache.sliding_window = Int32(slidingWindow)
+        test.cache.visible_sinks = Int32(visibleSinks)
+        test.cache.score.window = Int32(window)
+        test.cache.score.sinks = Int32(sinks)
+        test.cache.score.group_reduction = groupMax ? ATTENTION_MAX : ATTENTION_SUM
+        test.cache.score.shares_choice = sharesChoice
+        switch formula {
+        case .windowSum(let queries):
+            let queryHeads = queries * shape.heads * shape.group
+            test.cache.score.rule = ATTENTION_WINDOW_SUM
+            test.cache.score.window_sum = attention_window_sum(
+                query_count: Int32(queries), fresh: test.zeros(rows), expiring: test.zeros(rows),
+                queries: test.zeros(queryHeads * shape.dimension),
+                normalizers: test.zeros(queryHeads, filledWith: 1e30))
+        case .cumulative(let decay):
+            test.cache.score.rule = ATTENTION_CUMULATIVE
+            test.cache.score.cumulative = attention_cumulative(decay: decay, scores: test.zeros(rows))
+        case .profile(let queries, let fusionMax, let candidates):
+            let parts = candidates && groupMax ? shape.group : 1
+            test.cache.score.rule = ATTENTION_PROFILE
+            test.cache.score.profile = attention_profile(
+                query_count: Int32(queries),
+                scores: test.zeros(queries * rows * parts, filledWith: candidates ? -1e30 : 0),
+                rows_per_head: Int32(parts), fusion: fusionMax ? ATTENTION_MAX : ATTENTION_SUM,
+                candidates_only: candidates)
+        case .custom(let rule):
+            test.cache.score.rule = ATTENTION_CUSTOM
+            test.cache.score.custom = rule.rule(test)
+        }
+        return test
+    }
+}
