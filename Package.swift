@@ -14,10 +14,11 @@ let runtimePath: [LinkerSetting] = [
 ]
 
 /// The kernel is too slow without optimisation for tests in debug builds; the Makefile asks for it, and `make test-asan` for
-/// traps at undefined behaviour. A dependency's manifest must not carry such flags, so they are not there by themselves.
+/// traps at undefined behaviour and all of the kernel's own checks. A dependency's manifest must not carry such flags, so
+/// they are not there by themselves.
 let kernelFlags: [CSetting] = [
     ("MORPHKV_OPTIMIZE_KERNEL", ["-O2"]),
-    ("MORPHKV_CHECK_KERNEL", ["-fsanitize=undefined", "-fsanitize-trap=undefined"]),
+    ("MORPHKV_CHECK_KERNEL", ["-fsanitize=undefined", "-fsanitize-trap=undefined", "-DATTENTION_CHECKED"]),
 ].filter { Context.environment[$0.0] != nil }.map { .unsafeFlags($0.1) }
 
 let package = Package(
@@ -95,9 +96,9 @@ let package = Package(
         .testTarget(
             name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
-        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+        .target(name: "CTestSupport", dependencies: ["CAttention"], path: "Tests/CTestSupport"),
         .testTarget(
-            name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CLlama", "CTestSupport", "TestSupport"],
+            name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CAttention", "CLlama", "CTestSupport", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
         .target(
             name: "JudgeTestServer",
@@ -117,7 +118,7 @@ let package = Package(
         .testTarget(
             name: "MorphServerTests",
             dependencies: [
-                "MorphServer", "MorphKV", "Ggml",
+                "MorphServer", "MorphKV", "Ggml", "TestSupport",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -6,10 +6,9 @@
 #include "kernel.h"
 
 void attention_compute_avx512(
-    const struct attention_batch *batch, const float *query, const float *key, const float *value, float *output,
-    int32_t thread, int32_t threads
+    const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads
 ) {
-    compute(batch, query, key, value, output, thread, threads);
+    compute(batch, vectors, thread, threads);
 }
 #pragma clang attribute pop
 #endif

@@ -1,45 +1,13 @@
 // Rows of keys and values in their storage types: products with queries, and sums by weights.
-#include "include/CAttention.h"
+#pragma once
+
+#include "storage.h"
 
 /// Rows whose weights are applied before the next rows are read, so that a second pass finds them in the first cache.
 #define ROW_BLOCK 32
 
 /// Queries whose sums fit the registers, beside those of some rows.
 #define MOST_QUERIES 8
-
-/// LANES numbers of a row, from number `d` on. `type` is a constant wherever this is inlined.
-INLINE vf load_row(const enum attention_type type, const char *row, int d) {
-    switch (type) {
-    case ATTENTION_F32: return load((const float *)row + d);
-    case ATTENTION_F16: {
-        vu16 bits;
-        memcpy(&bits, row + 2 * (size_t)d, sizeof bits);
-        return half_to_float(bits);
-    }
-    case ATTENTION_BF16: {
-        vu16 bits;
-        memcpy(&bits, row + 2 * (size_t)d, sizeof bits);
-        return bf16_to_float(bits);
-    }
-    case ATTENTION_Q8_0: {
-        const char *block = row + (size_t)(d / 32) * 34;
-        uint16_t scale;
-        memcpy(&scale, block, sizeof scale);
-        vi8 numbers;
-        memcpy(&numbers, block + 2 + d % 32, sizeof numbers);
-        return __builtin_convertvector(numbers, vf) * half_to_float((vu16)scale);
-    }
-    }
-    return splat(0);
-}
-
-/// The last `count` < LANES numbers of a row, then zeros. Blocks of 32 have no such rest.
-INLINE vf load_row_rest(const enum attention_type type, const char *row, int d, int count) {
-    char buffer[LANES * sizeof(float)] = {0};
-    size_t size = type == ATTENTION_F32 ? 4 : 2;
-    memcpy(buffer, row + size * (size_t)d, size * (size_t)count);
-    return load_row(type, buffer, 0);
-}
 
 /// Products of `nr` rows with `nq` queries; both are constants wherever this is inlined.
 INLINE void dot_tile(
@@ -103,54 +71,6 @@ INLINE void dot_queries(
         dot_tile(type, nq, 1, rows + (size_t)r * row_bytes, row_bytes, queries, padded, dimension, scores + r, stride);
 }
 
-INLINE void dot_typed(
-    const enum attention_type type, const char *rows, size_t row_bytes, int count, const float *queries, int query_count,
-    int padded, int dimension, float *scores, size_t stride
-) {
-    for (int begin = 0; begin < count; begin += ROW_BLOCK) {
-        int block = count - begin < ROW_BLOCK ? count - begin : ROW_BLOCK;
-        const char *first = rows + (size_t)begin * row_bytes;
-        for (int q = 0; q < query_count;) {
-            const float *query = queries + q * padded;
-            float *to = scores + (size_t)q * stride + begin;
-            int step = query_count - q < MOST_QUERIES ? query_count - q : MOST_QUERIES;
-            switch (step) {
-            case 8: dot_queries(type, 8, first, row_bytes, block, query, padded, dimension, to, stride); break;
-            case 7: dot_queries(type, 7, first, row_bytes, block, query, padded, dimension, to, stride); break;
-            case 6: dot_queries(type, 6, first, row_bytes, block, query, padded, dimension, to, stride); break;
-            case 5: dot_queries(type, 5, first, row_bytes, block, query, padded, dimension, to, stride); break;
-            case 4: dot_queries(type, 4, first, row_bytes, block, query, padded, dimension, to, stride); break;
-            case 3: dot_queries(type, 3, first, row_bytes, block, query, padded, dimension, to, stride); break;
-            case 2: dot_queries(type, 2, first, row_bytes, block, query, padded, dimension, to, stride); break;
-            default: dot_queries(type, 1, first, row_bytes, block, query, padded, dimension, to, stride); break;
-            }
-            q += step;
-        }
-    }
-}
-
-/// scores[q * stride + r] = query q times row r. Queries are `padded` floats apart, with zeros behind the last number.
-static void dot_rows(
-    enum attention_type type, const void *rows, int count, const float *queries, int query_count, int padded,
-    int dimension, float *scores, size_t stride
-) {
-    size_t bytes = attention_row_bytes(type, dimension);
-    switch (type) {
-    case ATTENTION_F32:
-        dot_typed(ATTENTION_F32, rows, bytes, count, queries, query_count, padded, dimension, scores, stride);
-        break;
-    case ATTENTION_F16:
-        dot_typed(ATTENTION_F16, rows, bytes, count, queries, query_count, padded, dimension, scores, stride);
-        break;
-    case ATTENTION_BF16:
-        dot_typed(ATTENTION_BF16, rows, bytes, count, queries, query_count, padded, dimension, scores, stride);
-        break;
-    case ATTENTION_Q8_0:
-        dot_typed(ATTENTION_Q8_0, rows, bytes, count, queries, query_count, padded, dimension, scores, stride);
-        break;
-    }
-}
-
 /// Adds the weighted rows' numbers `d` to `d + nv * LANES` to the sums.
 INLINE void weigh_tile(
     const enum attention_type type, const int nq, const int nv, const char *rows, size_t row_bytes, int count,
@@ -167,7 +87,7 @@ INLINE void weigh_tile(
         for (int v = 0; v < nv; v++) row[v] = load_row(type, rows + (size_t)r * row_bytes, d + v * LANES);
         UNROLL
         for (int q = 0; q < nq; q++) {
-            vf weight = splat(weights[(size_t)q * stride + r]);
+            vf weight = splat(weights[(size_t)q * stride + (size_t)r]);
             UNROLL
             for (int v = 0; v < nv; v++) sum[q][v] += weight * row[v];
         }
@@ -186,7 +106,7 @@ INLINE void weigh_rest(
         vf row = load_row_rest(type, rows + (size_t)r * row_bytes, d, dimension - d);
         for (int q = 0; q < nq; q++) {
             float *to = sums + q * padded + d;
-            store(load(to) + splat(weights[(size_t)q * stride + r]) * row, to);
+            store(load(to) + splat(weights[(size_t)q * stride + (size_t)r]) * row, to);
         }
     }
 }
@@ -204,50 +124,73 @@ INLINE void weigh_queries(
     if (d < dimension) weigh_rest(type, nq, rows, row_bytes, count, weights, stride, d, dimension, sums, padded);
 }
 
-INLINE void weigh_typed(
-    const enum attention_type type, const char *rows, size_t row_bytes, int count, const float *weights, size_t stride,
-    int query_count, int dimension, float *sums, int padded
+/// What is done with rows and, for each query, a vector as long as a row and a number per row.
+enum row_operation {
+    DOT_ROWS,   ///< number = vector times row
+    WEIGH_ROWS, ///< vector += the sum of number times row
+};
+
+struct row_pass {
+    const char *rows;
+    int count;     ///< rows
+    int dimension; ///< numbers per row
+    float *vectors; ///< `[queries][padded]`, with zeros behind the last number
+    int padded;
+    float *numbers; ///< `[queries][stride]`
+    size_t stride;
+    int queries;
+};
+
+INLINE void pass_queries(
+    const enum row_operation operation, const enum attention_type type, const int nq, const struct row_pass *p,
+    size_t row_bytes, int first, int count, int query
 ) {
-    for (int begin = 0; begin < count; begin += ROW_BLOCK) {
-        int block = count - begin < ROW_BLOCK ? count - begin : ROW_BLOCK;
-        const char *first = rows + (size_t)begin * row_bytes;
-        for (int q = 0; q < query_count;) {
-            const float *weight = weights + (size_t)q * stride + begin;
-            float *to = sums + q * padded;
-            int step = query_count - q < MOST_QUERIES ? query_count - q : MOST_QUERIES;
+    const char *rows = p->rows + (size_t)first * row_bytes;
+    float *vectors = p->vectors + query * p->padded, *numbers = p->numbers + (size_t)query * p->stride + first;
+    switch (operation) {
+    case DOT_ROWS:
+        dot_queries(type, nq, rows, row_bytes, count, vectors, p->padded, p->dimension, numbers, p->stride);
+        break;
+    case WEIGH_ROWS:
+        weigh_queries(type, nq, rows, row_bytes, count, numbers, p->stride, p->dimension, vectors, p->padded);
+        break;
+    }
+}
+
+INLINE void pass_typed(
+    const enum row_operation operation, const enum attention_type type, const struct row_pass *p
+) {
+    size_t bytes = stored_bytes(type, p->dimension);
+    for (int first = 0; first < p->count; first += ROW_BLOCK) {
+        int count = p->count - first < ROW_BLOCK ? p->count - first : ROW_BLOCK;
+        for (int query = 0; query < p->queries;) {
+            int step = p->queries - query < MOST_QUERIES ? p->queries - query : MOST_QUERIES;
             switch (step) {
-            case 8: weigh_queries(type, 8, first, row_bytes, block, weight, stride, dimension, to, padded); break;
-            case 7: weigh_queries(type, 7, first, row_bytes, block, weight, stride, dimension, to, padded); break;
-            case 6: weigh_queries(type, 6, first, row_bytes, block, weight, stride, dimension, to, padded); break;
-            case 5: weigh_queries(type, 5, first, row_bytes, block, weight, stride, dimension, to, padded); break;
-            case 4: weigh_queries(type, 4, first, row_bytes, block, weight, stride, dimension, to, padded); break;
-            case 3: weigh_queries(type, 3, first, row_bytes, block, weight, stride, dimension, to, padded); break;
-            case 2: weigh_queries(type, 2, first, row_bytes, block, weight, stride, dimension, to, padded); break;
-            default: weigh_queries(type, 1, first, row_bytes, block, weight, stride, dimension, to, padded); break;
+            case 8: pass_queries(operation, type, 8, p, bytes, first, count, query); break;
+            case 7: pass_queries(operation, type, 7, p, bytes, first, count, query); break;
+            case 6: pass_queries(operation, type, 6, p, bytes, first, count, query); break;
+            case 5: pass_queries(operation, type, 5, p, bytes, first, count, query); break;
+            case 4: pass_queries(operation, type, 4, p, bytes, first, count, query); break;
+            case 3: pass_queries(operation, type, 3, p, bytes, first, count, query); break;
+            case 2: pass_queries(operation, type, 2, p, bytes, first, count, query); break;
+            default: pass_queries(operation, type, 1, p, bytes, first, count, query); break;
             }
-            q += step;
+            query += step;
         }
     }
 }
 
-/// sums[q * padded + d] += the sum over rows r of weights[q * stride + r] times number d of row r.
-static void weigh_rows(
-    enum attention_type type, const void *rows, int count, const float *weights, size_t stride, int query_count,
-    int dimension, float *sums, int padded
-) {
-    size_t bytes = attention_row_bytes(type, dimension);
+INLINE void pass_rows(const enum row_operation operation, enum attention_type type, const struct row_pass *p) {
     switch (type) {
-    case ATTENTION_F32:
-        weigh_typed(ATTENTION_F32, rows, bytes, count, weights, stride, query_count, dimension, sums, padded);
-        break;
-    case ATTENTION_F16:
-        weigh_typed(ATTENTION_F16, rows, bytes, count, weights, stride, query_count, dimension, sums, padded);
-        break;
-    case ATTENTION_BF16:
-        weigh_typed(ATTENTION_BF16, rows, bytes, count, weights, stride, query_count, dimension, sums, padded);
-        break;
-    case ATTENTION_Q8_0:
-        weigh_typed(ATTENTION_Q8_0, rows, bytes, count, weights, stride, query_count, dimension, sums, padded);
-        break;
+    case ATTENTION_F32: pass_typed(operation, ATTENTION_F32, p); return;
+    case ATTENTION_F16: pass_typed(operation, ATTENTION_F16, p); return;
+    case ATTENTION_BF16: pass_typed(operation, ATTENTION_BF16, p); return;
+    case ATTENTION_Q8_0: pass_typed(operation, ATTENTION_Q8_0, p); return;
     }
+    __builtin_trap();
 }
+
+// One function each, so that the compiler makes the inner loops for each storage type and number of queries.
+static void dot_rows(enum attention_type type, const struct row_pass *pass) { pass_rows(DOT_ROWS, type, pass); }
+
+static void weigh_rows(enum attention_type type, const struct row_pass *pass) { pass_rows(WEIGH_ROWS, type, pass); }

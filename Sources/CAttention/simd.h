@@ -1,4 +1,6 @@
 // Vectors of LANES floats, for whichever instructions the including file is compiled for.
+#pragma once
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

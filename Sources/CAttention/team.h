@@ -1,5 +1,8 @@
 // The threads that work on one unit together, and their barrier.
+#pragma once
+
 #include "include/CAttention.h"
+#include "simd.h"
 #include <sched.h>
 #include <stdatomic.h>
 
@@ -7,10 +10,15 @@
 struct team {
     int rank, size;
     struct attention_barrier *barrier;
-    float *shared; ///< the workspace that all of the team see
+    float *shared; ///< the workspace that all of the team see; that of the first thread
     float *own;    ///< this thread's workspace
     const struct attention_batch *batch;
 };
+
+/// Where another thread has what `area` is of the workspace that all see.
+INLINE float *area_of(const struct team *team, float *area, int rank) {
+    return area + (size_t)rank * team->batch->workspace_stride;
+}
 
 INLINE void pause_thread(void) {
 #if defined(__x86_64__)

@@ -3,10 +3,10 @@ package import MorphKV
 /// A policy and how much it may keep.
 package struct DemoMethod: Sendable, Hashable {
     /// The policy without its capacity, as text.
-    package let policy: String
+    package var policy: String { specification.description }
     /// How much it may keep; nil where the policy has no capacity or states it itself.
     package let capacity: DemoCapacity?
-    private let descriptor: PolicyDescriptor
+    private let specification: PolicySpecification
 
     /// The methods of some policies: one for each capacity where the policy has one and does not state it itself.
     ///
@@ -14,15 +14,11 @@ package struct DemoMethod: Sendable, Hashable {
     package static func methods(
         _ policies: [String], _ capacities: [DemoCapacity], in registry: PolicyRegistry = .standard
     ) throws -> [DemoMethod] {
-        try policies.flatMap { policy in
-            let name = String(policy.prefix { $0 != ":" })
-            guard let descriptor = registry.descriptors.first(where: { $0.name == name }) else {
-                _ = try registry.policy(policy)
-                return [DemoMethod]()
-            }
-            let takesCapacity = capacityName(descriptor).map { !stated($0, in: policy) } ?? false
+        try policies.flatMap { text in
+            let specification = try PolicySpecification(parsing: text)
+            let takesCapacity = specification.lacksCapacity(in: registry)
             return try (takesCapacity ? capacities.map(\.self) : [nil]).map { capacity in
-                let method = DemoMethod(policy: policy, capacity: capacity, descriptor: descriptor)
+                let method = DemoMethod(capacity: capacity, specification: specification)
                 _ = try method.cachePolicy(responseTokens: 2_000, in: registry)
                 return method
             }
@@ -31,24 +27,36 @@ package struct DemoMethod: Sendable, Hashable {
 
     /// Everything that a registry has: each policy as it is, with each preset, and with each choice that is not its
     /// default, one at a time, unless that needs further parameters; and ``additional``.
-    package static func allPolicies(in registry: PolicyRegistry = .standard) -> [String] {
-        registry.descriptors.flatMap { descriptor -> [String] in
-            let presets = descriptor.presets.keys.sorted().map { "\(descriptor.name):\($0)" }
-            let choices = descriptor.parameters.flatMap { parameter -> [String] in
-                guard case .choice(let words) = parameter.domain else { return [] }
-                return words.filter { $0 != parameter.defaultValue }
-                    .map { "\(descriptor.name):\(parameter.name)=\($0)" }.filter { isComplete($0, in: registry) }
+    package static func allPolicies(in registry: PolicyRegistry = .standard) throws -> [String] {
+        let additional = try additional.map { try PolicySpecification(parsing: $0) }
+        return try registry.descriptors.flatMap { descriptor -> [String] in
+            let presets = try descriptor.presets.keys.sorted().map {
+                try PolicySpecification(descriptor.name, preset: $0)
             }
-            return [descriptor.name] + presets + choices + additional.filter { $0.hasPrefix("\(descriptor.name):") }
+            let choices = try choices(of: descriptor).filter { isComplete($0, in: registry) }
+            let variants = presets + choices + additional.filter { $0.name == descriptor.name }
+            return [descriptor.name] + variants.map(\.description)
+        }
+    }
+
+    /// A policy with each choice that is not its default, one at a time.
+    private static func choices(of descriptor: PolicyDescriptor) throws -> [PolicySpecification] {
+        try descriptor.parameters.flatMap { parameter -> [PolicySpecification] in
+            guard case .choice(let words) = parameter.domain else { return [] }
+            return try words.filter { $0 != parameter.defaultValue }.map { word in
+                var specification = try PolicySpecification(descriptor.name)
+                try specification.add(parameter.name, word)
+                return specification
+            }
         }
     }
 
     /// Whether a policy needs nothing but a capacity.
-    private static func isComplete(_ policy: String, in registry: PolicyRegistry) -> Bool {
+    private static func isComplete(_ policy: PolicySpecification, in registry: PolicyRegistry) -> Bool {
         let layer = LayerGeometry(layer: 0, layerCount: 4, queryHeads: 4, kvHeads: 2, headDimension: 32)
-        let rule = try? methods([policy], [.entries(256)], in: registry)
-            .first?.cachePolicy(responseTokens: 0, in: registry).rule(for: layer)
-        return rule != nil
+        let capacity: DemoCapacity? = policy.lacksCapacity(in: registry) ? .entries(256) : nil
+        let method = DemoMethod(capacity: capacity, specification: policy)
+        return (try? method.cachePolicy(responseTokens: 0, in: registry).rule(for: layer)) != nil
     }
 
     /// Variants worth a row that no preset and no choice names.
@@ -60,28 +68,20 @@ package struct DemoMethod: Sendable, Hashable {
     package func cachePolicy(
         responseTokens: Int, in registry: PolicyRegistry = .standard
     ) throws -> any CachePolicy {
-        guard let capacity, let capacityName = Self.capacityName(descriptor) else { return try registry.policy(policy) }
+        guard let capacity else { return try registry.policy(specification) }
         let entries = capacity.entries(forResponse: responseTokens)
-        var given = ["\(capacityName)=\(entries)"]
-        if let window = descriptor.parameters.first(where: { $0.name == "window" }),
-            !Self.stated("window", in: policy), let usual = window.defaultValue.flatMap({ Int($0) })
-        {
-            given.append("window=\(min(usual, max(1, entries / 4)))")
+        var stated = specification
+        try stated.addCapacity(entries, in: registry)
+        let window = try registry.descriptor(named: stated.name).parameter("window")
+        if stated["window"] == nil, let usual = window?.defaultValue.flatMap({ Int($0) }) {
+            try stated.add("window", min(usual, max(1, entries / 4)))
         }
-        return try registry.policy(policy + (policy.contains(":") ? "," : ":") + given.joined(separator: ","))
+        return try registry.policy(stated)
     }
 
     /// Whether the number of entries depends on how long a full cache's response is.
     package var needsResponseLength: Bool { capacity?.isShare ?? false }
 
     /// Whether the cache keeps everything.
-    package var isFull: Bool { descriptor.name == FullPolicy.descriptor.name }
-
-    private static func capacityName(_ descriptor: PolicyDescriptor) -> String? {
-        ["capacity", "promptCapacity"].first { name in descriptor.parameters.contains { $0.name == name } }
-    }
-
-    private static func stated(_ parameter: String, in policy: String) -> Bool {
-        policy.split(whereSeparator: { $0 == ":" || $0 == "," }).contains { $0.hasPrefix("\(parameter)=") }
-    }
+    package var isFull: Bool { specification.name == FullPolicy.descriptor.name }
 }

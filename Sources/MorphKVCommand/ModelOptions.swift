@@ -68,15 +68,14 @@ struct CacheFlags: ParsableArguments {
 
     /// The policy that the flags describe; without any, MorphKV if a capacity is given, else the full cache.
     func cachePolicy(_ registry: PolicyRegistry = .standard) throws -> any CachePolicy {
-        let text = policy ?? (capacity == nil ? "full" : "morphkv")
-        let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
+        var specification = try PolicySpecification(parsing: policy ?? (capacity == nil ? "full" : "morphkv"))
+        if let capacity { try specification.addCapacity(capacity, in: registry) }
         let flags: [(String, String?)] = [
-            ("capacity", capacity.map(String.init)), ("window", window.map(String.init)), ("fusion", fusion),
-            ("normalization", normalization), ("group", groupReduction), ("sinks", sinks.map(String.init)),
+            ("window", window.map(String.init)), ("fusion", fusion), ("normalization", normalization),
+            ("group", groupReduction), ("sinks", sinks.map(String.init)),
         ]
-        let given = flags.compactMap { name, value in value.map { "\(name)=\($0)" } }
-        let all = (parts.dropFirst() + given).joined(separator: ",")
-        return try registry.policy(all.isEmpty ? parts[0] : "\(parts[0]):\(all)")
+        for case (let parameter, let value?) in flags { try specification.add(parameter, value) }
+        return try registry.policy(specification)
     }
 
     func options(_ registry: PolicyRegistry = .standard) throws -> CacheOptions {

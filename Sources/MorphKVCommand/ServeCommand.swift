@@ -100,7 +100,7 @@ struct ServeCommand: AsyncParsableCommand {
         var options = try servingOptions()
         options.contexts = try loadContexts(model)
         let scheduler = try Scheduler(model, options)
-        let server = try MorphServer(scheduler, configuration: configuration, logger: logger)
+        let server = try CompletionServer(scheduler, configuration: configuration, logger: logger)
         try await server.run { port, memory in
             let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
             try? Output.write(announcement(memory, scheduler.options) + "listening on http://\(host):\(port)\n")

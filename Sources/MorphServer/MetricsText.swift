@@ -57,7 +57,7 @@ struct MetricsText {
         for (labels, value) in values { text += "morphkv_\(name)\(labels) \(Self.number(value))\n" }
     }
 
-    private mutating func histogram(_ name: String, _ help: String, _ histogram: Histogram) {
+    private mutating func histogram(_ name: String, _ help: String, _ histogram: ServingStatistics.Histogram) {
         text += "# HELP morphkv_\(name) \(help)\n# TYPE morphkv_\(name) histogram\n"
         var count = 0
         for (index, bound) in (histogram.bounds + [.infinity]).enumerated() {

@@ -57,35 +57,35 @@ final class KernelCase {
     deinit { for pointer in owned { pointer.deallocate() } }
 
     private func describe() {
-        cache.key_type = shape.keyType
-        cache.value_type = shape.valueType
-        cache.dimension = Int32(shape.dimension)
-        cache.group = Int32(shape.group)
-        cache.heads = Int32(shape.heads)
-        cache.model_heads = cache.heads
-        cache.slots = Int32(shape.slots)
-        cache.keys = keys
-        cache.values = values
+        cache.slots.key_type = shape.keyType
+        cache.slots.value_type = shape.valueType
+        cache.slots.dimension = Int32(shape.dimension)
+        cache.slots.group = Int32(shape.group)
+        cache.slots.heads = Int32(shape.heads)
+        cache.slots.model_heads = cache.slots.heads
+        cache.slots.count = Int32(shape.slots)
+        cache.slots.keys = keys
+        cache.slots.values = values
         cache.scale = 1 / Float(shape.dimension).squareRoot()
-        cache.ring_sinks = -1
-        let keyBytes = attention_row_bytes(shape.keyType, cache.dimension)
-        let valueBytes = attention_row_bytes(shape.valueType, cache.dimension)
+        cache.slots.ring_sinks = -1
+        let keyBytes = attention_row_bytes(shape.keyType, cache.slots.dimension)
+        let valueBytes = attention_row_bytes(shape.valueType, cache.slots.dimension)
         for row in 0..<shape.heads * shape.slots where row % shape.slots < shape.used {
-            attention_store_row(shape.keyType, floats(shape.dimension), keys + row * keyBytes, cache.dimension)
-            attention_store_row(shape.valueType, floats(shape.dimension), values + row * valueBytes, cache.dimension)
+            attention_store_row(shape.keyType, floats(shape.dimension), keys + row * keyBytes, cache.slots.dimension)
+            attention_store_row(
+                shape.valueType, floats(shape.dimension), values + row * valueBytes, cache.slots.dimension)
         }
         guard !shape.frozen.isEmpty else { return }
         for (head, count) in shape.frozen.enumerated() { starts[head + 1] = starts[head] + Int64(count) }
         for row in 0..<shape.frozen.reduce(0, +) {
-            attention_store_row(shape.keyType, floats(shape.dimension), frozenKeys + row * keyBytes, cache.dimension)
             attention_store_row(
-                shape.valueType, floats(shape.dimension), frozenValues + row * valueBytes, cache.dimension)
+                shape.keyType, floats(shape.dimension), frozenKeys + row * keyBytes, cache.slots.dimension)
+            attention_store_row(
+                shape.valueType, floats(shape.dimension), frozenValues + row * valueBytes, cache.slots.dimension)
             frozenPositions[row] = Float(row)
         }
-        cache.frozen_keys = UnsafeRawPointer(frozenKeys)
-        cache.frozen_values = UnsafeRawPointer(frozenValues)
-        cache.frozen_positions = UnsafePointer(frozenPositions)
-        cache.frozen_starts = UnsafePointer(starts)
+        cache.frozen = attention_frozen(
+            keys: frozenKeys, values: frozenValues, positions: frozenPositions, starts: starts)
     }
 
     /// Seeded numbers between -1 and 1.
@@ -107,17 +107,17 @@ final class KernelCase {
     /// - Returns: `[columns][queryHeads][dimension]`
     func run(
         queries: [Float], newKeys: [Float], newValues: [Float], columns: Int = 1, position: Int? = nil,
-        used: Int? = nil, sinceHandOver: Int = 0, level: attention_level, threads: Int
+        used: Int? = nil, phase: Int = 0, level: attention_level, threads: Int
     ) -> [Float] {
         let visible = Int64(shape.slots + (shape.frozen.max() ?? 0))
-        let stride = attention_workspace(cache.dimension, cache.group, visible)
+        let stride = attention_workspace(cache.slots.dimension, cache.slots.group, visible)
         var barrier = attention_barrier()
         let workspace = zeros(stride * threads, filledWith: .nan)
         var output = [Float](repeating: .nan, count: queries.count)
         withUnsafePointer(to: cache) { cache in
             let run = attention_run(
                 cache: cache, column: 0, columns: Int32(columns), used: Int32(used ?? shape.used),
-                position: Int64(position ?? shape.used), since_hand_over: Int32(sinceHandOver))
+                position: Int64(position ?? shape.used), phase: Int32(phase))
             withUnsafePointer(to: run) { run in
                 output.withUnsafeMutableBufferPointer { output in
                     withUnsafeMutablePointer(to: &barrier) { barrier in
@@ -130,9 +130,19 @@ final class KernelCase {
                         for thread in 0..<threads {
                             done.enter()
                             Thread.detachNewThread {
-                                withUnsafePointer(to: job.batch) {
-                                    attention_compute(
-                                        $0, queries, newKeys, newValues, job.output, Int32(thread), Int32(threads))
+                                queries.withUnsafeBufferPointer { queries in
+                                    newKeys.withUnsafeBufferPointer { keys in
+                                        newValues.withUnsafeBufferPointer { values in
+                                            var (batch, vectors) = (
+                                                job.batch,
+                                                attention_vectors(
+                                                    query: queries.baseAddress, key: keys.baseAddress,
+                                                    value: values.baseAddress, features: nil, feature_width: 0,
+                                                    output: job.output)
+                                            )
+                                            attention_compute(&batch, &vectors, Int32(thread), Int32(threads))
+                                        }
+                                    }
                                 }
                                 done.leave()
                             }

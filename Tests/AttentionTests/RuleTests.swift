@@ -49,24 +49,30 @@ import Testing
             keyType: ATTENTION_F32, valueType: ATTENTION_F32, dimension: 24, group: 3, heads: 3, slots: 21, used: 0)
         let test = KernelCase(shape)
         let slots = shape.heads * shape.slots
-        test.cache.rule = rule.kind
-        test.cache.positions = test.zeros(slots, filledWith: -1)
-        test.cache.window = Int32(Self.window)
-        test.cache.sinks = 2
-        test.cache.group_max = rule.groupMax ? 1 : 0
-        test.cache.shares_choice = rule.shares ? 1 : 0
+        test.cache.slots.positions = test.zeros(slots, filledWith: -1)
         test.cache.sliding_window = Int32(rule.slidingWindow)
-        test.cache.query_count = Int32(Self.window)
-        test.cache.decay = 0.9
-        test.cache.fresh = test.zeros(slots)
-        test.cache.expiring = test.zeros(slots)
-        test.cache.queries = test.zeros(Self.window * shape.heads * shape.group * shape.dimension)
-        test.cache.normalizers = test.zeros(Self.window * shape.heads * shape.group, filledWith: 1e30)
-        let voters = rule.candidates && rule.groupMax ? shape.group : 1
-        test.cache.voters = Int32(voters)
-        test.cache.votes = test.zeros(Self.window * slots * voters, filledWith: rule.candidates ? -1e30 : 0)
-        test.cache.fusion_max = rule.fusionMax ? 1 : 0
-        test.cache.candidates_only = rule.candidates ? 1 : 0
+        test.cache.score.rule = rule.kind
+        test.cache.score.window = Int32(Self.window)
+        test.cache.score.sinks = 2
+        test.cache.score.group_reduction = rule.groupMax ? ATTENTION_MAX : ATTENTION_SUM
+        test.cache.score.shares_choice = rule.shares
+        let queries = Int32(Self.window), queryHeads = Self.window * shape.heads * shape.group
+        switch rule.kind {
+        case ATTENTION_WINDOW_SUM:
+            test.cache.score.window_sum = attention_window_sum(
+                query_count: queries, fresh: test.zeros(slots), expiring: test.zeros(slots),
+                queries: test.zeros(queryHeads * shape.dimension),
+                normalizers: test.zeros(queryHeads, filledWith: 1e30))
+        case ATTENTION_CUMULATIVE:
+            test.cache.score.cumulative = attention_cumulative(decay: 0.9, scores: test.zeros(slots))
+        default:
+            let rows = rule.candidates && rule.groupMax ? shape.group : 1
+            test.cache.score.profile = attention_profile(
+                query_count: queries,
+                scores: test.zeros(Self.window * slots * rows, filledWith: rule.candidates ? -1e30 : 0),
+                rows_per_head: Int32(rows), fusion: rule.fusionMax ? ATTENTION_MAX : ATTENTION_SUM,
+                candidates_only: rule.candidates)
+        }
         var outputs: [Float] = []
         var since = 0
         for position in 0..<60 {
@@ -74,9 +80,9 @@ import Testing
                 queries: test.floats(shape.heads * shape.group * shape.dimension).map { $0 * 10 },
                 newKeys: test.floats(shape.heads * shape.dimension),
                 newValues: test.floats(shape.heads * shape.dimension), position: position,
-                used: min(position, shape.slots), sinceHandOver: since, level: level, threads: threads)
+                used: min(position, shape.slots), phase: since, level: level, threads: threads)
             since = since % Self.window + 1
         }
-        return ((0..<slots).map { test.cache.positions[$0] }, outputs)
+        return ((0..<slots).map { test.cache.slots.positions[$0] }, outputs)
     }
 }

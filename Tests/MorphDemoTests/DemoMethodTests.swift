@@ -51,7 +51,7 @@ import Testing
 
     @Test("every registered policy is measured, with its presets and choices")
     func everyPolicy() throws {
-        let policies = DemoMethod.allPolicies()
+        let policies = try DemoMethod.allPolicies()
         #expect(Set(policies).isSuperset(of: PolicyRegistry.standard.descriptors.map(\.name)))
         #expect(Set(policies).count == policies.count)
         for policy in [

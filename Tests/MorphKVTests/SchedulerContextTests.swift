@@ -22,7 +22,7 @@ import Testing
             options: GenerationOptions(maxTokens: 30, ignoresEndOfText: true), topLogprobs: 0)
     }
 
-    private func tokens(of answer: Answer) async throws -> [Token] {
+    private func tokens(of answer: AnswerStream) async throws -> [Token] {
         var tokens: [Token] = []
         for try await piece in answer { tokens += piece.tokens.map(\.chosen.token) }
         return tokens

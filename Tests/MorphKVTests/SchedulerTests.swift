@@ -1,6 +1,7 @@
 import Foundation
 import Ggml
 import MorphKV
+import TestSupport
 import Testing
 
 /// Many requests at a time, in memory that is fixed at the start.
@@ -29,14 +30,14 @@ import Testing
             options: GenerationOptions(maxTokens: maxTokens, ignoresEndOfText: true), topLogprobs: 0)
     }
 
-    func tokens(of answer: Answer) async throws -> [Token] {
+    func tokens(of answer: AnswerStream) async throws -> [Token] {
         var tokens: [Token] = []
         for try await piece in answer { tokens += piece.tokens.map(\.chosen.token) }
         return tokens
     }
 
     func untilIdle(_ scheduler: Scheduler) async throws {
-        while !scheduler.isIdle { try await Task.sleep(for: .milliseconds(2)) }
+        try await wait(for: "the end of all requests") { scheduler.isIdle }
     }
 
     @Test func anAnswerIsThatOfASessionWhosePromptEntersInTheSameParts() async throws {
@@ -179,7 +180,7 @@ import Testing
                 reader.cancel()
                 _ = try await reader.value
             }
-            while scheduler.statistics.waiting > 50 { try await Task.sleep(for: .milliseconds(1)) }
+            try await wait(for: "a shorter queue") { scheduler.statistics.waiting <= 50 }
         }
         try await untilIdle(scheduler)
         let statistics = scheduler.statistics

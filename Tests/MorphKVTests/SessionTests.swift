@@ -1,6 +1,7 @@
 import Foundation
 import Ggml
 import MorphKV
+import TestSupport
 import Testing
 
 @Suite struct SessionTests {
@@ -76,7 +77,7 @@ import Testing
     @Test func cancellingTheTaskEndsTheGeneration() async throws {
         let session = try Session(Self.model, threads: 1)
         let task = Task { try await Self.tokens(session.generate(tokens: [1], options: .init(maxTokens: 1_000_000))) }
-        while await session.statistics.tokensSeen < 5 { await Task.yield() }
+        try await wait(for: "the first tokens") { await session.statistics.tokensSeen >= 5 }
         task.cancel()
         _ = try await task.value
         _ = try await Self.tokens(session.generate(tokens: [2], options: .init(maxTokens: 1)))

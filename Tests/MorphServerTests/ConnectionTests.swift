@@ -3,6 +3,7 @@ import HTTPTypes
 import HummingbirdTesting
 import MorphKV
 import MorphServer
+import TestSupport
 import Testing
 
 /// Clients that misbehave: nothing hangs, and nothing is left behind.
@@ -12,7 +13,7 @@ struct ConnectionTests {
         #"{"prompt":"Once upon a time","max_tokens":4000,"temperature":1,"logit_bias":{"2":-100,"1":-100}"#
 
     func untilIdle(_ scheduler: Scheduler) async throws {
-        while !scheduler.isIdle { try await Task.sleep(for: .milliseconds(5)) }
+        try await wait(for: "the end of all requests") { scheduler.isIdle }
     }
 
     @Test(
@@ -98,13 +99,13 @@ struct ConnectionTests {
                 socket.send(RawSocket.completion(Self.long + (index % 2 == 0 ? ",\"stream\":true}" : "}")))
                 if index % 4 == 0 { _ = await socket.read(until: "data:") }
                 if index % 3 == 0 { socket.closeInput() }
-                while scheduler.statistics.waiting > 40 { try await Task.sleep(for: .milliseconds(1)) }
+                try await wait(for: "a shorter queue") { scheduler.statistics.waiting <= 40 }
             }
             try await untilIdle(scheduler)
             let statistics = scheduler.statistics
             #expect(statistics.running == 0 && statistics.waiting == 0)
             #expect(statistics.outcomes[.cancelled] ?? 0 > 250, "\(statistics.outcomes)")
-            while (ProcessFigures()?.openFiles ?? 0) > before + 4 { try await Task.sleep(for: .milliseconds(10)) }
+            try await wait(for: "closed sockets") { (ProcessFigures()?.openFiles ?? 0) <= before + 4 }
             #expect(try await client.complete("Once upon a time").text?.contains(CompletionTests.story) == true)
         }
     }

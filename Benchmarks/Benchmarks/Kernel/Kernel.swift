@@ -24,7 +24,7 @@ let benchmarks: @Sendable () -> Void = {
     add("f16, 1024 slots, 32/8 heads of 64", .init(dimension: 64, slots: 1024))
     add("f16, 1024 slots, 14/2 heads of 64", .init(dimension: 64, group: 7, heads: 2, slots: 1024))
     add("f16, 1024 slots, 32/32 heads of 96", .init(dimension: 96, group: 1, heads: 32, slots: 1024))
-    add("window sum, f16, 1024 slots, 32/8 heads of 64", .init(dimension: 64, slots: 1024, rule: ATTENTION_WINDOW_SUM))
+    add("window sum, f16, 1024 slots, 32/8 heads of 64", .init(dimension: 64, slots: 1024, scores: true))
 }
 
 @Sendable func add(_ name: String, _ shape: KernelFixture.Shape) {

@@ -8,8 +8,9 @@ final class KernelFixture {
         var group = 4
         var heads = 8
         var slots = 2048
-        var rule = ATTENTION_POSITIONAL
-        /// Recent tokens whose queries vote, for rules that score.
+        /// Whether slots are chosen by the sum of the weights that the last queries gave.
+        var scores = false
+        /// These queries.
         var window = 32
     }
 
@@ -54,28 +55,27 @@ final class KernelFixture {
 
     private func cache(_ rowBytes: Int) -> attention_cache {
         var cache = attention_cache()
-        cache.key_type = shape.type
-        cache.value_type = shape.type
-        cache.dimension = Int32(shape.dimension)
-        cache.group = Int32(shape.group)
-        cache.heads = Int32(shape.heads)
-        cache.model_heads = cache.heads
-        cache.slots = Int32(shape.slots)
-        cache.keys = rows(rowBytes)
-        cache.values = rows(rowBytes)
+        cache.slots.key_type = shape.type
+        cache.slots.value_type = shape.type
+        cache.slots.dimension = Int32(shape.dimension)
+        cache.slots.group = Int32(shape.group)
+        cache.slots.heads = Int32(shape.heads)
+        cache.slots.model_heads = cache.slots.heads
+        cache.slots.count = Int32(shape.slots)
+        cache.slots.keys = rows(rowBytes)
+        cache.slots.values = rows(rowBytes)
         cache.scale = 1 / Float(shape.dimension).squareRoot()
-        cache.rule = shape.rule
-        guard shape.rule != ATTENTION_POSITIONAL else { return cache }
+        guard shape.scores else { return cache }
         let count = shape.heads * shape.slots
         let queryHeads = shape.heads * shape.group
-        cache.window = Int32(shape.window)
-        cache.query_count = cache.window
-        cache.positions = floats(count)
-        for index in 0..<count { cache.positions[index] = Float(index % shape.slots) }
-        cache.fresh = floats(count)
-        cache.expiring = floats(count)
-        cache.queries = floats(shape.window * queryHeads * shape.dimension)
-        cache.normalizers = floats(shape.window * queryHeads)
+        cache.slots.positions = floats(count)
+        for index in 0..<count { cache.slots.positions[index] = Float(index % shape.slots) }
+        cache.score.rule = ATTENTION_WINDOW_SUM
+        cache.score.window = Int32(shape.window)
+        cache.score.window_sum = attention_window_sum(
+            query_count: cache.score.window, fresh: floats(count), expiring: floats(count),
+            queries: floats(shape.window * queryHeads * shape.dimension),
+            normalizers: floats(shape.window * queryHeads))
         return cache
     }
 
@@ -92,13 +92,15 @@ final class KernelFixture {
         caches.withUnsafeBufferPointer { caches in
             let run = attention_run(
                 cache: caches.baseAddress! + layer, column: 0, columns: 1, used: Int32(shape.slots),
-                position: 100_000, since_hand_over: 0)
+                position: 100_000, phase: 0)
             withUnsafePointer(to: run) { run in
                 withUnsafeMutablePointer(to: &barrier) { barrier in
                     var batch = attention_batch(
                         runs: run, run_count: 1, workspace: workspace, workspace_stride: stride, barrier: barrier,
                         level: level)
-                    attention_compute(&batch, query, row, row, output, 0, 1)
+                    var vectors = attention_vectors(
+                        query: query, key: row, value: row, features: nil, feature_width: 0, output: output)
+                    attention_compute(&batch, &vectors, 0, 1)
                 }
             }
         }

@@ -1,12 +1,13 @@
 /// Attention over the slots of KV caches, one generated token at a time, on the CPU.
 ///
 /// For every KV head one pass does what a token needs: it picks the slot that the token takes, writes its key and value,
-/// reads each key row once for all query heads of the group (and for the query that leaves the window of voters), takes
-/// the softmax, reads each value row once, and updates the scores that the next choice is made by.
+/// reads each key row once for all query heads of the group, takes the softmax, reads each value row once, and updates the
+/// scores that the next choice is made by. How scores come about is a rule's: one of those built in, or a caller's own.
 ///
-/// Nothing here allocates, locks or fails; the caller owns all memory and has checked all sizes.
+/// Nothing here allocates, locks or fails; the caller owns all memory. Sizes that do not fit together end the process.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,72 +22,184 @@ enum attention_type {
 
 /// What decides which slot a token takes.
 enum attention_rule {
-    /// The caller's `slot`.
+    /// Its position alone; nothing is scored.
     ATTENTION_POSITIONAL = 0,
-    /// The sum of the weights that the last `query_count` queries gave.
+    /// The lowest sum of the weights that the last `query_count` queries gave.
     ATTENTION_WINDOW_SUM = 1,
-    /// decay * score + weights.
+    /// The lowest score, which each token multiplies by `decay` and adds its weight to.
     ATTENTION_CUMULATIVE = 2,
-    /// The votes of the last `query_count` queries, one by one.
+    /// The lowest score, made of what the last `query_count` queries gave, remembered one by one.
     ATTENTION_PROFILE = 3,
+    /// The caller's functions.
+    ATTENTION_CUSTOM = 4,
 };
 
-/// The slots of one layer of one sequence, and how victims are chosen among them.
-struct attention_cache {
+/// How several numbers become one.
+enum attention_reduction {
+    ATTENTION_SUM = 0,
+    ATTENTION_MAX = 1,
+};
+
+/// The rows that tokens are written to, in one layer of one sequence.
+struct attention_slots {
     enum attention_type key_type, value_type;
-    int32_t dimension; ///< numbers per row
-    int32_t group;     ///< query heads per KV head
-    int32_t heads;     ///< KV heads of the cache
+    int32_t dimension;   ///< numbers per row
+    int32_t group;       ///< query heads per KV head
+    int32_t heads;       ///< KV heads of the cache
     int32_t model_heads; ///< KV heads of the model
     /// Which of the model's KV heads the cache is for, ascending; NULL if it is for all of them.
     const int32_t *head_numbers;
-    int32_t slots;     ///< per KV head
-    void *keys;        ///< `[heads][slots]` rows
-    void *values;      ///< `[heads][slots]` rows
-    float *positions;  ///< `[heads][slots]`, -1 where empty; NULL under ATTENTION_POSITIONAL
-
-    /// Entries that never change and are seen besides the slots: the model's head h has the rows frozen_starts[h] to
-    /// frozen_starts[h + 1]. NULL if there are none.
-    const void *frozen_keys, *frozen_values;
-    const float *frozen_positions;
-    const int64_t *frozen_starts; ///< `[model_heads + 1]`
-    int64_t origin; ///< the first position that goes to the slots; those before it are frozen entries or gone
-
-    float scale;             ///< of scores before the softmax
-    int32_t sliding_window;  ///< how far back the cache's heads see, the token itself included; 0 if everything
-    int32_t visible_sinks;   ///< first positions that are seen even behind the sliding window
-    enum attention_rule rule;
-    int32_t window;          ///< positions before the current one that are never evicted
-    int32_t sinks;           ///< first positions that are never evicted
-    int32_t group_max;       ///< whether a group's weight is the largest of its query heads, not their sum
-    int32_t shares_choice;   ///< whether all heads choose the same slot, by the sum of their scores
-    int32_t has_gaps;        ///< whether empty slots may lie between filled ones
+    int32_t count;    ///< slots per KV head
+    void *keys;       ///< `[heads][count]` rows
+    void *values;     ///< `[heads][count]` rows
+    float *positions; ///< `[heads][count]`, -1 where empty; NULL under ATTENTION_POSITIONAL
+    bool has_gaps;    ///< whether empty slots may lie between filled ones
+    int64_t origin;   ///< the first position that goes to the slots; those before it are frozen entries or gone
     /// Under ATTENTION_POSITIONAL the slots form a ring: the first `ring_sinks` stay, then token p takes slot
-    /// ring_sinks + (p - ring_sinks) % (slots - ring_sinks), p counted from the origin. Negative: each token takes
-    /// slot `used`.
+    /// ring_sinks + (p - ring_sinks) % (count - ring_sinks), p counted from the origin. Negative: each token takes the
+    /// first slot that is not filled.
     int32_t ring_sinks;
+};
 
-    int32_t query_count;     ///< rows of the ring of queries or votes
+/// Entries that never change and are seen besides the slots: the model's head h has the rows starts[h] to starts[h + 1].
+/// All NULL if there are none.
+struct attention_frozen {
+    const void *keys, *values;
+    const float *positions;
+    const int64_t *starts; ///< `[model_heads + 1]`
+};
+
+/// ATTENTION_WINDOW_SUM. Weights are added to `fresh`. Every `query_count` queries the sums rotate: `fresh` becomes
+/// `expiring` and starts at zero, so that what rounding left in a sum is dropped with it. The phase of a run is the number
+/// of queries since the last rotation.
+struct attention_window_sum {
+    int32_t query_count;
+    float *fresh;       ///< `[heads][count]`: weights given since the last rotation
+    float *expiring;    ///< `[heads][count]`: weights given before it, by queries that are still in the window
+    float *queries;     ///< `[query_count][heads][group][dimension]`: the last queries, not scaled; a ring by position
+    float *normalizers; ///< `[query_count][heads][group]`: logarithms of their softmax denominators
+};
+
+/// ATTENTION_CUMULATIVE.
+struct attention_cumulative {
     float decay;
-    float *fresh;            ///< `[heads][slots]`; the score itself under ATTENTION_CUMULATIVE
-    float *expiring;         ///< `[heads][slots]`
-    float *queries;          ///< `[query_count][heads][group][dimension]`, not scaled
-    float *normalizers;      ///< `[query_count][heads][group]`
-    float *votes;            ///< `[query_count][heads][voters][slots]`
-    int32_t voters;          ///< votes per KV head and query
-    int32_t fusion_max;      ///< whether votes are fused by their maximum, not their sum
-    int32_t candidates_only; ///< whether each vote is a score that is normalised over the evictable slots
+    float *scores; ///< `[heads][count]`
+};
+
+/// ATTENTION_PROFILE.
+struct attention_profile {
+    int32_t query_count;
+    /// `[query_count][heads][rows_per_head][count]`, a ring by position: the weights that each query gave, reduced over the
+    /// group; or its scores before the softmax, if `candidates_only`.
+    float *scores;
+    int32_t rows_per_head; ///< `group` where each query head's scores are normalised by themselves, else 1
+    enum attention_reduction fusion; ///< of what the queries gave
+    bool candidates_only; ///< whether each query's scores are normalised over the slots that may be chosen only
+};
+
+struct attention_rule_table;
+
+/// ATTENTION_CUSTOM.
+struct attention_custom {
+    const struct attention_rule_table *table;
+    void *state; ///< what the table's functions keep; the kernel does not look at it
+};
+
+/// How the slot that a token takes is chosen among those that are filled.
+struct attention_score {
+    enum attention_rule rule;
+    int32_t window; ///< positions before the current one that are never evicted
+    int32_t sinks;  ///< first positions that are never evicted
+    enum attention_reduction group_reduction; ///< how the weights of a group's query heads become one
+    bool shares_choice; ///< whether all heads choose the same slot, by the sum of their scores
+    /// The rule's own.
+    union {
+        struct attention_window_sum window_sum;
+        struct attention_cumulative cumulative;
+        struct attention_profile profile;
+        struct attention_custom custom;
+    };
+};
+
+/// The cache of one layer of one sequence.
+struct attention_cache {
+    struct attention_slots slots;
+    struct attention_frozen frozen;
+    struct attention_score score;
+    float scale;            ///< of scores before the softmax
+    int32_t sliding_window; ///< how far back the cache's heads see, the token itself included; 0 if everything
+    int32_t visible_sinks;  ///< first positions that are seen even behind the sliding window
+};
+
+/// One token at one KV head, as rules see it.
+struct attention_step {
+    const struct attention_cache *cache;
+    int32_t head;           ///< of the cache
+    int64_t position;       ///< the token's
+    int32_t phase;          ///< see `attention_run`
+    const float *positions; ///< `[count]`: of the head's slots
+    const float *query;     ///< `[group][dimension]`, not scaled
+    const float *features;  ///< `[feature_width]`; NULL if there are none
+};
+
+/// What one thread knows of a token's attention: a range of slots. Arrays are as long as all slots; only the range is
+/// valid.
+struct attention_weights {
+    int32_t begin, end;   ///< the range
+    const float *reduced; ///< each slot's weight, reduced over the group
+    /// `[group][stride]`: the scaled scores, before the softmax, of the queries that `leaving` returned; NULL if none.
+    const float *leaving;
+    size_t stride;
+    float *room; ///< a float per slot to work in
+};
+
+/// What a rule does. Functions that are NULL are not called.
+///
+/// Each token calls, for each head: `choose` (if no slot is empty), `forget`, `leaving`, `observe`, `update`, `remember`.
+/// `observe` and `update` may be called by several threads at a time, for ranges that do not overlap; the others are
+/// called by one thread while no other looks at the head, but for `leaving` and `advance`, which every thread calls.
+struct attention_rule_table {
+    /// Features that the rule reads per token and head; 0 for none.
+    int32_t feature_width;
+
+    /// Writes each slot's score; the kernel takes the lowest that is not protected. Required.
+    ///
+    /// - scores: `[count]`
+    /// - room: `[2][count]` to work in
+    void (*choose)(const struct attention_step *step, float *scores, float *room);
+
+    /// The token takes this slot: nothing that is known of the entry before counts for it. Rules that score an entry once
+    /// do it here. Required.
+    void (*forget)(const struct attention_step *step, int32_t slot);
+
+    /// An older query whose scores are wanted too, `[group][dimension]`, not scaled; NULL if none. Every thread must get
+    /// the same answer.
+    const float *(*leaving)(const struct attention_step *step);
+
+    /// The scaled scores of a range of slots before the softmax and before anything is masked: `[group][stride]`.
+    void (*observe)(
+        const struct attention_step *step, const float *scores, size_t stride, int32_t begin, int32_t end);
+
+    /// Brings the scores of a range of slots up to date. NULL: the rule needs no weights, and none are reduced for it.
+    void (*update)(const struct attention_step *step, const struct attention_weights *weights);
+
+    /// The last call of a token.
+    ///
+    /// - normalizers: `[group]`, the logarithms of the softmax denominators
+    void (*remember)(const struct attention_step *step, const float *normalizers);
+
+    /// The phase after a token. NULL: it stays.
+    int32_t (*advance)(const struct attention_cache *cache, int32_t phase);
 };
 
 /// Successive tokens of one sequence.
 struct attention_run {
     const struct attention_cache *cache;
-    int32_t column;        ///< of the first token in the batch
-    int32_t columns;       ///< tokens; each sees those before it
-    int32_t used;          ///< filled slots before the first token
-    int64_t position;      ///< of the first token
-    /// Queries since `fresh` was last handed over to `expiring`, before the first token.
-    int32_t since_hand_over;
+    int32_t column;   ///< of the first token in the batch
+    int32_t columns;  ///< tokens; each sees those before it
+    int32_t used;     ///< filled slots before the first token
+    int64_t position; ///< of the first token
+    int32_t phase;    ///< a number of the rule's own before the first token; 0 for rules that have none
 };
 
 /// A barrier of the threads that compute one batch. Starts as zeros.
@@ -107,10 +220,20 @@ enum attention_level {
 struct attention_batch {
     const struct attention_run *runs;
     int32_t run_count;
-    float *workspace;         ///< `threads` parts of `workspace_stride` floats, aligned to 64 bytes
-    size_t workspace_stride;  ///< at least attention_workspace(...) of every run's cache
+    float *workspace;        ///< `threads` parts of `workspace_stride` floats, aligned to 64 bytes
+    size_t workspace_stride; ///< at least attention_workspace(...) of every run's cache
     struct attention_barrier *barrier;
     enum attention_level level;
+};
+
+/// What the tokens of a batch bring, and where the result goes; `heads` are the model's.
+struct attention_vectors {
+    const float *query;      ///< `[columns][heads * group][dimension]`
+    const float *key;        ///< `[columns][heads][dimension]`
+    const float *value;      ///< `[columns][heads][dimension]`
+    const float *features;   ///< `[columns][heads][feature_width]`: what rules read besides; NULL if there are none
+    int32_t feature_width;
+    float *output;           ///< like query
 };
 
 /// The best level this machine has.
@@ -125,13 +248,8 @@ size_t attention_row_bytes(enum attention_type type, int32_t dimension);
 size_t attention_workspace(int32_t dimension, int32_t group, int64_t visible);
 
 /// Executes one thread's share of a batch; all `threads` threads call it at the same time.
-///
-/// - query: `[columns][heads * group][dimension]`
-/// - key, value: `[columns][heads][dimension]`
-/// - output: like query
 void attention_compute(
-    const struct attention_batch *batch, const float *query, const float *key, const float *value, float *output,
-    int32_t thread, int32_t threads);
+    const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads);
 
 /// Puts `count` numbers into a row.
 void attention_store_row(enum attention_type type, const float *from, void *to, int32_t count);

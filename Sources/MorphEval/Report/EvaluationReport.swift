@@ -1,4 +1,5 @@
 internal import Foundation
+internal import MorphKV
 
 /// A comparison of runs: one table, and one page with the same table and charts.
 public struct EvaluationReport: Sendable {
@@ -114,12 +115,9 @@ extension EvaluationSettings {
 
     /// The policy without its capacity.
     var policyFamily: String {
-        let parts = policy.split(separator: ":", maxSplits: 1).map(String.init)
-        guard parts.count == 2 else { return policy }
-        let rest = parts[1].split(separator: ",").filter {
-            !$0.hasPrefix("capacity=") && !$0.hasPrefix("promptCapacity=")
-        }
-        return rest.isEmpty ? parts[0] : "\(parts[0]):\(rest.joined(separator: ","))"
+        guard var specification = try? PolicySpecification(parsing: policy) else { return policy }
+        specification.removeCapacity()
+        return specification.description
     }
 
     /// What else tells a row from the others.

@@ -24,14 +24,9 @@ extension EvaluationSettings {
         self.init(
             benchmark: benchmark, dataset: dataset, samples: samples, model: model.url.lastPathComponent,
             modelFingerprint: try Model.fileDigest(of: model.url), policy: cache.policy.specification,
-            capacity: Self.capacity(of: cache.policy), cache: cache.statement, usesChatTemplate: usesChatTemplate,
+            capacity: cache.policy.declaredCapacity, cache: cache.statement, usesChatTemplate: usesChatTemplate,
             maximumNewTokens: maximumNewTokens, maximumPromptTokens: maximumPromptTokens,
             contextLength: contextLength, sampling: sampling.statement, seed: Int(sampling.seed))
-    }
-
-    /// The entries per KV head, where the policy has such a parameter.
-    private static func capacity(of policy: any CachePolicy) -> Int? {
-        policy.arguments.values.first { $0.name == "capacity" || $0.name == "promptCapacity" }.flatMap { Int($0.value) }
     }
 }
 

@@ -8,6 +8,8 @@ struct BlockGraph {
 
     /// Queries, keys and values of a layer, after RoPE: `[headDim, heads, tokens]`.
     struct Projections {
+        /// What they were computed from: the layer's normed input, `[embedding, tokens]`.
+        let input: Tensor
         let queries: Tensor
         let keys: Tensor
         let values: Tensor
@@ -26,7 +28,7 @@ struct BlockGraph {
         q = graph.rope(q, positions: positions, factors: weights.ropeFactors, rope)
         k = graph.rope(k, positions: positions, factors: weights.ropeFactors, rope)
         if !v.isContiguous { v = graph.contiguous(v) }
-        return Projections(queries: q, keys: k, values: v)
+        return Projections(input: normed, queries: q, keys: k, values: v)
     }
 
     private func split(_ x: Tensor, _ layer: LayerWeights) -> (Tensor, Tensor, Tensor) {

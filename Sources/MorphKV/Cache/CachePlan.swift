@@ -26,9 +26,9 @@ public struct CachePlan: Sendable, Hashable {
     init(_ model: Model, _ options: CacheOptions, tokens: Int, following context: FrozenCache?) throws {
         let backend = try Backend(model.device, threads: 1)
         let plans = try KVCache.plans(for: model.description, options, on: model.device, following: context)
-        rules = plans.map(\.main.rule)
+        rules = plans.map { $0[0].rule }
         layerBytes = try plans.map { parts in
-            try [parts.main, parts.streaming].compactMap(\.self).reduce(0) { sum, plan in
+            try parts.reduce(0) { sum, plan in
                 let layer = try LayerCache(plan, slots: plan.slots ?? KVCache.rounded(tokens), scale: 1)
                 layer.plan(on: backend)
                 return sum + layer.plannedBytes
@@ -37,7 +37,7 @@ public struct CachePlan: Sendable, Hashable {
         let description = model.description
         var (held, read) = (0, tokens)
         if case .chunked(let part) = options.prefill {
-            (held, read) = (plans.map { $0.main.slots ?? tokens }.max() ?? 0, min(part, tokens))
+            (held, read) = (plans.map { $0[0].slots ?? tokens }.max() ?? 0, min(part, tokens))
         }
         let row = options.keyType.bytes(description.headDimension) + options.valueType.bytes(description.headDimension)
         promptBytes = (held + read) * row * description.kvHeads + 4 * read * description.embeddingLength

@@ -6,15 +6,15 @@ extension KVCache {
     ///
     /// - Throws: `GgmlError` of kind `memory`.
     func frozenCopy() throws -> FrozenCache {
-        FrozenCache(layers: try layers.indices.map(frozenCopy), tokens: seen, streaming: context?.streaming)
+        FrozenCache(layers: try parts.indices.map(frozenCopy), tokens: seen, streaming: context?.streaming)
     }
 
     /// Moves everything into entries that never change, one layer after the other; the slots become few and empty, except
     /// in layers of constant size, which stay as they are.
     func freeze() throws -> FrozenCache {
-        let frozen = try layers.indices.map { index in
+        let frozen = try parts.indices.map { index in
             let entries = try frozenCopy(of: index)
-            if plans[index].slots == nil { try empty(index) }
+            if parts[index][0].plan.slots == nil { try empty(index) }
             return entries
         }
         return FrozenCache(layers: frozen, tokens: seen, streaming: context?.streaming)
@@ -28,12 +28,12 @@ extension KVCache {
     }
 
     private func frozenCopy(of index: Int) throws -> FrozenLayer {
-        let geometry = plans[index].geometry
+        let main = parts[index][0]
+        let plan = main.plan
         var sources: [(rows: EntryRows, chosen: [[EntryRows.Entry]])] = []
-        let heads = layers[index].frozen?.layout.counts.count ?? geometry.kvHeads
+        let heads = main.frozen?.layout.counts.count ?? plan.geometry.kvHeads
         var seenBefore = (0..<heads).map { _ in [EntryRows.Entry]() }
-        for part in 0..<partCount(of: index) {
-            let layer = self.part(part, of: index)
+        for layer in parts[index] {
             var chosen = (0..<heads).map { _ in [EntryRows.Entry]() }
             var starts = (0..<heads).map { _ in 0 }
             for (head, entries) in layer.entries(seen: seen).enumerated() {
@@ -49,10 +49,10 @@ extension KVCache {
                         values: UnsafeRawPointer(layer.values.hostAddress), starts: starts), chosen
                 ))
         }
-        if let frozen = layers[index].frozen { sources.insert((frozen.rows, seenBefore), at: 0) }
+        if let frozen = main.frozen { sources.insert((frozen.rows, seenBefore), at: 0) }
         let layout = FrozenLayer.Layout(
             counts: (0..<heads).map { head in sources.reduce(0) { $0 + $1.chosen[head].count } },
-            keyType: plans[index].keyType, valueType: plans[index].valueType, dimension: geometry.headDimension)
+            keyType: plan.keyType, valueType: plan.valueType, dimension: plan.geometry.headDimension)
         return try FrozenLayer(layout, from: sources)
     }
 }

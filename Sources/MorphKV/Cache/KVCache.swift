@@ -6,18 +6,17 @@ final class KVCache {
     static let growth = 256
 
     let options: CacheOptions
-    /// One per layer of the model.
-    let plans: [LayerPlan]
-    /// One per layer of the model; where only some heads of a layer stream, for those that do not.
-    private(set) var layers: [LayerCache]
-    /// Where only some heads of a layer stream: for those that do.
-    private(set) var streaming: [LayerCache?]
+    /// For each layer of the model one cache for all of its heads, or two where only some of them stream: first that of
+    /// the others, then theirs.
+    private(set) var parts: [[LayerCache]]
     /// What the sequence goes on from, which others may share; nil if it begins with nothing.
     let context: FrozenCache?
+    /// The formula that wants features of tokens; nil if none does.
+    let featureFormula: ScoringRule.Accumulation?
     private let backend: Backend
     private let scale: Float
     /// Tokens of the sequence so far: the position of the next one.
-    var seen = 0
+    private(set) var seen = 0
 
     /// Decides what every layer keeps, and allocates it.
     ///
@@ -33,103 +32,78 @@ final class KVCache {
         self.backend = backend
         self.context = context
         scale = description.attentionScale
-        let parts = try Self.plans(for: description, options, on: backend.device, following: context)
-        plans = parts.map(\.main)
-        layers = try parts.map {
-            try LayerCache($0.main, slots: $0.main.slots ?? Self.rounded(reserve), scale: description.attentionScale)
+        parts = try Self.plans(for: description, options, on: backend.device, following: context).map { plans in
+            try plans.map {
+                try LayerCache($0, slots: $0.slots ?? Self.rounded(reserve), scale: description.attentionScale)
+            }
         }
-        streaming = try parts.map {
-            try $0.streaming.map { try LayerCache($0, slots: $0.slots!, scale: description.attentionScale) }
-        }
-        for layer in layers { try layer.allocate(on: backend) }
-        for layer in streaming { try layer?.allocate(on: backend) }
+        featureFormula = parts.lazy.compactMap { $0[0].plan.scoring?.accumulation }
+            .first { $0.formula.needs.contains(.features) }
+        for part in parts.joined() { try part.allocate(on: backend) }
         clear()
     }
 
-    static func plans(
-        for description: DecoderDescription, _ options: CacheOptions, on device: Device
-    ) throws -> [LayerPlan] {
-        try description.layers.enumerated().map { index, layer in
-            let geometry = LayerGeometry(
-                layer: index, layerCount: description.layers.count, queryHeads: description.queryHeads,
-                kvHeads: description.kvHeads, headDimension: description.headDimension,
-                slidingWindow: layer.slidingWindow)
-            return try LayerPlan(geometry, options, on: device)
-        }
-    }
+    /// One cache per layer of the model; where only some heads of a layer stream, for those that do not.
+    var layers: [LayerCache] { parts.map { $0[0] } }
 
-    /// What every layer keeps after a context; a second plan where only some heads stream.
-    static func plans(
-        for description: DecoderDescription, _ options: CacheOptions, on device: Device, following context: FrozenCache?
-    ) throws -> [(main: LayerPlan, streaming: LayerPlan?)] {
-        let plans = try plans(for: description, options, on: device)
-        guard let context else { return plans.map { ($0, nil) } }
-        try context.check(plans)
-        return plans.map { $0.parts(following: context) }
-    }
+    /// Whether the fused kernel attends to the cache.
+    var isFused: Bool { parts[0][0].plan.isFused }
 
-    static func rounded(_ tokens: Int) -> Int {
-        // More slots cannot be numbered, and no memory holds them.
-        max(1, (min(tokens, Int(Int32.max)) + growth - 1) / growth) * growth
-    }
+    /// Whether entries are seen besides those in the slots, so that prompts enter token by token.
+    var hasFrozenEntries: Bool { parts.contains { $0[0].frozen != nil } }
 
-    /// How many caches a layer of the model has: two where only some of its heads stream.
-    func partCount(of layer: Int) -> Int { streaming[layer] == nil ? 1 : 2 }
+    /// Whether several tokens may not enter at once, because a rule drops many entries between two of them.
+    var isBursty: Bool { parts.contains { $0[0].plan.scoring?.isBursty == true } }
 
-    /// One of a layer's caches, which together are for all of its heads.
-    func part(_ part: Int, of layer: Int) -> LayerCache { part == 0 ? layers[layer] : streaming[layer]! }
-
-    private func parts(of layer: Int) -> [LayerCache] { (0..<partCount(of: layer)).map { part($0, of: layer) } }
+    // MARK: Transitions
 
     /// Gives growing layers room for that many more tokens, one layer after the other.
     ///
     /// - Parameter isFirstPrompt: whether a rule that chooses once cuts them; then it needs room for what it keeps only.
     func grow(by tokens: Int, isFirstPrompt: Bool = false) throws {
-        for index in layers.indices where plans[index].slots == nil {
-            let old = layers[index]
+        for index in parts.indices where parts[index][0].plan.slots == nil {
+            let old = parts[index][0]
             var needed = old.used + tokens
-            if isFirstPrompt, case .once(let rule) = plans[index].rule {
-                needed = rule.slots(for: needed, in: plans[index].geometry)
+            if isFirstPrompt, case .once(let rule) = old.plan.rule {
+                needed = rule.slots(for: needed, in: old.plan.geometry)
             }
             guard needed > old.slots else { continue }
-            let new = try LayerCache(plans[index], slots: Self.rounded(needed), scale: scale)
+            let new = try LayerCache(old.plan, slots: Self.rounded(needed), scale: scale)
             try new.allocate(on: backend)
             if old.frozen != nil { new.follow(old.frozen, next: old.origin) }
             try new.copyEntries(of: old, on: backend)
-            layers[index] = new
+            parts[index][0] = new
         }
     }
 
     /// Makes room in layers whose rule drops many entries at a time.
     func evictBursts() {
-        for layer in layers { layer.evictBurst(seen: seen) }
+        for layer in parts { layer[0].evictBurst(seen: seen) }
     }
-
-    /// Whether the fused kernel attends to the cache.
-    var isFused: Bool { plans[0].isFused }
-
-    /// Whether entries are seen besides those in the slots, so that prompts enter token by token.
-    var hasFrozenEntries: Bool { layers.contains { $0.frozen != nil } }
-
-    /// Whether several tokens may not enter at once, because a rule drops many entries between two of them.
-    var isBursty: Bool { plans.contains { $0.scoring?.isBursty == true } }
 
     /// Notes that tokens were decoded.
-    func advance(by tokens: Int) {
+    func admit(_ tokens: Int) {
         seen += tokens
-        for layer in layers { layer.advance(by: tokens) }
-        for layer in streaming { layer?.advance(by: tokens) }
+        for layer in parts {
+            for part in layer { part.admit(tokens) }
+        }
     }
+
+    /// Notes that a prompt was read, of which every layer holds by now what its rule left.
+    func admitPrompt(_ tokens: Int) { seen += tokens }
+
+    /// Goes on from a number of tokens that was saved; the layers are restored by themselves.
+    func restore(seen: Int) { self.seen = seen }
 
     /// Forgets the whole sequence, except what it goes on from.
     func clear() {
         seen = context?.tokens ?? 0
-        for index in layers.indices {
-            for layer in parts(of: index) {
-                if layer.frozen != nil || context != nil {
-                    layer.follow(context?.layers[index], next: seen)
+        for index in parts.indices {
+            for part in parts[index] {
+                if part.frozen != nil || context != nil {
+                    part.follow(context?.layers[index], next: seen)
                 } else {
-                    layer.clear()
+                    part.clear()
                 }
             }
         }
@@ -137,18 +111,28 @@ final class KVCache {
 
     /// Replaces the slots of a layer that grows by so many empty ones.
     func empty(_ index: Int, slots: Int = KVCache.growth) throws {
-        let new = try LayerCache(plans[index], slots: slots, scale: scale)
+        let new = try LayerCache(parts[index][0].plan, slots: slots, scale: scale)
         try new.allocate(on: backend)
-        layers[index] = new
+        parts[index][0] = new
     }
+
+    /// Makes every layer look as full as it can get, for measuring what the largest steps need.
+    ///
+    /// - Parameter room: slots that stay free in layers that grow.
+    func pretendFull(leaving room: Int) {
+        let growing = layers.filter { $0.plan.slots == nil }.map { max(0, $0.slots - room) }
+        let tokens = growing.min() ?? layers.map(\.slots).max() ?? 0
+        for layer in layers { layer.pretendFilled(tokens) }
+        seen = (context?.tokens ?? 0) + tokens
+    }
+
+    // MARK: What it holds
 
     /// Original positions that each KV head sees, ascending: `[layer][kvHead][entry]`.
     var positions: [[[Int]]] {
-        layers.indices.map { index in
-            var heads = layers[index].positions(seen: seen)
-            guard let streaming = streaming[index] else { return heads }
-            let numbers = layers[index].plan.heads! + streaming.plan.heads!
-            heads += streaming.positions(seen: seen)
+        parts.map { layer in
+            let heads = layer.flatMap { $0.positions(seen: seen) }
+            let numbers = layer.flatMap { $0.plan.heads ?? Array(heads.indices) }
             return zip(numbers, heads).sorted { $0.0 < $1.0 }.map(\.1)
         }
     }
@@ -156,58 +140,21 @@ final class KVCache {
     var statistics: CacheStatistics {
         CacheStatistics(
             policy: options.policy.specification, tokensSeen: seen,
-            layers: layers.indices.map { index in
-                let parts = parts(of: index)
+            layers: parts.map { layer in
                 // What a sequence goes on from is counted where it is held.
-                let owned = context == nil ? layers[index].frozen : nil
+                let owned = context == nil ? layer[0].frozen : nil
                 return CacheStatistics.Layer(
-                    rule: plans[index].rule, slots: parts.map(\.slots).max()!, used: parts.map(\.used).max()!,
-                    frozen: layers[index].frozen?.layout.counts ?? [], seen: seen,
-                    plannedBytes: parts.reduce(owned?.plannedBytes ?? 0) { $0 + $1.plannedBytes },
-                    allocatedBytes: parts.reduce(owned?.allocatedBytes ?? 0) { $0 + $1.allocatedBytes })
+                    rule: layer[0].plan.rule, slots: layer.map(\.slots).max()!, used: layer.map(\.used).max()!,
+                    frozen: layer[0].frozen?.layout.counts ?? [], held: held(by: layer), evicted: evicted(by: layer),
+                    plannedBytes: layer.reduce(owned?.plannedBytes ?? 0) { $0 + $1.plannedBytes },
+                    allocatedBytes: layer.reduce(owned?.allocatedBytes ?? 0) { $0 + $1.allocatedBytes })
             })
-    }
-}
-
-extension LayerPlan {
-    /// The plans of what follows a text that is held elsewhere.
-    fileprivate func parts(following context: FrozenCache) -> (main: LayerPlan, streaming: LayerPlan?) {
-        let main = following(context.tokens)
-        guard let heads = context.streaming?.heads[geometry.layer], !heads.isEmpty, let rule = context.streaming else {
-            return (main, nil)
-        }
-        let others = (0..<geometry.kvHeads).filter { !heads.contains($0) }
-        if others.isEmpty { return (main.streaming(nil, sinks: rule.sinks, recent: rule.recent), nil) }
-        return (
-            main.restricted(to: others), main.streaming(heads, sinks: rule.sinks, recent: rule.recent)
-        )
-    }
-}
-
-extension FrozenCache {
-    /// - Throws: ``CacheError`` when sequences of these plans cannot go on from it.
-    fileprivate func check(_ plans: [LayerPlan]) throws {
-        for (plan, layer) in zip(plans, layers) {
-            guard plan.isFused else {
-                throw CacheError(.attention, "only the fused kernel, on the CPU, can attend to a context")
-            }
-            guard plan.keyType == layer.layout.keyType, plan.valueType == layer.layout.valueType else {
-                throw CacheError(
-                    .elementType,
-                    "the context holds \(layer.layout.keyType) keys and \(layer.layout.valueType) values, the cache "
-                        + "would hold \(plan.keyType) and \(plan.valueType)")
-            }
-            if case .once = plan.rule {
-                throw CacheError(
-                    .invalidPolicy, "a policy that cuts the first prompt has nothing to cut after a context")
-            }
-        }
     }
 }
 
 extension LayerCache {
     /// Takes over the entries of a smaller layer whose slots are in the order of their positions.
-    func copyEntries(of old: LayerCache, on backend: Backend) throws {
+    fileprivate func copyEntries(of old: LayerCache, on backend: Backend) throws {
         guard old.used > 0 else { return }
         let count = old.used
         let graph = try Graph(on: backend, capacity: 16)
@@ -215,6 +162,6 @@ extension LayerCache {
         graph.schedule(graph.copy(old.firstValues(count, in: graph), to: firstValues(count, in: graph)))
         try graph.allocate()
         try graph.compute()
-        adopt(old)
+        restore(used: count, chosen: old.chosen)
     }
 }

@@ -13,17 +13,15 @@ final class LayerCache {
     /// copy: `[slots, headDim, kvHeads]`
     let values: Tensor
     /// What a scoring rule keeps; nil for rules that depend on positions only.
-    let scores: ScoreState?
+    let scores: SlotScores?
     /// The layer as the fused kernel sees it; nil if graphs attend to it, and before it is allocated.
-    private(set) var kernel: KernelCache?
+    private(set) var kernelView: KernelView?
     private let scale: Float
     private let arena: Arena
     /// Bytes that ``allocate(on:)`` takes, known before it is called.
     private(set) var plannedBytes = 0
     /// Filled slots per KV head.
-    var used = 0
-    /// Queries since the fresh scores were last handed over (see ``WindowSumState``).
-    var queriesSinceHandOver = 0
+    private(set) var used = 0
     /// Where the slots are not in the order of the positions and no scores are kept: the positions that were chosen
     /// among those before `chosenBefore`, per KV head. Later positions follow one by one.
     private(set) var chosen: (positions: [[Int]], before: Int)?
@@ -47,7 +45,7 @@ final class LayerCache {
         keys = arena.tensor(plan.keyType.elementType, rows, name: "keys")
         values = arena.tensor(plan.valueType.elementType, plan.isFused ? rows : transposed, name: "values")
         if let scoring = plan.scoring {
-            scores = ScoreState(scoring, g, slots: slots, in: arena)
+            scores = SlotScores(scoring, SlotShape(geometry: g, slots: slots), in: arena)
         } else {
             scores = nil
         }
@@ -65,14 +63,13 @@ final class LayerCache {
     func allocate(on backend: Backend) throws {
         plan(on: backend)
         try arena.allocate(on: backend)
-        if plan.isFused { kernel = KernelCache(self, scale: scale) }
+        if plan.isFused { kernelView = KernelView(self, scale: scale) }
         clear()
     }
 
     /// Empties every slot.
     func clear() {
         used = 0
-        queriesSinceHandOver = 0
         chosen = nil
         if frozen == nil { origin = 0 }
         keys.fill(byte: 0)
@@ -80,11 +77,37 @@ final class LayerCache {
         scores?.clear()
     }
 
-    /// The slot that the token at `position` goes to, under rules that depend on positions only.
-    func slot(of position: Int) -> Int {
-        guard case .recent(let slots, let sinks) = plan.rule else { return used }
-        let age = position - origin
-        return age < slots ? age : sinks + (age - sinks) % (slots - sinks)
+    // MARK: Transitions
+
+    /// Notes that tokens were decoded.
+    func admit(_ tokens: Int) {
+        used = min(used + tokens, slots)
+        scores?.state.advance(by: tokens)
+    }
+
+    /// Notes a choice among many entries: so many slots of each KV head are filled now.
+    func cut(to count: Int) { used = count }
+
+    /// Notes a choice that was made once: entry i of each KV head is in slot i.
+    func cut(to positions: [[Int]], before next: Int) {
+        chosen = (positions, next)
+        used = positions[0].count
+    }
+
+    /// Makes room when a rule that drops many entries at a time is due: the evicted slots become empty in place.
+    ///
+    /// - Parameter seen: tokens that the sequence has so far.
+    func evictBurst(seen: Int) {
+        guard let scores, scores.rule.isBursty, used == slots else { return }
+        let count = scores.rule.capacity - 1
+        scores.keepInPlace(count, seen: seen, origin: origin)
+        cut(to: count)
+    }
+
+    /// Goes on from what was saved, or from what the host knows about the slots of a smaller layer.
+    func restore(used: Int, chosen: (positions: [[Int]], before: Int)?) {
+        self.used = used
+        self.chosen = chosen
     }
 
     /// Lets the slots follow entries that are held elsewhere, nil for none; the slots become empty.
@@ -94,7 +117,22 @@ final class LayerCache {
         self.frozen = frozen
         origin = next
         clear()
-        kernel = KernelCache(self, scale: scale)
+        kernelView = KernelView(self, scale: scale)
+    }
+
+    /// Makes the layer look as if it held so many tokens, for measuring what the largest steps need.
+    func pretendFilled(_ tokens: Int) {
+        used = min(slots, tokens)
+        scores?.pretendFilled(tokens, from: origin)
+    }
+
+    // MARK: Slots
+
+    /// The slot that the token at `position` goes to, under rules that depend on positions only.
+    func slot(of position: Int) -> Int {
+        guard case .recent(let slots, let sinks) = plan.rule else { return used }
+        let age = position - origin
+        return age < slots ? age : sinks + (age - sinks) % (slots - sinks)
     }
 
     /// Keys of the first `count` slots: `[headDim, count, kvHeads]`.
@@ -106,13 +144,6 @@ final class LayerCache {
     func firstValues(_ count: Int, in graph: Graph) -> Tensor {
         let shape = plan.isFused ? [values[0], count, values[2]] : [count, values[1], values[2]]
         return graph.view(values, shape, strides: Array(values.strides[1...2]))
-    }
-
-    /// Notes that tokens were decoded.
-    func advance(by tokens: Int) {
-        used = min(used + tokens, slots)
-        guard case .windowSum(let window) = scores?.kind else { return }
-        for _ in 0..<tokens { queriesSinceHandOver = queriesSinceHandOver % window.queryCount + 1 }
     }
 
     /// The positions that each of the cache's KV heads sees, ascending.
@@ -141,29 +172,10 @@ final class LayerCache {
         return (plan.heads.map { $0.map { counts[$0] } } ?? counts).max() ?? 0
     }
 
-    /// Takes over what the host knows about slots that were saved.
-    func adopt(used: Int, queriesSinceHandOver: Int, chosen: (positions: [[Int]], before: Int)?) {
-        self.used = used
-        self.queriesSinceHandOver = queriesSinceHandOver
-        self.chosen = chosen
-    }
-
-    /// Takes over what the host knows about the slots of a smaller layer.
-    func adopt(_ old: LayerCache) {
-        used = old.used
-        chosen = old.chosen
-    }
-
-    /// Notes a choice that was made once: entry i of each KV head is in slot i.
-    func choose(_ positions: [[Int]], before next: Int) {
-        chosen = (positions, next)
-        used = positions[0].count
-    }
-
     /// For each KV head, the filled slots in the order of the positions they hold.
     ///
     /// - Parameter seen: tokens that the sequence has so far.
-    func entries(seen: Int) -> [[(slot: Int, position: Int)]] {
+    func entries(seen: Int) -> SlotEntries {
         if let scores { return scores.entries() }
         if let chosen {
             return chosen.positions.map { kept in

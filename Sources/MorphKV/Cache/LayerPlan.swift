@@ -39,14 +39,11 @@ struct LayerPlan: Hashable {
             }
         case .scored(let scoring):
             try Self.check(scoring.capacity, scoring.window, scoring.sinks)
-            switch scoring.accumulation {
-            case .windowSum(let queries), .profile(let queries, _, _): try Self.check(queries)
-            case .cumulative: break
-            }
+            try Self.check(scoring.accumulation.formula.rememberedQueries)
             try scoring.validate()
             try Self.check(scoring.slots)
         case .once(let once):
-            try Self.check(once.promptCapacity, once.window, once.kernel)
+            try Self.check(once.promptCapacity, once.window, once.poolingWidth)
             try once.validate()
         }
     }

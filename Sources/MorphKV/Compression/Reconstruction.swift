@@ -6,9 +6,6 @@ internal import Ggml
 /// the text, the chunk that is being repeated, and the repetition itself up to the query, over all queries and all query
 /// heads of the group. What the repetition adds to keys and values is dropped.
 struct Reconstruction {
-    /// Room for the products of one batch of queries.
-    private static let batchBytes = 32 << 20
-
     let model: Model
     let backend: Backend
     let allocator: GraphAllocator
@@ -89,12 +86,10 @@ struct Reconstruction {
         let isLast = index == cache.layers.count - 1
         for start in stride(from: 0, to: tokens, by: Prefill.chunk) {
             let range = start..<min(start + Prefill.chunk, tokens)
-            _ = try run.run(range, output: isLast ? 0..<0 : range, keepsQueries: true)
+            try run.run(range, output: isLast ? 0..<0 : range, keepsQueries: true)
             guard scores.values[index] != nil else { continue }
             let columns = system + part.chunk.count + range.upperBound
-            let batch = max(1, Self.batchBytes / (columns * description.queryHeads * 4))
-            for first in stride(from: range.lowerBound, to: range.upperBound, by: batch) {
-                let queries = first..<min(first + batch, range.upperBound)
+            for queries in PromptBatch.ranges(of: range, scores: columns * description.queryHeads) {
                 let best = try largestWeights(
                     of: queries, in: range, part, scratch, entries: count + tokens, oldCount: count)
                 scores.raise(to: best, layer: index, from: part.chunk.lowerBound - system)

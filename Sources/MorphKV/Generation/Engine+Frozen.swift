@@ -3,23 +3,23 @@ internal import Ggml
 /// Sequences that see entries besides those in the slots.
 extension Engine {
     /// Tokens that enter at once; few different numbers, since each needs a graph of its own.
-    static let pieces = [64, 16, 4, 1]
+    static let feedSizes = [64, 16, 4, 1]
 
     /// Feeds a prompt by the kernel, so that each token attends to what is seen besides the slots too.
     ///
     /// - Returns: the logits of all tokens if wanted, else nothing.
     func feed(_ tokens: [Token], wantsAllLogits: Bool) throws -> [Float] {
-        guard let stepper else {
+        guard cache.isFused else {
             throw CacheError(.attention, "only the fused kernel, on the CPU, can attend to frozen entries")
         }
         var all: [Float] = []
         var rest = tokens[...]
         do {
             while !rest.isEmpty {
-                let size = wantsAllLogits || cache.isBursty ? 1 : Self.pieces.first { $0 <= rest.count }!
+                let size = wantsAllLogits || cache.isBursty ? 1 : Self.feedSizes.first { $0 <= rest.count }!
                 cache.evictBursts()
                 try cache.grow(by: size)
-                try stepper.step([Stepper.Feed(cache: cache, tokens: Array(rest.prefix(size)))]) {
+                try runner.step([Feed(cache: cache, tokens: Array(rest.prefix(size)))]) {
                     $1.readLogits($0, into: &logits)
                 }
                 rest = rest.dropFirst(size)
@@ -34,7 +34,7 @@ extension Engine {
 
     /// Replaces what the cache holds of the first prompt by what a compression leaves of it.
     func compress(_ tokens: [Token], _ compression: Compression) throws {
-        try compression.validate(layerCount: cache.layers.count)
+        try compression.validate(layerCount: cache.parts.count)
         let compressor = Compressor(model: model, system: min(cache.options.policy.protectedTokens, tokens.count))
         let whole = try cache.freeze()
         let scores: EntryScores

@@ -4,29 +4,18 @@ internal import Ggml
 package final class EngineWorkspace {
     fileprivate let backend: Backend
     fileprivate let prefillAllocator: GraphAllocator
-    private let model: Model
-    private var madeStepper: Stepper?
+    fileprivate let runner: ModelRunner
 
     /// - Parameter threads: CPU threads.
     /// - Throws: `GgmlError` when the device cannot be opened.
     package init(_ model: Model, threads: Int) throws {
-        self.model = model
         backend = try Backend(model.device, threads: threads)
         prefillAllocator = try GraphAllocator(on: backend)
+        runner = ModelRunner(model, on: backend)
     }
 
     /// Bytes of intermediate results held on the device.
-    package var bytes: Int { prefillAllocator.allocatedBytes + (madeStepper?.allocatedBytes ?? 0) }
-
-    /// Feeds caches that the fused kernel attends to.
-    ///
-    /// - Throws: ``CacheError`` when the kernel that was asked for cannot run on this machine.
-    fileprivate func stepper() throws -> Stepper {
-        if let madeStepper { return madeStepper }
-        let stepper = try Stepper(model, on: backend)
-        madeStepper = stepper
-        return stepper
-    }
+    package var bytes: Int { prefillAllocator.allocatedBytes + runner.allocatedBytes }
 }
 
 /// One sequence on one device: token ids in, logits out.
@@ -39,8 +28,7 @@ package final class Engine {
     private let workspace: EngineWorkspace
     private var prefillAllocator: GraphAllocator { workspace.prefillAllocator }
     private let reader: EmbeddingReader
-    let stepper: Stepper?
-    private var decodeGraph: DecodeGraph?
+    var runner: ModelRunner { workspace.runner }
     /// The logits after the last token fed, one per token id.
     package internal(set) var logits: [Float]
 
@@ -79,7 +67,7 @@ package final class Engine {
         backend = workspace.backend
         cache = try KVCache(model.description, options, on: backend, reserve: reserve, context: context)
         reader = EmbeddingReader(model)
-        stepper = cache.isFused ? try workspace.stepper() : nil
+        try workspace.runner.prepare(for: cache)
         logits = Array(repeating: 0, count: model.description.vocabularySize)
     }
 
@@ -91,15 +79,11 @@ package final class Engine {
     package var seen: Int { cache.seen }
     package var statistics: CacheStatistics { cache.statistics }
     /// Entries per KV head at present; the largest layer's.
-    package var slotsUsed: Int { cache.layers.reduce(0) { max($0, $1.used + $1.frozenMost) } }
+    package var slotsUsed: Int { cache.used }
     /// Tokens that a KV head no longer holds, those of a context left out; the largest number of any layer.
-    var evicted: Int {
-        cache.context == nil ? seen - slotsUsed : seen - contextTokens - cache.layers.reduce(0) { max($0, $1.used) }
-    }
+    var evicted: Int { cache.evicted }
     /// Bytes of intermediate results held on the device.
-    package var computeBytes: Int {
-        workspace.bytes + (decodeGraph?.allocatedBytes ?? 0)
-    }
+    package var computeBytes: Int { workspace.bytes }
     /// Original positions held, ascending: `[layer][kvHead][entry]`.
     package var positions: [[[Int]]] { cache.positions }
 
@@ -107,8 +91,8 @@ package final class Engine {
     package var lastWeights: [[[Int: Float]]] {
         cache.layers.map { layer in
             guard let scores = layer.scores else { return [] }
-            let table = scores.table(scores.entries(), seen: seen)
-            return zip(table.positions, table.sums).map { Dictionary(uniqueKeysWithValues: zip($0, $1)) }
+            let table = scores.state.table(scores.entries(), seen: seen, origin: layer.origin)
+            return zip(table.positions, table[0]).map { Dictionary(uniqueKeysWithValues: zip($0, $1)) }
         }
     }
 
@@ -176,11 +160,7 @@ package final class Engine {
     /// - Throws: ``CacheError`` for an id outside the vocabulary, `GgmlError` when memory is short.
     package func decode(_ token: Token) throws {
         try prepareToDecode(token)
-        if let stepper {
-            try stepper.step([Stepper.Feed(cache: cache, tokens: [token])]) { $1.readLogits($0, into: &logits) }
-        } else {
-            try decodeByGraph(token)
-        }
+        try runner.step(token, cache, into: &logits)
     }
 
     /// Checks a token and makes room for it.
@@ -190,23 +170,10 @@ package final class Engine {
         try cache.grow(by: 1)
     }
 
-    private func decodeByGraph(_ token: Token) throws {
-        let graph: DecodeGraph
-        if let current = decodeGraph, current.serves(cache) {
-            graph = current
-        } else {
-            decodeGraph = nil
-            graph = try DecodeGraph(model, cache, on: backend)
-            decodeGraph = graph
-        }
-        try graph.run(token, at: cache.seen, into: &logits)
-        cache.advance(by: 1)
-    }
-
     /// Makes the cache look as full as it can get, so that the next step needs as much memory as any.
     ///
     /// - Parameter chunk: tokens of a prompt that is then fed, the longest that ever will be at a time; 0 for none.
-    package func rehearse(chunk: Int) throws {
+    package func warmUp(chunk: Int) throws {
         clear()
         cache.pretendFull(leaving: chunk + 1)
         if chunk > 0 { try prefill(Array(repeating: 0, count: chunk)) }

@@ -17,12 +17,23 @@ final class Sampler {
     private let chain: UnsafeMutablePointer<llama_sampler>
     private let memory: SamplerMemory
 
-    /// - Parameter memory: shared with other samplers of the same thread; of its own if nil.
+    /// - Parameters:
+    ///   - prompt: what the penalties count besides the tokens that will be chosen.
+    ///   - memory: shared with other samplers of the same thread; of its own if nil.
     /// - Throws: ``GenerationError`` when an option is out of range.
-    init(_ options: SamplingOptions, vocabularySize: Int, memory: SamplerMemory? = nil) throws {
+    init(
+        _ options: SamplingOptions, after prompt: [Token], vocabularySize: Int, memory: SamplerMemory? = nil
+    ) throws {
         try options.validate(vocabularySize: vocabularySize)
         chain = llama_sampler_chain_init(llama_sampler_chain_default_params())
         self.memory = memory ?? SamplerMemory(vocabularySize: vocabularySize)
+        addChanges(options, vocabularySize)
+        addChoice(options)
+        for token in prompt.suffix(options.penaltyWindow) { llama_sampler_accept(chain, token) }
+    }
+
+    /// What changes single logits.
+    private func addChanges(_ options: SamplingOptions, _ vocabularySize: Int) {
         if !options.logitBias.isEmpty {
             let biases = options.logitBias.map { llama_logit_bias(token: $0.key, bias: $0.value) }
             add(llama_sampler_init_logit_bias(Int32(vocabularySize), Int32(biases.count), biases))
@@ -35,10 +46,11 @@ final class Sampler {
                     Int32(vocabularySize), Int32(clamping: options.penaltyWindow), options.repetitionPenalty,
                     options.frequencyPenalty, options.presencePenalty))
         }
-        guard options.temperature > 0 else {
-            add(llama_sampler_init_greedy())
-            return
-        }
+    }
+
+    /// What chooses among the tokens.
+    private func addChoice(_ options: SamplingOptions) {
+        guard options.temperature > 0 else { return add(llama_sampler_init_greedy()) }
         if options.topK > 0 { add(llama_sampler_init_top_k(Int32(clamping: options.topK))) }
         if options.topP < 1 { add(llama_sampler_init_top_p(options.topP, 1)) }
         if options.minP > 0 { add(llama_sampler_init_min_p(options.minP, 1)) }
@@ -72,7 +84,4 @@ final class Sampler {
         llama_sampler_accept(chain, token)
         return token
     }
-
-    /// Makes the penalties count a token that was not sampled, such as one of the prompt.
-    func accept(_ token: Token) { llama_sampler_accept(chain, token) }
 }

@@ -14,7 +14,7 @@ public struct SamplingOptions: Sendable, Hashable, Codable {
     public var frequencyPenalty: Float
     /// Subtracts this once for every token that occurred recently.
     public var presencePenalty: Float
-    /// How many of the last tokens the penalties look at.
+    /// How many of the last tokens of prompt and answer the penalties look at; a context before the prompt is left out.
     public var penaltyWindow: Int
     /// Seed of the random choice.
     public var seed: UInt32

@@ -22,8 +22,9 @@ public actor Session {
     public nonisolated let savedTokens: [Token]
     let engine: Engine
     private let executor: ComputeExecutor
-    private var current: Run?
-    private var lastRun = 0
+    private var current: GenerationState?
+    /// The number of the last generation that was started.
+    private var last = 0
     /// A token that was sampled but not fed yet.
     private(set) var unfed: Token?
     /// Whether an answer is being generated.
@@ -107,19 +108,19 @@ public actor Session {
 
     // MARK: For Generation
 
-    /// Feeds the prompt and returns the number of the run.
+    /// Feeds the prompt and returns the number of the generation.
     func start(_ prompt: Generation.Prompt, _ options: GenerationOptions) throws -> Int {
         guard current == nil else {
             throw GenerationError(.busy, "the session is already generating; one sequence continues in one place only")
         }
         let tokens = try (unfed.map { [$0] } ?? []) + encode(prompt, isStart: engine.seen == 0 && unfed == nil)
-        let run = try Run(tokens: tokens, options: options, model: model)
+        let state = try GenerationState(prompt: tokens, options: options, model: model)
         // Continuing without a word needs no new token, only the logits of the last one.
         if !tokens.isEmpty || !engine.hasLogits { try engine.prefill(tokens) }
         unfed = nil
-        lastRun += 1
-        current = run
-        return lastRun
+        last += 1
+        current = state
+        return last
     }
 
     private func encode(_ prompt: Generation.Prompt, isStart: Bool) throws -> [Token] {
@@ -133,15 +134,19 @@ public actor Session {
         }
     }
 
-    /// The next piece of a run; nil when it is over.
+    /// The next piece of a generation; nil when it is over.
     func next(of id: Int) throws -> Generation.Piece? {
-        guard id == lastRun, let run = current else { return nil }
+        guard id == last, let state = current else { return nil }
+        guard !Task.isCancelled, !state.isOver else {
+            current = nil
+            return nil
+        }
         do {
-            guard !Task.isCancelled, let piece = try run.next(engine, unfed: &unfed) else {
-                current = nil
-                return nil
-            }
-            return piece
+            try feedPending()
+            let step = try state.next(engine.logits)
+            // It is fed when something is to follow it.
+            unfed = step.token
+            return Generation.Piece(step, engine)
         } catch {
             current = nil
             throw error
@@ -150,7 +155,7 @@ public actor Session {
 
     /// Gives the session free when a generation is dropped before its end.
     func end(_ id: Int) {
-        if id == lastRun { current = nil }
+        if id == last { current = nil }
     }
 }
 

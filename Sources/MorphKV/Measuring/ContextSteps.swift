@@ -4,8 +4,7 @@ internal import Ggml
 package final class ContextSteps {
     private let engine: Engine
     private let graph: Graph
-    private let runs: KernelRuns
-    private let memory: KernelMemory
+    private let attention: FusedAttention
 
     /// - Parameters:
     ///   - threads: CPU threads.
@@ -14,15 +13,15 @@ package final class ContextSteps {
     package init(_ context: Context, threads: Int, reserve: Int) throws {
         let d = context.model.description
         engine = try context.engine(threads: threads, reserve: reserve)
-        runs = KernelRuns(layers: d.layers.count, columns: 1)
-        memory = try KernelMemory(threads: threads)
+        attention = FusedAttention(d, columns: 1, workspace: try AttentionWorkspace(threads: threads))
         graph = try Graph(
             on: engine.backend, capacity: 16 + d.layers.count * 4, allocator: GraphAllocator(on: engine.backend))
         let queries = graph.input(.f32, [d.headDimension, d.queryHeads, 1], name: "queries")
         let keys = graph.input(.f32, [d.headDimension, d.kvHeads, 1], name: "keys")
         let values = graph.input(.f32, [d.headDimension, d.kvHeads, 1], name: "values")
         for layer in d.layers.indices {
-            graph.schedule(graph.fusedAttention(queries: queries, keys: keys, values: values, batch: runs.batch(layer)))
+            let projections = BlockGraph.Projections(input: queries, queries: queries, keys: keys, values: values)
+            graph.schedule(attention.attend(projections, layer: layer, in: graph))
         }
         try graph.allocate()
         var random = SplitMix64(seed: 3)
@@ -42,7 +41,7 @@ package final class ContextSteps {
     /// and reads all that are seen.
     package func attend() throws {
         try engine.cache.grow(by: 1)
-        runs.describe([Stepper.Feed(cache: engine.cache, tokens: [0])], memory: memory)
+        attention.prepare([Feed(cache: engine.cache, tokens: [0])])
         try graph.compute()
     }
 }

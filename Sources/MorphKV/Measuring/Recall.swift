@@ -93,7 +93,7 @@ extension Context {
         case .kvzipPair, .kvzipUniform, .kvzipLayer, .kvzipHead:
             return try entryScores(prompt, threads: threads) { _ in }
         case .snapkv:
-            let rule = OnceRule(promptCapacity: room, window: Self.window, kernel: 5, pooling: .avg)
+            let rule = PromptRule(promptCapacity: room, window: Self.window, poolingWidth: 5, pooling: .avg)
             return try promptScores(MorphKVPolicy(capacity: room, window: Self.window), threads: threads) {
                 rule.pool($0)
             }
@@ -116,8 +116,8 @@ extension Context {
         let length = tokens.count - systemTokens
         return EntryScores(
             values: zip(engine.cache.layers, model.description.layers).map { layer, description in
-                guard description.slidingWindow == nil, let state = layer.scores else { return nil }
-                return state.table(state.entries(), seen: tokens.count).sums.map { sums in
+                guard description.slidingWindow == nil, let scores = layer.scores else { return nil }
+                return scores.state.table(scores.entries(), seen: tokens.count, origin: 0)[0].map { sums in
                     var scores = change(Array(sums.dropFirst(systemTokens)))
                     for index in max(0, length - Self.window)..<length { scores[index] = .infinity }
                     return scores

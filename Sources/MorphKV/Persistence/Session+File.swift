@@ -39,8 +39,8 @@ extension Session {
         writer.add(
             cache.layers.map(\.frozen), streaming: cache.context?.streaming, heads: model.description.kvHeads)
         if engine.hasLogits { writer.add("logits", engine.logits) }
-        for index in cache.layers.indices {
-            for part in 0..<cache.partCount(of: index) { writer.add(cache.part(part, of: index), index, part) }
+        for (index, layer) in cache.parts.enumerated() {
+            for (part, cache) in layer.enumerated() { writer.add(cache, index, part) }
         }
         try withExtendedLifetime(cache) { try writer.write(to: url) }
     }
@@ -73,7 +73,7 @@ extension CacheFileWriter {
         set(CacheFile.live(index, part, "slots"), layer.slots)
         set(CacheFile.live(index, part, "used"), layer.used)
         set(CacheFile.live(index, part, "origin"), layer.origin)
-        set(CacheFile.live(index, part, "since_hand_over"), layer.queriesSinceHandOver)
+        set(CacheFile.live(index, part, "since_hand_over"), layer.scores?.state.phase ?? 0)
         if let chosen = layer.chosen {
             set(CacheFile.live(index, part, "chosen_before"), chosen.before)
             set(CacheFile.live(index, part, "chosen"), chosen.positions.flatMap { $0 })
@@ -107,29 +107,29 @@ extension CacheFileReader {
         guard context != nil || engine.cache.isFused || frozen.allSatisfy({ $0 == nil }) else {
             throw damaged("it has entries that graphs cannot attend to")
         }
-        for index in engine.cache.layers.indices {
+        for index in engine.cache.parts.indices {
             try restore(index, of: engine.cache, frozen: context == nil ? frozen[index] : nil, seen: seen)
         }
-        engine.cache.seen = seen
+        engine.cache.restore(seen: seen)
         if engine.hasLogits { engine.logits = try floats("logits", count: engine.logits.count) }
         return engine
     }
 
     private func restore(_ index: Int, of cache: KVCache, frozen: FrozenLayer?, seen: Int) throws {
-        for part in 0..<cache.partCount(of: index) {
+        for part in cache.parts[index].indices {
             func key(_ name: String) -> String { CacheFile.live(index, part, name) }
             let slots = try integer(key("slots"), in: 1...Self.limit)
-            let plan = cache.part(part, of: index).plan
+            let plan = cache.parts[index][part].plan
             guard plan.slots == nil || plan.slots == slots else { throw damaged("layer \(index) has \(slots) slots") }
             // Memory is taken only for what the file really holds.
             let shape = [plan.geometry.headDimension, slots, plan.geometry.kvHeads]
             _ = try bytes(key("keys"), plan.keyType.elementType, shape)
-            if plan.slots == nil, slots != cache.layers[index].slots {
-                let context = cache.layers[index].frozen
+            if plan.slots == nil, slots != cache.parts[index][0].slots {
+                let old = cache.parts[index][0]
                 try cache.empty(index, slots: slots)
-                if let context { cache.layers[index].follow(context, next: cache.layers[index].origin) }
+                if let frozen = old.frozen { cache.parts[index][0].follow(frozen, next: old.origin) }
             }
-            let layer = cache.part(part, of: index)
+            let layer = cache.parts[index][part]
             let origin = try integer(key("origin"), in: 0...seen)
             if frozen != nil || layer.origin != origin || cache.context != nil {
                 guard plan.isFused else { throw damaged("layer \(index) begins at \(origin)") }
@@ -137,10 +137,11 @@ extension CacheFileReader {
             }
             for (name, tensor) in layer.tensors { tensor.write(try bytes(key(name), tensor.type, tensor.shape)) }
             let used = try integer(key("used"), in: 0...min(slots, seen - origin))
-            let hand = try integer(key("since_hand_over"), in: 0...Self.limit)
-            layer.adopt(
-                used: used, queriesSinceHandOver: hand, chosen: try chosen(key, used: used, heads: shape[2], seen: seen)
-            )
+            let phase = try integer(key("since_hand_over"), in: 0...Self.limit)
+            guard layer.scores?.state.restore(phase: phase) ?? (phase == 0) else {
+                throw damaged("layer \(index) has \(phase) queries since its scores were rotated")
+            }
+            layer.restore(used: used, chosen: try chosen(key, used: used, heads: shape[2], seen: seen))
             try check(layer, index, seen: seen)
         }
     }
@@ -164,9 +165,6 @@ extension CacheFileReader {
             let expected = layer.chosen == nil ? min(seen - layer.origin, layer.slots) : layer.used
             guard layer.used == expected else { throw damaged("layer \(index) holds \(layer.used) entries") }
             return
-        }
-        if case .windowSum(let state) = scores.kind, layer.queriesSinceHandOver > state.queryCount {
-            throw damaged("layer \(index) has \(layer.queriesSinceHandOver) queries since the scores were handed over")
         }
         let positions: [Float] = scores.positions.values()
         for head in 0..<layer.plan.geometry.kvHeads {

@@ -18,10 +18,10 @@ public struct AdaKVPolicy: CachePolicy {
         name: "adakv", summary: "snapkv with one budget per layer, shared by its heads according to their scores",
         source: "Ada-KV, arXiv 2407.11550",
         parameters: [
-            .integer("promptCapacity", in: 1...Int.max, "entries of the prompt per KV head, on average"),
+            .capacity(named: "promptCapacity", "entries of the prompt per KV head, on average"),
             .integer("window", in: 1...Int.max, default: 32, "last prompt tokens that stay and whose queries vote"),
             .integer("kernel", in: 1...Int.max, default: 7, "width of the pooling, an odd number"),
-            .choice("pooling", default: OnceRule.Pooling.max, "how scores are smoothed along positions"),
+            .choice("pooling", default: PromptRule.Pooling.max, "how scores are smoothed along positions"),
             .number("alpha", in: 0...1, default: 0.2, "share of the budget that every head has for certain"),
             .choice("curve", default: Curve.uniform, "how the layers' budgets differ"),
             .integer("beta", in: 1...Int.max, default: 20, "for the pyramid: how much smaller the last budget is"),
@@ -72,8 +72,8 @@ public struct AdaKVPolicy: CachePolicy {
     public func rule(for layer: LayerGeometry) throws -> RetentionRule {
         try curve.validate(layerCount: layer.layerCount)
         return .once(
-            OnceRule(
-                promptCapacity: choice.promptCapacity, window: choice.window, kernel: choice.kernel,
+            PromptRule(
+                promptCapacity: choice.promptCapacity, window: choice.window, poolingWidth: choice.poolingWidth,
                 pooling: choice.pooling, curve: curve, alpha: alpha))
     }
 }

@@ -33,14 +33,12 @@ extension CachePolicy {
 }
 
 extension CachePolicy {
-    /// The policy as text, `name:key=value,...` without what is at its default; ``PolicyRegistry/policy(_:)`` reads it
-    /// back.
-    public var specification: String {
-        let defaults = Self.descriptor.parameters.map(\.defaultValue)
-        let values = zip(arguments.values, defaults).filter { $0.value != $1 }
-            .map { "\($0.0.name)=\($0.0.value)" }.joined(separator: ",")
-        return values.isEmpty ? Self.descriptor.name : "\(Self.descriptor.name):\(values)"
-    }
+    /// The policy as text, `name:key=value,...` without what is at its default; ``PolicyRegistry/policy(_:)-(String)``
+    /// reads it back.
+    public var specification: String { PolicySpecification(self).description }
+
+    /// The value of the parameter that the descriptor declares as the capacity, if there is one.
+    public var declaredCapacity: Int? { Self.descriptor.capacity.map { arguments.integer($0.name) } }
 }
 
 /// Coded as the values of its parameters by name.
@@ -57,43 +55,5 @@ extension CachePolicy {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(Dictionary(uniqueKeysWithValues: arguments.values.map { ($0.name, $0.value) }))
-    }
-}
-
-/// The shape of one layer's attention, as far as a policy may care.
-public struct LayerGeometry: Sendable, Hashable {
-    /// Index of the layer, from the input.
-    public let layer: Int
-    /// Number of layers of the model.
-    public let layerCount: Int
-    /// Query heads per layer.
-    public let queryHeads: Int
-    /// KV heads per layer.
-    public let kvHeads: Int
-    /// Length of one key or value vector.
-    public let headDimension: Int
-    /// How far back the layer sees, the current token included; nil if it sees everything.
-    public let slidingWindow: Int?
-
-    /// Query heads that share one KV head.
-    public var groupSize: Int { queryHeads / kvHeads }
-
-    /// Describes a layer.
-    public init(
-        layer: Int, layerCount: Int, queryHeads: Int, kvHeads: Int, headDimension: Int, slidingWindow: Int? = nil
-    ) {
-        self.layer = layer
-        self.layerCount = layerCount
-        self.queryHeads = queryHeads
-        self.kvHeads = kvHeads
-        self.headDimension = headDimension
-        self.slidingWindow = slidingWindow
-    }
-
-    /// The same layer with that many of its KV heads and their query heads.
-    func restricted(to kvHeads: Int, slidingWindow: Int?) -> LayerGeometry {
-        LayerGeometry(
-            layer: layer, layerCount: layerCount, queryHeads: groupSize * kvHeads, kvHeads: kvHeads,
-            headDimension: headDimension, slidingWindow: slidingWindow)
     }
 }

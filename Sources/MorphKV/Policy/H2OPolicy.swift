@@ -8,7 +8,7 @@ public struct H2OPolicy: CachePolicy {
         name: "h2o", summary: "keeps the recent window and what all queries so far attended to most",
         source: "H2O, NeurIPS 2023, arXiv 2306.14048",
         parameters: [
-            .integer("capacity", in: 1...Int.max, "entries per KV head, the current token included"),
+            .capacity("entries per KV head, the current token included"),
             .integer("window", in: 0...Int.max, default: 32, "recent tokens that stay"),
             .choice("group", default: ScoringRule.GroupReduction.sum, "how the query heads of a KV head are combined"),
         ])

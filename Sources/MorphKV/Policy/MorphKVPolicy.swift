@@ -10,7 +10,7 @@ public struct MorphKVPolicy: CachePolicy {
         name: "morphkv", summary: "keeps the recent window and what its queries attend to most",
         source: "MorphKV, ICML 2025, arXiv 2503.00979",
         parameters: [
-            .integer("capacity", in: 1...Int.max, "entries per KV head, the current token included"),
+            .capacity("entries per KV head, the current token included"),
             .integer("window", in: 1...Int.max, default: 32, "recent tokens that stay and whose queries vote"),
             .choice("fusion", default: ScoringRule.Fusion.sum, "how the votes of the queries are combined"),
             .choice("normalization", default: ScoringRule.Normalization.full, "over what a vote is normalised"),
@@ -28,17 +28,17 @@ public struct MorphKVPolicy: CachePolicy {
 
     /// Entries a KV head may hold, the current token included (the authors' `max_capacity` + 1).
     public var capacity: Int
-    /// The recent tokens that always stay, and the queries that vote.
+    /// The recent tokens that always stay, and by whose queries the others are chosen.
     public var window: Int
-    /// How the votes of the queries are combined.
+    /// How the attention scores of the queries are combined.
     public var fusion: ScoringRule.Fusion
-    /// Over what a vote is normalised.
+    /// Over which entries a query's attention scores are normalised.
     public var normalization: ScoringRule.Normalization
     /// How the query heads of a group become one weight.
     public var groupReduction: ScoringRule.GroupReduction
     /// The first positions of the sequence that always stay.
     public var sinks: Int
-    /// How many queries vote; 0 and less counts from the window.
+    /// By how many queries entries are chosen; 0 and less counts from the window: -1 is one less than it.
     public var rows: Int
     /// Evicts only when there would be this many times `capacity` entries.
     public var evictAfter: Double
@@ -81,7 +81,7 @@ public struct MorphKVPolicy: CachePolicy {
         ])
     }
 
-    /// The fused votes of the window's queries, or the decaying sum of all.
+    /// The window's attention scores, or the decaying sum of all.
     public func rule(for layer: LayerGeometry) throws -> RetentionRule {
         .scored(
             ScoringRule(

@@ -30,23 +30,26 @@ public struct PolicyRegistry: Sendable {
     /// Reads a policy from text such as `morphkv:capacity=1024,window=32` or `morphkv:reference,capacity=1024`.
     ///
     /// - Throws: ``CacheError`` that lists the policies or names the parameter concerned.
-    public func policy(_ text: String) throws -> any CachePolicy {
-        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        let type = try type(named: String(parts[0]))
-        var given: [String: String] = [:]
-        var preset: [String: String] = [:]
-        for word in parts.count > 1 ? parts[1].split(separator: ",") : [] {
-            let sides = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            if sides.count == 1, let values = type.descriptor.presets[sides[0]] {
-                preset = values
-            } else if sides.count < 2 || given.updateValue(sides[1], forKey: sides[0]) != nil {
-                let presets = type.descriptor.presets.keys.sorted().joined(separator: ", ")
+    public func policy(_ text: String) throws -> any CachePolicy { try policy(PolicySpecification(parsing: text)) }
+
+    /// Makes a policy of what is stated about it.
+    ///
+    /// - Throws: ``CacheError`` that lists the policies or names the preset or parameter concerned.
+    public func policy(_ specification: PolicySpecification) throws -> any CachePolicy {
+        let type = try type(named: specification.name)
+        var values: [String: String] = [:]
+        if let preset = specification.preset {
+            let presets = type.descriptor.presets
+            guard let known = presets[preset] else {
                 throw CacheError(
                     .invalidPolicy,
-                    "'\(word)' in '\(text)' is neither key=value, each key once, nor a preset (\(presets))")
+                    "'\(preset)' in '\(specification)' is neither key=value nor a preset "
+                        + "(\(presets.keys.sorted().joined(separator: ", ")))")
             }
+            values = known
         }
-        return try policy(String(parts[0]), preset.merging(given) { $1 })
+        for argument in specification.arguments { values[argument.name] = argument.value }
+        return try type.init(PolicyArguments(values, for: type.descriptor))
     }
 
     /// Makes a policy from its name and some of its parameters.
@@ -56,6 +59,11 @@ public struct PolicyRegistry: Sendable {
         let type = try type(named: name)
         return try type.init(PolicyArguments(arguments, for: type.descriptor))
     }
+
+    /// What there is to know about one policy.
+    ///
+    /// - Throws: ``CacheError`` of kind `unknownPolicy` that lists the policies.
+    public func descriptor(named name: String) throws -> PolicyDescriptor { try type(named: name).descriptor }
 
     private func type(named name: String) throws -> any CachePolicy.Type {
         guard let type = types.first(where: { $0.descriptor.name == name }) else {

@@ -33,8 +33,8 @@ public struct PyramidKVPolicy: CachePolicy {
     /// One choice after the prompt.
     public func rule(for layer: LayerGeometry) -> RetentionRule {
         .once(
-            OnceRule(
-                promptCapacity: choice.promptCapacity, window: choice.window, kernel: choice.kernel,
+            PromptRule(
+                promptCapacity: choice.promptCapacity, window: choice.window, poolingWidth: choice.poolingWidth,
                 pooling: choice.pooling, curve: .pyramid(beta: beta)))
     }
 }

@@ -9,26 +9,26 @@ public struct SnapKVPolicy: CachePolicy {
         source: "SnapKV, NeurIPS 2024, arXiv 2404.14469", parameters: parameters)
 
     static let parameters: [PolicyDescriptor.Parameter] = [
-        .integer("promptCapacity", in: 1...Int.max, "entries of the prompt per KV head"),
+        .capacity(named: "promptCapacity", "entries of the prompt per KV head"),
         .integer("window", in: 1...Int.max, default: 32, "last prompt tokens that stay and whose queries vote"),
         .integer("kernel", in: 1...Int.max, default: 5, "width of the pooling, an odd number"),
-        .choice("pooling", default: OnceRule.Pooling.avg, "how scores are smoothed along positions"),
+        .choice("pooling", default: PromptRule.Pooling.avg, "how scores are smoothed along positions"),
     ]
 
     /// Entries of the prompt that a KV head keeps.
     public var promptCapacity: Int
-    /// The prompt's last tokens, which stay and whose queries vote.
+    /// The prompt's last tokens, which stay and by whose queries the others are chosen.
     public var window: Int
-    /// Width of the pooling, an odd number.
-    public var kernel: Int
+    /// How many neighbouring positions are pooled, an odd number; `kernel` in text.
+    public var poolingWidth: Int
     /// How scores are smoothed along positions.
-    public var pooling: OnceRule.Pooling
+    public var pooling: PromptRule.Pooling
 
     /// Creates the policy.
-    public init(promptCapacity: Int, window: Int = 32, kernel: Int = 5, pooling: OnceRule.Pooling = .avg) {
+    public init(promptCapacity: Int, window: Int = 32, poolingWidth: Int = 5, pooling: PromptRule.Pooling = .avg) {
         self.promptCapacity = promptCapacity
         self.window = window
-        self.kernel = kernel
+        self.poolingWidth = poolingWidth
         self.pooling = pooling
     }
 
@@ -36,18 +36,19 @@ public struct SnapKVPolicy: CachePolicy {
     public init(_ arguments: PolicyArguments) {
         self.init(
             promptCapacity: arguments.integer("promptCapacity"), window: arguments.integer("window"),
-            kernel: arguments.integer("kernel"), pooling: arguments.choice("pooling"))
+            poolingWidth: arguments.integer("kernel"), pooling: arguments.choice("pooling"))
     }
 
     /// The values of its parameters.
     public var arguments: PolicyArguments {
         PolicyArguments([
-            "promptCapacity": promptCapacity, "window": window, "kernel": kernel, "pooling": pooling.rawValue,
+            "promptCapacity": promptCapacity, "window": window, "kernel": poolingWidth, "pooling": pooling.rawValue,
         ])
     }
 
     /// One choice after the prompt.
     public func rule(for layer: LayerGeometry) -> RetentionRule {
-        .once(OnceRule(promptCapacity: promptCapacity, window: window, kernel: kernel, pooling: pooling))
+        .once(
+            PromptRule(promptCapacity: promptCapacity, window: window, poolingWidth: poolingWidth, pooling: pooling))
     }
 }

@@ -8,7 +8,7 @@ public struct StreamingPolicy: CachePolicy {
         name: "streaming", summary: "keeps the first and the most recent tokens",
         source: "StreamingLLM, ICLR 2024, arXiv 2309.17453",
         parameters: [
-            .integer("capacity", in: 1...Int.max, "entries per KV head, the current token included"),
+            .capacity("entries per KV head, the current token included"),
             .integer("sinks", in: 0...Int.max, default: 4, "first positions that stay"),
         ])
 

@@ -15,7 +15,7 @@ public struct TOVAPolicy: CachePolicy {
         name: "tova", summary: "keeps what the last query attended to most",
         source: "TOVA, EMNLP 2024, arXiv 2401.06104",
         parameters: [
-            .integer("capacity", in: 1...Int.max, "entries per KV head, the current token included"),
+            .capacity("entries per KV head, the current token included"),
             .choice("heads", default: Heads.group, "whether each KV head chooses or the layer as a whole"),
         ])
 

@@ -2,10 +2,11 @@ internal import Foundation
 
 /// Answers many requests at a time with one model, in memory that is fixed at the start.
 ///
-/// Requests join and leave between steps. Prompts are fed in parts, one between two steps, so a running answer never
-/// waits for more than that. It computes on a thread of its own, never on Swift's cooperative pool. What an answer says
-/// does not depend on what else is computed, with one exception that is meant: a conversation's next turn continues
-/// from the cache of its last one while that is kept.
+/// Batching is continuous: requests join and leave between steps. Prefill is chunked: prompts are fed in parts, one
+/// between two steps, so a running answer never waits for more than that. It computes on a thread of its own, never on
+/// Swift's cooperative pool. What an answer says does not depend on what else is computed, with one exception that is
+/// meant: the caches of ended answers are a prefix cache, and a request whose prompt begins with all that one of them
+/// has seen continues from it, compressed as it is.
 public final class Scheduler: Sendable {
     /// The model it runs.
     public let model: Model
@@ -13,7 +14,7 @@ public final class Scheduler: Sendable {
     public let options: ServingOptions
     /// What it allocated.
     public let memory: ServingMemory
-    private let inbox: Inbox
+    private let queue: RequestQueue
     private let meter = ServingMeter()
     private let limits: ServingLimits
     private let clock = ContinuousClock()
@@ -26,10 +27,10 @@ public final class Scheduler: Sendable {
         self.model = model
         self.options = options
         limits = try ServingLimits(model, options)
-        let inbox = Inbox(queueLimit: options.queueLimit, parallel: options.parallel)
-        self.inbox = inbox
+        let queue = RequestQueue(limit: options.queueLimit, parallel: options.parallel)
+        self.queue = queue
         // From here on only the new thread touches it.
-        nonisolated(unsafe) let loop = try ServingLoop(model, options, inbox: inbox, meter: meter)
+        nonisolated(unsafe) let loop = try ServingLoop(model, options, queue: queue, meter: meter)
         memory = loop.memory
         let finished = finished
         finished.enter()
@@ -41,12 +42,12 @@ public final class Scheduler: Sendable {
         thread.start()
     }
 
-    deinit { inbox.stop() }
+    deinit { queue.stop() }
 
     /// What it has done so far and does at present.
     public var statistics: ServingStatistics {
         var statistics = meter.statistics
-        (statistics.waiting, statistics.running) = inbox.counts
+        (statistics.waiting, statistics.running) = queue.counts
         return statistics
     }
 
@@ -60,7 +61,7 @@ public final class Scheduler: Sendable {
     /// - Returns: the answers, in the same order.
     /// - Throws: ``ServingError`` when a request breaks a limit, too many wait, or the scheduler is closed;
     ///   ``CacheError`` or ``GenerationError`` for options that make no sense.
-    public func submit(_ requests: [ServingRequest]) throws -> [Answer] {
+    public func submit(_ requests: [ServingRequest]) throws -> [AnswerStream] {
         for request in requests { try limits.check(request) }
         guard requests.count <= options.parallel + options.queueLimit else {
             throw ServingError(
@@ -68,16 +69,16 @@ public final class Scheduler: Sendable {
                 "\(requests.count) answers at once; \(options.parallel + options.queueLimit) are possible here")
         }
         let now = clock.now
-        let tickets = requests.map { request in
-            Ticket(
-                request: request, outbox: Outbox(wake: { [inbox] in inbox.wake() }), submitted: now,
+        let queued = requests.map { request in
+            QueuedRequest(
+                request: request, answer: AnswerBuffer(wake: { [queue] in queue.wake() }), submitted: now,
                 deadline: now + options.timeLimit)
         }
-        try inbox.submit(tickets, retryAfter: retryAfter)
-        return tickets.map { Answer($0.outbox) }
+        try queue.submit(queued, retryAfter: retryAfter)
+        return queued.map { AnswerStream($0.answer) }
     }
 
-    /// How long one turn of the queue takes at present, for those who are sent away.
+    /// How long requests take at present, which is when one that does not fit into the queue may try again.
     private func retryAfter() -> Duration {
         let seconds = meter.statistics.requestSeconds
         let count = seconds.counts.reduce(0, +)
@@ -88,14 +89,14 @@ public final class Scheduler: Sendable {
     // MARK: Ending
 
     /// Takes no more requests; those that are waiting or running go on.
-    public func close() { inbox.close() }
+    public func close() { queue.close() }
 
     /// Whether nothing runs and nothing waits.
-    public var isIdle: Bool { inbox.counts == (0, 0) }
+    public var isIdle: Bool { queue.counts == (0, 0) }
 
     /// Ends the computing thread after its present step; whatever has not ended by then fails.
     public func stop() async {
-        inbox.stop()
+        queue.stop()
         await withCheckedContinuation { continuation in
             finished.notify(queue: .global()) { continuation.resume() }
         }

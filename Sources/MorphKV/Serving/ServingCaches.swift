@@ -1,7 +1,9 @@
 internal import Ggml
 
-/// The caches of a scheduler: allocated at its start, never more than that, and kept after an answer for the
-/// conversation's next turn until another request needs them.
+/// The caches of a scheduler: allocated at its start, and never more than that.
+///
+/// They are a prefix cache too: one whose answer has ended is kept until another request needs it, and a request whose
+/// prompt begins with all that it has seen, such as the next turn of the same conversation, goes on from it.
 final class ServingCaches {
     private let model: Model
     private let options: ServingOptions
@@ -53,34 +55,35 @@ final class ServingCaches {
             isHost: model.device.usesHostMemory)
     }
 
-    /// Bytes of the tokens that waiting and running requests have at most, and of pieces that nobody took yet.
+    /// Bytes of the tokens that waiting and running requests have at most, and of pieces that their readers have not
+    /// taken yet.
     private var requestBytes: Int {
         let token = MemoryLayout<Token>.stride
-        let answer = options.maxTokens * token + Outbox.limit * MemoryLayout<ServingPiece>.stride
+        let answer = options.maxTokens * token + AnswerBuffer.limit * MemoryLayout<ServingPiece>.stride
         return (options.parallel + options.queueLimit) * options.maxPromptTokens * token + slots.count * answer
     }
 
     /// Feeds the largest part of a prompt there can be.
-    func rehearse() throws {
-        // Requests may ask for the policy whose prompts need most: every query votes.
+    func warmUp() throws {
+        // Requests may ask for the policy whose prompts need most: every query counts.
         let capacity = slots[0].engine!.statistics.slots
-        let votes = options.cache.with(H2OPolicy(capacity: capacity, window: 0))
-        if try CachePlan(model, votes, tokens: options.tokensPerSequence).bytes <= limits.bytesPerSequence {
+        let largest = options.cache.with(H2OPolicy(capacity: capacity, window: 0))
+        if try CachePlan(model, largest, tokens: options.tokensPerSequence).bytes <= limits.bytesPerSequence {
             let slot = slots[0]
             slot.engine = nil
-            try Engine(model, votes, in: workspace).rehearse(chunk: options.promptChunk)
+            try Engine(model, largest, in: workspace).warmUp(chunk: options.promptChunk)
             slot.engine = try Engine(model, options.cache, in: workspace, reserve: slot.kind.reserve)
         }
-        try slots[0].engine!.rehearse(chunk: options.promptChunk)
+        try slots[0].engine!.warmUp(chunk: options.promptChunk)
     }
 
     /// Takes the largest steps behind every context, after which all of its entries are in memory too.
-    func rehearseContexts(_ batch: Batch) throws {
+    func warmUpContexts(_ batch: Batch) throws {
         guard !options.contexts.isEmpty else { return }
         let slot = slots[0]
         for name in options.contexts.keys.sorted() {
             try prepare(slot, for: ServingRequest(prompt: [], after: name))
-            try slot.engine!.rehearse(chunk: Engine.pieces.reduce(0, +))
+            try slot.engine!.warmUp(chunk: Engine.feedSizes.reduce(0, +))
             try batch.decode([(slot.engine!, 0)])
         }
         try prepare(slot, for: ServingRequest(prompt: []))
@@ -88,8 +91,8 @@ final class ServingCaches {
 
     // MARK: Giving them out
 
-    /// A cache for a request: one that has seen the beginning of its prompt, else an empty one, else the one that was
-    /// not used for longest.
+    /// A cache for a request: the one that has seen most of its prompt, else an empty one, else the one that was not
+    /// used for longest.
     ///
     /// - Throws: ``ServingError`` or `GgmlError`.
     func claim(for request: ServingRequest) throws -> ServingSlot {
@@ -99,7 +102,7 @@ final class ServingCaches {
         if let matching, matching.matches(request.prompt, kind) != nil {
             slot = matching
         } else {
-            // As many requests run at a time as there are slots, at most.
+            // There are at least as many slots as requests that run at a time.
             slot = slots.filter { !$0.isBusy }.min { $0.precedence < $1.precedence }!
             try prepare(slot, for: request)
         }
@@ -122,7 +125,7 @@ final class ServingCaches {
 
     /// Takes a slot back.
     ///
-    /// - Parameter keeps: whether what it holds may be of use to the conversation's next turn.
+    /// - Parameter keeps: whether it stays in the prefix cache.
     func giveBack(_ slot: ServingSlot, keeps: Bool) {
         uses += 1
         slot.lastUse = uses
@@ -132,7 +135,7 @@ final class ServingCaches {
 
     // MARK: Figures
 
-    /// Finished conversations that are kept.
+    /// Caches of ended answers that are kept for what may follow.
     var keptCount: Int { slots.count { !$0.isBusy && !$0.fed.isEmpty } }
 
     /// Bytes of the entries that hold something.

@@ -35,3 +35,16 @@ public struct ServingError: Error, Sendable, Hashable, CustomStringConvertible {
         self.retryAfter = retryAfter
     }
 }
+
+extension ServingError {
+    /// An error of the engine as one of the request's.
+    init(_ error: any Error) {
+        switch error {
+        case let error as ServingError: self = error
+        case let error as GenerationError where error.kind == .invalidOption:
+            self.init(.invalidRequest, error.description)
+        case let error as CacheError: self.init(.invalidRequest, error.description)
+        default: self.init(.failed, "\(error)")
+        }
+    }
+}

@@ -1,22 +1,13 @@
 internal import Ggml
-internal import Synchronization
 
-/// What the computing thread and those who ask both look at.
-final class ServingMeter: Sendable {
-    private let state = Mutex(ServingStatistics())
-
-    var statistics: ServingStatistics { state.withLock { $0 } }
-
-    func update(_ change: (inout ServingStatistics) -> Void) { state.withLock { change(&$0) } }
-}
-
-/// The computing thread's work: requests join and leave between steps.
+/// Continuous batching: one step of the loop decodes a token of every running answer as one batch, and requests join
+/// and leave between steps.
 ///
 /// Not Sendable: it belongs to one thread from its start on.
 final class ServingLoop {
     private let model: Model
     private let options: ServingOptions
-    private let inbox: Inbox
+    private let queue: RequestQueue
     private let meter: ServingMeter
     private let caches: ServingCaches
     private let batch: Batch
@@ -27,21 +18,21 @@ final class ServingLoop {
     /// Allocates everything, and runs the largest steps once.
     ///
     /// - Throws: ``ServingError``, ``CacheError`` or `GgmlError`.
-    init(_ model: Model, _ options: ServingOptions, inbox: Inbox, meter: ServingMeter) throws {
+    init(_ model: Model, _ options: ServingOptions, queue: RequestQueue, meter: ServingMeter) throws {
         self.model = model
         self.options = options
-        self.inbox = inbox
+        self.queue = queue
         self.meter = meter
         caches = try ServingCaches(model, options)
         batch = try Batch(model, threads: options.threads)
         samplerMemory = SamplerMemory(vocabularySize: model.description.vocabularySize)
         for tensor in model.weights.value.mapped { tensor.touch() }
-        try caches.rehearse()
+        try caches.warmUp()
         for size in batch.sizes(upTo: options.parallel) {
-            for slot in caches.slots { try slot.engine!.rehearse(chunk: 0) }
+            for slot in caches.slots { try slot.engine!.warmUp(chunk: 0) }
             try batch.decode(caches.slots.prefix(size).map { ($0.engine!, 0) })
         }
-        try caches.rehearseContexts(batch)
+        try caches.warmUpContexts(batch)
         for slot in caches.slots { slot.clear() }
         meter.update { [caches] in $0.cacheBytesPlanned = caches.bytes }
     }
@@ -49,9 +40,9 @@ final class ServingLoop {
     /// What was allocated.
     var memory: ServingMemory { caches.memory(steps: batch.computeBytes + samplerMemory.bytes) }
 
-    /// Works until the inbox is stopped.
+    /// Works until the queue is stopped.
     func run() {
-        while inbox.wait(hasWork: sequences.contains(where: isReady)) {
+        while queue.wait(hasWork: sequences.contains(where: isReady)) {
             dropEnded()
             admit()
             feedPrompts()
@@ -60,12 +51,12 @@ final class ServingLoop {
         }
         let error = ServingError(.shuttingDown, "the server was shut down before the answer's end")
         for sequence in sequences { end(sequence, error: error) }
-        for ticket in inbox.remove(where: { _ in true }) { refuse(ticket, error) }
+        for queued in queue.remove(where: { _ in true }) { refuse(queued, error) }
         report()
     }
 
     private func isReady(_ sequence: ServedSequence) -> Bool {
-        sequence.ticket.outbox.isAbandoned || sequence.hasPrompt || !sequence.ticket.outbox.isFull
+        sequence.queued.answer.isCancelled || sequence.hasPrompt || !sequence.queued.answer.isFull
     }
 
     // MARK: Joining and leaving
@@ -73,13 +64,13 @@ final class ServingLoop {
     private func dropEnded() {
         let now = clock.now
         let late = ServingError(.outOfTime, "the request took longer than the time limit")
-        for ticket in inbox.remove(where: { $0.outbox.isAbandoned || $0.deadline <= now }) {
-            refuse(ticket, ticket.outbox.isAbandoned ? nil : late)
+        for queued in queue.remove(where: { $0.answer.isCancelled || $0.deadline <= now }) {
+            refuse(queued, queued.answer.isCancelled ? nil : late)
         }
         for sequence in sequences {
-            if sequence.ticket.outbox.isAbandoned {
+            if sequence.queued.answer.isCancelled {
                 end(sequence, error: nil)
-            } else if sequence.ticket.deadline <= now {
+            } else if sequence.queued.deadline <= now {
                 end(sequence, error: late)
             } else if isUnread(sequence, now) {
                 end(sequence, error: ServingError(.notRead, "nobody took the answer"))
@@ -88,7 +79,7 @@ final class ServingLoop {
     }
 
     private func isUnread(_ sequence: ServedSequence, _ now: ContinuousClock.Instant) -> Bool {
-        guard sequence.ticket.outbox.isFull else {
+        guard sequence.queued.answer.isFull else {
             sequence.fullSince = nil
             return false
         }
@@ -99,12 +90,12 @@ final class ServingLoop {
     }
 
     private func admit() {
-        while let ticket = inbox.take() {
+        while let queued = queue.take() {
             do {
-                let slot = try caches.claim(for: ticket.request)
+                let slot = try caches.claim(for: queued.request)
                 do {
                     let sequence = try ServedSequence(
-                        ticket, slot: slot, model: model, chunk: options.promptChunk, full: caches.fullCost,
+                        queued, slot: slot, model: model, chunk: options.promptChunk, full: caches.fullCost,
                         memory: samplerMemory)
                     meter.update { $0.cachedTokens += sequence.cachedTokens }
                     sequences.append(sequence)
@@ -113,20 +104,20 @@ final class ServingLoop {
                     throw error
                 }
             } catch {
-                inbox.release()
-                refuse(ticket, ServingError(error))
+                queue.release()
+                refuse(queued, ServingError(error))
             }
         }
     }
 
-    private func refuse(_ ticket: Ticket, _ error: ServingError?) {
-        if let error { ticket.outbox.fail(error) }
-        count(ticket, outcome(of: error))
+    private func refuse(_ queued: QueuedRequest, _ error: ServingError?) {
+        if let error { queued.answer.fail(error) }
+        count(queued, outcome(of: error))
     }
 
     /// Ends a sequence before its time.
     private func end(_ sequence: ServedSequence, error: ServingError?) {
-        if let error { sequence.ticket.outbox.fail(error) }
+        if let error { sequence.queued.answer.fail(error) }
         leave(sequence, outcome(of: error), keeps: false)
     }
 
@@ -135,8 +126,8 @@ final class ServingLoop {
         let evicted = sequence.slot.engine?.evicted ?? 0
         meter.update { $0.evictedTokens += evicted }
         caches.giveBack(sequence.slot, keeps: keeps)
-        inbox.release()
-        count(sequence.ticket, outcome)
+        queue.release()
+        count(sequence.queued, outcome)
     }
 
     private func outcome(of error: ServingError?) -> ServingStatistics.Outcome {
@@ -147,8 +138,8 @@ final class ServingLoop {
         }
     }
 
-    private func count(_ ticket: Ticket, _ outcome: ServingStatistics.Outcome) {
-        let seconds = (clock.now - ticket.submitted) / .seconds(1)
+    private func count(_ queued: QueuedRequest, _ outcome: ServingStatistics.Outcome) {
+        let seconds = (clock.now - queued.submitted) / .seconds(1)
         meter.update {
             $0.outcomes[outcome, default: 0] += 1
             $0.requestSeconds.add(seconds)
@@ -170,14 +161,14 @@ final class ServingLoop {
             }
             guard !sequence.hasPrompt else { return }
             try advance(sequence, engine)
-            let wait = (clock.now - sequence.ticket.submitted) / .seconds(1)
+            let wait = (clock.now - sequence.queued.submitted) / .seconds(1)
             meter.update { $0.firstTokenSeconds.add(wait) }
         }
     }
 
-    /// One step of every answer that somebody reads.
+    /// One step of every answer, except those whose readers are too far behind.
     private func step() {
-        let ready = sequences.filter { $0.unfed != nil && !$0.ticket.outbox.isFull && !$0.ticket.outbox.isAbandoned }
+        let ready = sequences.filter { $0.unfed != nil && !$0.queued.answer.isFull && !$0.queued.answer.isCancelled }
         guard !ready.isEmpty else { return }
         let start = clock.now
         do {
@@ -194,7 +185,7 @@ final class ServingLoop {
         }
     }
 
-    /// Chooses a sequence's next token and hands out what it gave.
+    /// Chooses a sequence's next token and passes on what it gave.
     private func advance(_ sequence: ServedSequence, _ engine: Engine) throws {
         let before = sequence.generated
         let piece = try sequence.advance(engine)
@@ -207,12 +198,13 @@ final class ServingLoop {
             if let gap { $0.gapSeconds.add(gap) }
         }
         guard let end = piece?.end else {
-            if let piece { sequence.ticket.outbox.put(piece) }
+            if let piece { sequence.queued.answer.add(piece) }
             return
         }
-        // Whoever sees the end may ask again at once, and finds the sequence free.
+        // The sequence is free, and the figures say so, before the reader sees the end: a request may follow at once.
         leave(sequence, end.reason == .stop ? .stop : .length, keeps: true)
-        sequence.ticket.outbox.put(piece!)
+        report()
+        sequence.queued.answer.add(piece!)
     }
 
     /// An error ends the one sequence that it concerns.
@@ -225,19 +217,6 @@ final class ServingLoop {
         meter.update {
             $0.keptConversations = kept
             $0.cacheBytesUsed = used
-        }
-    }
-}
-
-extension ServingError {
-    /// What goes wrong below, in words for the one who asked.
-    init(_ error: any Error) {
-        switch error {
-        case let error as ServingError: self = error
-        case let error as GenerationError where error.kind == .invalidOption:
-            self.init(.invalidRequest, error.description)
-        case let error as CacheError: self.init(.invalidRequest, error.description)
-        default: self.init(.failed, "\(error)")
         }
     }
 }

@@ -8,7 +8,7 @@ public struct ServingOptions: Sendable {
     public var tokensPerSequence: Int
     /// Sequences that are computed at a time.
     public var parallel: Int
-    /// Caches beside those of `parallel`, so that more finished conversations can be kept for their next turn.
+    /// Caches beside those of `parallel`, so that the prefix cache has room for more ended answers.
     public var spareCaches: Int
     /// Requests that may wait for a sequence to become free.
     public var queueLimit: Int
@@ -20,7 +20,7 @@ public struct ServingOptions: Sendable {
     public var maxTokens: Int
     /// How long a request may take, waiting included.
     public var timeLimit: Duration
-    /// How long an answer waits for somebody to take its pieces.
+    /// How long an answer that nobody reads pauses before it is ended.
     public var readLimit: Duration
     /// CPU threads.
     public var threads: Int

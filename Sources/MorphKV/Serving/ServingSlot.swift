@@ -1,4 +1,4 @@
-/// One cache of the scheduler: free, in use by a request, or holding a finished conversation for its next turn.
+/// One cache of the scheduler: empty, in use by a request, or kept after it as an entry of the prefix cache.
 final class ServingSlot {
     /// What makes two caches interchangeable.
     struct Kind: Hashable {

@@ -84,7 +84,6 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     private func measure(_ name: String, _ bench: Bench) async throws -> [Measure] {
-        let registry = PolicyRegistry.standard
         switch name {
         case "decode": return try bench.decode(lengths: numbers())
         case "prefill": return try bench.prefill(lengths: numbers())
@@ -105,9 +104,12 @@ struct BenchCommand: AsyncParsableCommand {
             return try bench.batch(sequences: sequences, policy: cache.cachePolicy(), lengths: numbers())
         default:
             let slots = cache.capacity ?? 1024
-            let all = ["fusion=sum", "fusion=max", "normalization=candidates", "normalization=candidates,fusion=max"]
             return try bench.policies(
-                all.map { try registry.policy("morphkv:capacity=\(slots),window=32,\($0)") }, slots: slots)
+                [
+                    MorphKVPolicy(capacity: slots), MorphKVPolicy(capacity: slots, fusion: .max),
+                    MorphKVPolicy(capacity: slots, normalization: .candidates),
+                    MorphKVPolicy(capacity: slots, fusion: .max, normalization: .candidates),
+                ], slots: slots)
         }
     }
 }

@@ -36,7 +36,7 @@ struct EvalDemoCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let policies = policy.flatMap { $0 == "all" ? DemoMethod.allPolicies() : [$0] }
+        let policies = try policy.flatMap { $0 == "all" ? try DemoMethod.allPolicies() : [$0] }
         let methods = try DemoMethod.methods(policies, capacity)
         let evaluation = DemoEvaluation(
             try DiaryWriter(modelOptions.load(), threads: modelOptions.threads),

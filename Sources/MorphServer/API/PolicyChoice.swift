@@ -18,24 +18,13 @@ struct PolicyChoice {
 
     private func policy(_ wanted: GenerationFields.Extension) throws -> any CachePolicy {
         guard let text = wanted.policy else {
-            let policy = standard.policy
-            var arguments = Dictionary(uniqueKeysWithValues: policy.arguments.values.map { ($0.name, $0.value) })
-            arguments["capacity"] = wanted.capacity.map(String.init)
-            return try registry.policy(type(of: policy).descriptor.name, arguments)
+            var specification = PolicySpecification(standard.policy)
+            if let capacity = wanted.capacity { try specification.setCapacity(capacity, in: registry) }
+            return try registry.policy(specification)
         }
-        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        let given = parts.count > 1 ? parts[1] : ""
-        let takesCapacity = registry.descriptors.first { $0.name == parts[0] }?.parameters
-            .contains { $0.name == "capacity" }
-        let isGiven = given.split(separator: ",").contains { $0.hasPrefix("capacity=") }
-        // A capacity beside one in the text is refused by the registry.
-        guard let capacity = wanted.capacity ?? (isGiven || takesCapacity != true ? nil : standardCapacity) else {
-            return try registry.policy(text)
-        }
-        return try registry.policy("\(parts[0]):\(given.isEmpty ? "" : given + ",")capacity=\(capacity)")
-    }
-
-    private var standardCapacity: Int? {
-        standard.policy.arguments.values.first { $0.name == "capacity" }.flatMap { Int($0.value) }
+        var specification = try PolicySpecification(parsing: text)
+        let usual = specification.lacksCapacity(in: registry) ? standard.policy.declaredCapacity : nil
+        if let capacity = wanted.capacity ?? usual { try specification.addCapacity(capacity, in: registry) }
+        return try registry.policy(specification)
     }
 }

@@ -5,7 +5,7 @@ internal import NIOCore
 
 /// Writes the answers to one request, whole or as server-sent events.
 struct AnswerWriter<Format: AnswerFormat>: Sendable {
-    private let answers: [Answer.Iterator]
+    private let answers: [AnswerStream.Iterator]
     private let format: Format
     private let model: String
     /// Answers per prompt.
@@ -14,7 +14,7 @@ struct AnswerWriter<Format: AnswerFormat>: Sendable {
     private let id: String
     private let created = Int(Date().timeIntervalSince1970)
 
-    init(answers: [Answer], format: Format, model: String, choices: Int, includesUsage: Bool) {
+    init(answers: [AnswerStream], format: Format, model: String, choices: Int, includesUsage: Bool) {
         self.answers = answers.map { $0.makeAsyncIterator() }
         self.format = format
         self.model = model
@@ -23,7 +23,7 @@ struct AnswerWriter<Format: AnswerFormat>: Sendable {
         id = "\(format.prefix)-" + UUID().uuidString.filter { $0 != "-" }.lowercased()
     }
 
-    /// The first piece of the first answer; nil if nobody wants it any more.
+    /// The first piece of the first answer; nil if it was cancelled.
     func first() async throws -> ServingPiece? { try await next(0) }
 
     private func next(_ index: Int) async throws -> ServingPiece? {
@@ -66,7 +66,7 @@ struct AnswerWriter<Format: AnswerFormat>: Sendable {
             id: id, object: format.objects.whole, created: created, model: model, choices: [])
         var usage = Usage()
         for index in answers.indices {
-            // Without an end the client is gone, and nobody reads this.
+            // An answer without an end was cancelled, because the client is gone.
             guard let piece = last[index], let end = piece.end else { throw CancellationError() }
             response.choices.append(
                 format.whole(index, text: texts[index], tokens: tokens[index], reason: end.reason))

@@ -2,7 +2,7 @@ internal import Synchronization
 
 /// Lets only so many bytes of large bodies be in memory at a time; first come, first served.
 ///
-/// Whoever has to wait does not read, and so its client does not send.
+/// A request that has to wait does not read its body, and so its client does not send it.
 final class BodyBudget: Sendable {
     /// Bodies up to this size belong to what every connection may have.
     static let small = 16 << 10
@@ -13,10 +13,10 @@ final class BodyBudget: Sendable {
         var free: Int
         var waiting: [(id: Int, bytes: Int, turn: Turn)] = []
         var lastID = 0
-        /// Those that were cancelled before they waited.
+        /// Requests whose task was cancelled before they entered the queue.
         var cancelled: Set<Int> = []
 
-        /// Takes out those whose turn it is.
+        /// Removes the first requests in the queue, as far as there is room, and takes their share.
         mutating func admit() -> [Turn] {
             var admitted: [Turn] = []
             while let next = waiting.first, next.bytes <= free {

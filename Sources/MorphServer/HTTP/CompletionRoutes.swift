@@ -115,7 +115,7 @@ struct CompletionRoutes: Sendable {
     /// The most bytes that a body can have, from what its head says.
     private func limit(of request: Request) throws -> Int {
         let type = request.headers[.contentType]?.split(separator: ";").first?.lowercased()
-        // Web pages elsewhere cannot send this type without asking first.
+        // Browsers do not let pages of other origins send this type without a preflight request.
         guard type?.filter({ $0 != " " }) == "application/json" else {
             throw APIError(
                 status: .unsupportedMediaType, message: "the body must be of type application/json",

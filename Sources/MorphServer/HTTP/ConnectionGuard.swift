@@ -2,13 +2,13 @@ internal import HTTPTypes
 internal import NIOCore
 internal import NIOHTTPTypes
 
-/// Closes connections whose client takes too long over something, and tells when one is gone.
+/// Closes connections whose client is too slow, and tells ``Connections`` when one is closed.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
-    /// How long a client has for what.
+    /// How long a client may take for each part of an exchange.
     struct Limits: Sendable {
         let header: TimeAmount
         let body: TimeAmount
@@ -52,7 +52,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func start(_ context: ChannelHandlerContext) {
         guard readTimer == nil else { return }
-        // A body that nobody reads yet lies here, four parts at most.
+        // Up to four parts of a body that is not read yet are held here, so they must be small.
         _ = context.channel.setOption(
             .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2048, maximum: 16 << 10))
         readTimer = closing(context, in: limits.header)
@@ -102,7 +102,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case .inputClosed? = event as? ChannelEvent {
             isInputClosed = true
-            // An answer that is being sent shows by itself whether anybody is there.
+            // While an answer is being sent, a failing write shows that the client is gone.
             if !isAnswered, !hasHead { restartReadTimer(context, limits.halfClosed, unlessAnswering: true) }
         }
         context.fireUserInboundEventTriggered(event)

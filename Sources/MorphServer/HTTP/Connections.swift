@@ -1,7 +1,7 @@
 internal import NIOCore
 internal import Synchronization
 
-/// Who wants to know when which connection is gone.
+/// What to do when a connection is closed, for all connections.
 final class Connections: Sendable {
     private struct State {
         var watchers: [ObjectIdentifier: [Int: @Sendable () -> Void]] = [:]
@@ -16,7 +16,7 @@ final class Connections: Sendable {
         fileprivate let number: Int
     }
 
-    /// Calls something when a connection is gone, at once if it already is.
+    /// Calls something when a connection is closed, at once if it already is.
     func watch(_ channel: any Channel, _ action: @escaping @Sendable () -> Void) -> Watch {
         let id = ObjectIdentifier(channel)
         let watch = state.withLock { state in
@@ -36,7 +36,7 @@ final class Connections: Sendable {
         }
     }
 
-    /// Tells those who watch a connection.
+    /// Calls what was set up for a connection.
     func closed(_ channel: any Channel) {
         let actions = state.withLock { $0.watchers.removeValue(forKey: ObjectIdentifier(channel)) }
         for action in (actions ?? [:]).values { action() }

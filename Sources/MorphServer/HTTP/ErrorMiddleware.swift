@@ -31,7 +31,7 @@ struct ErrorMiddleware: RouterMiddleware {
 
     private func apiError(_ error: any Error, _ request: Request, _ logger: Logger) -> APIError {
         if let error = APIError(error) { return error }
-        // The client is gone, and nobody reads this.
+        // The client is gone, so nobody sees it.
         if error is CancellationError { return .internalError }
         guard let error = error as? any HTTPResponseError else {
             logger.error("a request failed: \(error)")
@@ -51,7 +51,7 @@ struct ErrorMiddleware: RouterMiddleware {
     }
 }
 
-/// Lets in who may come in.
+/// Refuses requests without a valid key; on a server without keys, those to a host name that is not this machine's.
 struct AccessMiddleware: RouterMiddleware {
     let configuration: ServerConfiguration
     /// Paths that need no key: the page's own files and the readiness of the server.
@@ -75,7 +75,7 @@ struct AccessMiddleware: RouterMiddleware {
         }
     }
 
-    /// Without keys, web pages elsewhere must not get in by a name of theirs that points to this machine.
+    /// Against DNS rebinding: a web page elsewhere must not get in by a host name of its own that points here.
     private func checkHost(_ request: Request) throws {
         let authority = request.head.authority ?? ""
         let host = authority.hasPrefix("[") ? authority.prefix { $0 != "]" } + "]" : authority.prefix { $0 != ":" }

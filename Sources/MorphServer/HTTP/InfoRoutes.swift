@@ -3,7 +3,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import MorphKV
 
-/// What there is, how it is, and how much it did.
+/// The model, the state of the server, and its metrics.
 struct InfoRoutes: Sendable {
     let scheduler: Scheduler
     let configuration: ServerConfiguration

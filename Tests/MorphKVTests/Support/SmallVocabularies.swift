@@ -5,13 +5,13 @@ import TestSupport
 
 /// Small models with random weights and a tokenizer of their own, for tests that need one everywhere.
 enum SmallVocabularies {
-    /// A Llama with a SentencePiece vocabulary: three control tokens, all bytes, some pieces.
-    static func sentencePiece() throws -> RawGguf {
+    /// A model with a SentencePiece vocabulary: three control tokens, all bytes, some pieces.
+    static func sentencePiece(_ architecture: String = "llama") throws -> RawGguf {
         let controls = ["<unk>", "<s>", "</s>"].map { Array($0.utf8) }
         let bytes = (0..<256).map { Array(String(format: "<0x%02X>", $0).utf8) }
         let pieces = ["▁", "▁O", "n", "ce", "▁u", "pon", "▁a", "▁ti", "me", "▁Once"].map { Array($0.utf8) }
         let types: [Int32] = [2, 3, 3] + bytes.map { _ in 6 } + pieces.map { _ in 1 }
-        return try model("llama", tokens: controls + bytes + pieces) { file in
+        return try model(architecture, tokens: controls + bytes + pieces) { file in
             file["tokenizer.ggml.model"] = .text("llama")
             file["tokenizer.ggml.scores"] = .floats(types.indices.map { -Float($0) })
             file["tokenizer.ggml.token_type"] = .integers(types)

@@ -35,7 +35,7 @@ enum TestServer {
         configure(&configuration)
         var logger = Logger(label: "tests")
         logger.logLevel = .critical
-        let server = try MorphServer(scheduler, configuration: configuration, logger: logger)
+        let server = try CompletionServer(scheduler, configuration: configuration, logger: logger)
         try await server.application().test(.live) { client in try await body(client, scheduler) }
         await scheduler.stop()
     }

@@ -11,7 +11,7 @@ public struct FadingPolicy: CachePolicy {
         name: "fading", summary: "keeps what was attended to most, older attention counting less",
         source: "an example",
         parameters: [
-            .integer("capacity", in: 8...Int.max, "entries per KV head, the current token included"),
+            .capacity(in: 8...Int.max, "entries per KV head, the current token included"),
             .number("halfLife", in: 1...1e6, default: 64, "tokens after which attention counts half"),
         ])
 

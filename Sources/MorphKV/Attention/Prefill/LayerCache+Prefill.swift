@@ -4,7 +4,7 @@ internal import Ggml
 extension LayerCache {
     /// Copies the entries that the slots hold to the front of the scratch memory.
     func load(
-        _ entries: [[(slot: Int, position: Int)]], into scratch: PrefillScratch, of total: Int, _ prefill: Prefill
+        _ entries: SlotEntries, into scratch: PrefillScratch, of total: Int, _ prefill: Prefill
     ) throws {
         let count = entries[0].count
         let graph = try Graph(on: prefill.backend, capacity: 24, allocator: prefill.allocator)
@@ -26,14 +26,13 @@ extension LayerCache {
         let entries = table.positions[0].count
         if let scores {
             // One slot stays free for the next token, as if it had been appended before the cut.
-            let count = entries < scores.slots ? entries : scores.rule.capacity - 1
-            let kept = table.keep(count, rule: scores.rule, next: seen)
+            let count = entries < slots ? entries : scores.rule.capacity - 1
+            let kept = table.keep(count, rule: scores.rule, by: scores.state, next: seen)
             try store(kept, of: entries, scratch: scratch, prefill)
             scores.store(kept, of: table, seen: seen)
-            used = count
-            queriesSinceHandOver = 0
+            cut(to: count)
         } else if case .once(let rule) = plan.rule, prefill.isFirstPrompt {
-            let kept = rule.choice(table.sums, in: plan.geometry)
+            let kept = rule.choice(table[0], in: plan.geometry)
             if rule.alpha != nil, rule.cuts(entries) {
                 let chosen = kept.enumerated().map { head, rows in
                     rows.map { EntryRows.Entry(row: $0, position: table.positions[head][$0]) }
@@ -45,7 +44,7 @@ extension LayerCache {
                 return
             }
             try store(kept, of: entries, scratch: scratch, prefill)
-            choose(zip(table.positions, kept).map { positions, kept in kept.map { positions[$0] } }, before: seen)
+            cut(to: zip(table.positions, kept).map { positions, kept in kept.map { positions[$0] } }, before: seen)
         } else {
             try storePositional(table.positions[0], seen: seen, scratch: scratch, prefill)
         }
@@ -62,7 +61,7 @@ extension LayerCache {
             order = Array(positions.indices)
         }
         try store(Array(repeating: order, count: heads), of: positions.count, scratch: scratch, prefill)
-        used = order.count
+        cut(to: order.count)
     }
 
     /// Copies chosen entries, per KV head, into slots 0, 1, ...

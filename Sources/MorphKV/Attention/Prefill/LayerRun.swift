@@ -15,6 +15,8 @@ struct LayerRun {
     let oldCount: Int
     /// The position of the text's first token.
     let seen: Int
+    /// The formula that wants features of the tokens; nil if none does.
+    var features: (any ScoringFormula)?
 
     private var entries: Int { oldCount + stream[1] }
     private var isLast: Bool { index == model.description.layers.count - 1 }
@@ -22,8 +24,11 @@ struct LayerRun {
     /// Runs tokens `range`; only tokens `output` get through attention and the feed-forward network.
     ///
     /// - Parameter keepsQueries: whether the queries of `range` are left in the scratch memory.
-    /// - Returns: in the last layer, the logits of `output`.
-    func run(_ range: Range<Int>, output: Range<Int>, keepsQueries: Bool) throws -> [Float] {
+    /// - Returns: in the last layer, the logits of `output`; and the features of `range` if they are wanted.
+    @discardableResult
+    func run(
+        _ range: Range<Int>, output: Range<Int>, keepsQueries: Bool
+    ) throws -> (logits: [Float], features: [Float]) {
         let graph = try Graph(on: backend, capacity: 128, allocator: allocator)
         let block = BlockGraph(graph: graph, description: model.description, weights: model.weights.value)
         let positions = graph.input(.i32, [range.count], name: "positions")
@@ -35,6 +40,8 @@ struct LayerRun {
         if keepsQueries {
             graph.schedule(graph.copy(p.queries, to: scratch.queries(0..<range.count, in: graph)))
         }
+        let features = features?.features(of: p.input, layer: model.description.geometry(of: index), in: graph)
+        features.map(graph.output)
         var logits: Tensor?
         var maskInput: Tensor?
         if !output.isEmpty {
@@ -47,7 +54,7 @@ struct LayerRun {
         positions.write(range.map { Int32(seen + $0) })
         maskInput?.write(mask.values(queries: seen + output.lowerBound..<seen + output.upperBound))
         try graph.compute()
-        return logits?.values() ?? []
+        return (logits?.values() ?? [], features?.values() ?? [])
     }
 
     private func columns(_ range: Range<Int>, in graph: Graph) -> Tensor {

@@ -21,14 +21,14 @@ struct Prefill {
         let tokens = stream[1]
         let held = cache.layers.map(\.used).max() ?? 0
         let scratch = try PrefillScratch(
-            model.description, cache.plans[0].keyType, cache.plans[0].valueType, entries: held + tokens,
+            model.description, cache.options.keyType, cache.options.valueType, entries: held + tokens,
             queries: min(tokens, Self.chunk), on: backend)
         var logits: [Float] = []
-        for index in cache.layers.indices {
+        for index in cache.parts.indices {
             var pass = LayerPass(self, index: index, scratch: scratch, stream: stream)
             logits = try pass.run(wantsAllLogits: wantsAllLogits)
         }
-        cache.seen += tokens
+        cache.admitPrompt(tokens)
         return logits
     }
 }
@@ -41,8 +41,8 @@ private struct LayerPass {
     let stream: Tensor
     let layer: LayerCache
     /// The entries from before the prompt, per KV head.
-    let old: [[(slot: Int, position: Int)]]
-    let votes: PromptVotes
+    let old: SlotEntries
+    let scorer: PromptScorer
     var table: ScoreTable
 
     init(_ prefill: Prefill, index: Int, scratch: PrefillScratch, stream: Tensor) {
@@ -50,33 +50,34 @@ private struct LayerPass {
         self.index = index
         self.scratch = scratch
         self.stream = stream
-        layer = prefill.cache.layers[index]
-        let seen = prefill.cache.seen
-        let tokens = stream[1]
-        let geometry = layer.plan.geometry
+        layer = prefill.cache.parts[index][0]
+        let (seen, tokens, geometry) = (prefill.cache.seen, stream[1], layer.plan.geometry)
         old = layer.entries(seen: seen)
         let oldPositions = old.map { $0.map(\.position) }
+        let entries = oldPositions[0].count + tokens
         table = ScoreTable(positions: oldPositions.map { $0 + Array(seen..<seen + tokens) })
         let mask = AttentionMask(
             oldPositions: oldPositions[0].isEmpty ? [] : oldPositions, newPositions: seen..<seen + tokens,
             slidingWindow: geometry.slidingWindow, queryHeads: geometry.queryHeads)
-        votes = PromptVotes(
-            backend: prefill.backend, allocator: prefill.allocator, layer: layer,
-            scale: prefill.model.description.attentionScale, mask: mask, before: seen, tokens: tokens,
-            isFirstPrompt: prefill.isFirstPrompt)
+        let prompt = PromptEntries(
+            backend: prefill.backend, allocator: prefill.allocator, geometry: geometry,
+            scale: prefill.model.description.attentionScale, tokens: seen..<seen + tokens,
+            keys: { scratch.keys(0..<entries, of: entries, in: $0) })
+        scorer = PromptScorer(
+            scoring: layer.promptScoring(isFirstPrompt: prefill.isFirstPrompt), prompt: prompt, mask: mask)
     }
 
     private var tokens: Int { stream[1] }
     private var seen: Int { prefill.cache.seen }
     private var oldCount: Int { old[0].count }
     private var entries: Int { oldCount + tokens }
-    private var geometry: LayerGeometry { layer.plan.geometry }
+    private var isLast: Bool { index == prefill.cache.parts.count - 1 }
     private var layerRun: LayerRun {
         LayerRun(
             model: prefill.model, backend: prefill.backend, allocator: prefill.allocator, index: index,
-            scratch: scratch, stream: stream, mask: votes.mask, oldCount: oldCount, seen: seen)
+            scratch: scratch, stream: stream, mask: scorer.mask, oldCount: oldCount, seen: seen,
+            features: layer.featureFormula)
     }
-    private var isLast: Bool { index == prefill.cache.layers.count - 1 }
 
     mutating func run(wantsAllLogits: Bool) throws -> [Float] {
         if oldCount > 0 { try layer.load(old, into: scratch, of: entries, prefill) }
@@ -86,27 +87,44 @@ private struct LayerPass {
             // After the last layer only the logits matter; before the last token that leaves keys and values.
             let output: Range<Int> =
                 !isLast || wantsAllLogits ? range : range.upperBound == tokens ? tokens - 1..<tokens : 0..<0
-            let keepsQueries = votes.votingQueries > tokens - range.upperBound
-            logits += try layerRun.run(range, output: output, keepsQueries: keepsQueries)
-            try vote(range)
+            let keepsQueries = scorer.countedQueries > tokens - range.upperBound
+            let result = try layerRun.run(range, output: output, keepsQueries: keepsQueries)
+            logits += result.logits
+            let written = oldCount + range.lowerBound..<oldCount + range.upperBound
+            scorer.scoring?.collect(features: result.features, of: written, into: &table)
+            try score(range)
         }
         if oldCount > 0, let scores = layer.scores {
-            let (scratch, entries) = (scratch, entries)
-            try votes.addEarlierVotes(
-                scores.table(old, seen: seen), keys: { scratch.keys(0..<entries, of: entries, in: $0) }, to: &table)
+            let earlier = scores.state.table(old, seen: seen, origin: layer.origin)
+            try scorer.scoring?.addEarlier(earlier, scorer.prompt, to: &table)
         }
         try layer.select(table, seen: seen + tokens, scratch: scratch, prefill)
         return logits
     }
 
-    /// Counts the votes of those of the prompt's voting queries that are in this chunk.
-    private mutating func vote(_ range: Range<Int>) throws {
-        let voting = range.clamped(to: tokens - votes.votingQueries..<tokens)
-        guard !voting.isEmpty else { return }
+    /// Lets those of the prompt's queries count that are in this chunk.
+    private mutating func score(_ range: Range<Int>) throws {
+        let counted = range.clamped(to: tokens - scorer.countedQueries..<tokens)
+        guard !counted.isEmpty else { return }
         let (scratch, entries, visible) = (scratch, entries, oldCount + range.upperBound)
-        let ballot = PromptVotes.Ballot(
+        let chunk = PromptScorer.Chunk(
             queries: { scratch.queries($1.lowerBound - range.lowerBound..<$1.upperBound - range.lowerBound, in: $0) },
-            tokens: voting, keys: { scratch.keys(0..<visible, of: entries, in: $0) }, visible: visible)
-        try votes.count(ballot, into: &table)
+            tokens: counted, keys: { scratch.keys(0..<visible, of: entries, in: $0) }, visible: visible)
+        try scorer.score(chunk, into: &table)
+    }
+}
+
+extension LayerCache {
+    /// What the layer's rule makes of a prompt's queries; nil if it does not look at them.
+    fileprivate func promptScoring(isFirstPrompt: Bool) -> (any PromptScoring)? {
+        if let scores { return scores.state }
+        guard case .once(let rule) = plan.rule, isFirstPrompt else { return nil }
+        return PromptWindowSum(window: rule.window)
+    }
+
+    /// The layer's formula, if it wants features of tokens.
+    fileprivate var featureFormula: (any ScoringFormula)? {
+        guard let formula = plan.scoring?.accumulation.formula, formula.needs.contains(.features) else { return nil }
+        return formula
     }
 }

@@ -1,0 +1,127 @@
+// Attention of one token of one KV head: products with the keys, softmax, sum of the values.
+#pragma once
+
+#include "ranges.h"
+#include "rows.h"
+
+static void scale_rows(const float *from, int count, int dimension, int padded, float scale, float *to) {
+    for (int row = 0; row < count; row++) {
+        memset(to + row * padded, 0, (size_t)padded * sizeof(float));
+        for (int d = 0; d < dimension; d++) to[row * padded + d] = from[row * dimension + d] * scale;
+    }
+}
+
+/// Hides entries that are empty or behind the sliding window.
+static void hide(
+    const struct attention_cache *cache, float *scores, const float *positions, int count, int64_t position
+) {
+    for (int i = 0; i < count; i += LANES) {
+        vf held = load_part(positions + i, count - i, -1);
+        vf score = load_part(scores + i, count - i, 0);
+        vi hidden = is_out_of_sight(cache, held, (float)position);
+        store_part(choose(hidden, splat(-INFINITY), score), scores + i, count - i);
+    }
+}
+
+/// The products of some queries with a range's keys; frozen entries are seen by the token's own only.
+static void score_range(
+    const struct unit *u, const struct rows *rows, const struct range *range, int queries, const struct workspace *w
+) {
+    const struct attention_slots *slots = &u->step.cache->slots;
+    struct row_pass pass = {
+        .rows = rows->keys + (size_t)range->begin * rows->key_bytes, .count = range->count,
+        .dimension = slots->dimension, .vectors = w->queries, .padded = (int)w->padded,
+        .numbers = w->scores + range->begin, .stride = w->stride, .queries = queries,
+    };
+    dot_rows(slots->key_type, &pass);
+    if (range->frozen == 0) return;
+    pass.rows = rows->frozen_keys + (size_t)range->frozen_begin * rows->key_bytes;
+    pass.count = range->frozen;
+    pass.numbers = w->scores + range->frozen_at;
+    pass.queries = slots->group;
+    dot_rows(slots->key_type, &pass);
+}
+
+/// Masks a range's scores and finds the highest of each query head.
+static void mask_range(
+    const struct unit *u, const struct rows *rows, const struct range *range, const struct workspace *w, float *peaks
+) {
+    const struct attention_cache *cache = u->step.cache;
+    for (int g = 0; g < cache->slots.group; g++) {
+        float *live = w->scores + (size_t)g * w->stride + range->begin;
+        float *old = w->scores + (size_t)g * w->stride + range->frozen_at;
+        if (rows->positions && (cache->slots.has_gaps || cache->sliding_window > 0))
+            hide(cache, live, rows->positions + range->begin, range->count, u->step.position);
+        if (cache->sliding_window > 0 && range->frozen > 0)
+            hide(cache, old, rows->frozen_positions + range->frozen_begin, range->frozen, u->step.position);
+        vf peak = splat(-INFINITY);
+        for (int i = 0; i < range->count; i += LANES)
+            peak = larger(peak, load_part(live + i, range->count - i, -INFINITY));
+        for (int i = 0; i < range->frozen; i += LANES)
+            peak = larger(peak, load_part(old + i, range->frozen - i, -INFINITY));
+        peaks[g] = max_lanes(peak);
+    }
+}
+
+static float exponentials(float *scores, int count, float peak) {
+    vf sum = splat(0);
+    for (int i = 0; i < count; i += LANES) {
+        vf weight = exp_lanes(load_part(scores + i, count - i, -INFINITY) - peak);
+        sum += weight;
+        store_part(weight, scores + i, count - i);
+    }
+    return sum_lanes(sum);
+}
+
+/// Scores become unnormalised weights, and the range's values are summed by them.
+static void weigh_range(
+    const struct unit *u, const struct rows *rows, const struct range *range, const struct workspace *w,
+    const struct workspace *own
+) {
+    const struct attention_slots *slots = &u->step.cache->slots;
+    for (int g = 0; g < slots->group; g++) {
+        float *row = w->scores + (size_t)g * w->stride, peak = own->highest[g];
+        own->sums[g] = exponentials(row + range->begin, range->count, peak)
+            + exponentials(row + range->frozen_at, range->frozen, peak);
+    }
+    memset(own->outputs, 0, (size_t)slots->group * own->padded * sizeof(float));
+    struct row_pass pass = {
+        .rows = rows->values + (size_t)range->begin * rows->value_bytes, .count = range->count,
+        .dimension = slots->dimension, .vectors = own->outputs, .padded = (int)own->padded,
+        .numbers = w->scores + range->begin, .stride = w->stride, .queries = slots->group,
+    };
+    weigh_rows(slots->value_type, &pass);
+    if (range->frozen == 0) return;
+    pass.rows = rows->frozen_values + (size_t)range->frozen_begin * rows->value_bytes;
+    pass.count = range->frozen;
+    pass.numbers = w->scores + range->frozen_at;
+    weigh_rows(slots->value_type, &pass);
+}
+
+/// The highest scores of the whole team.
+static void combine_peaks(const struct unit *u, const struct team *team, const struct workspace *w, float *highest) {
+    for (int g = 0; g < u->step.cache->slots.group; g++) {
+        highest[g] = -INFINITY;
+        for (int rank = 0; rank < team->size; rank++) {
+            float peak = area_of(team, w->peaks, rank)[g];
+            if (peak > highest[g]) highest[g] = peak;
+        }
+    }
+}
+
+/// The team's parts become the head's results.
+static void merge(const struct unit *u, const struct team *team, const struct workspace *w) {
+    const struct attention_slots *slots = &u->step.cache->slots;
+    for (int g = 0; g < slots->group; g++) {
+        float total = 0;
+        for (int rank = 0; rank < team->size; rank++) total = total + area_of(team, w->sums, rank)[g];
+        w->factors[g] = 1 / total;
+        float *to = u->output + (size_t)g * (size_t)slots->dimension;
+        for (int d = 0; d < slots->dimension; d += LANES) {
+            vf sum = splat(0);
+            for (int rank = 0; rank < team->size; rank++)
+                sum += load(area_of(team, w->outputs, rank) + (size_t)g * w->padded + d);
+            store_part(sum * w->factors[g], to + d, slots->dimension - d);
+        }
+    }
+}

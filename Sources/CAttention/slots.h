@@ -1,0 +1,38 @@
+// Slots: where a head's are, which may be chosen, which are seen.
+#pragma once
+
+#include "include/CAttention.h"
+#include "simd.h"
+
+/// Where a head's part of an array with one number per slot begins.
+INLINE size_t head_offset(const struct attention_cache *cache, int head) {
+    return (size_t)head * (size_t)cache->slots.count;
+}
+
+/// The model's number of one of the cache's KV heads.
+INLINE int model_head(const struct attention_cache *cache, int head) {
+    return cache->slots.head_numbers ? cache->slots.head_numbers[head] : head;
+}
+
+/// Whether slots may not be chosen by score: the window, the sinks, and empty ones (which are chosen before).
+INLINE vi is_protected(const struct attention_cache *cache, vf positions, float position) {
+    vi recent = positions >= splat(position - (float)cache->score.window);
+    vi sink = positions < splat((float)cache->score.sinks);
+    return recent | sink;
+}
+
+/// Whether slots hold nothing that the layer still sees.
+INLINE vi is_out_of_sight(const struct attention_cache *cache, vf positions, float position) {
+    float first = cache->sliding_window > 0 ? position - (float)cache->sliding_window + 1 : 0;
+    vi behind = positions < splat(first > 0 ? first : 0);
+    if (cache->visible_sinks <= 0) return behind;
+    return behind & ~((positions >= splat(0)) & (positions < splat((float)cache->visible_sinks)));
+}
+
+/// to = the sum of, or the larger of, to and from.
+static void reduce_into(const float *from, int count, enum attention_reduction reduction, float *to) {
+    for (int i = 0; i < count; i += LANES) {
+        vf old = load_part(to + i, count - i, 0), new = load_part(from + i, count - i, 0);
+        store_part(reduction == ATTENTION_MAX ? larger(old, new) : old + new, to + i, count - i);
+    }
+}

@@ -1,0 +1,34 @@
+internal import Ggml
+
+/// One way to compute attention while an answer is written, behind which engines, batches and contexts see no other.
+///
+/// The implementations are `Fused` (one kernel over memory of the host) and `Graph` (ggml's operations, on any device);
+/// ``ModelRunner`` chooses.
+protocol AttentionBackend: AnyObject {
+    /// Bytes of intermediate results held.
+    var allocatedBytes: Int { get }
+
+    /// Feeds tokens, one after the other within a sequence; all caches have room and are of its kind.
+    ///
+    /// - Parameter collect: receives the index of each feed, and a way to read the logits after its last token.
+    /// - Throws: `GgmlError` when memory is short or the device fails; the sequence that failed and those after it are
+    ///   then as before.
+    func step(_ feeds: [Feed], collect: (Int, StepGraph) -> Void) throws
+}
+
+/// The next tokens of one sequence.
+struct Feed {
+    let cache: KVCache
+    let tokens: [Token]
+}
+
+/// Attention as a part of a step's graph.
+protocol StepAttention: AnyObject {
+    /// Adds the attention of one layer to a graph that is being described.
+    ///
+    /// - Returns: `[headDim * queryHeads, columns]`
+    func attend(_ projections: BlockGraph.Projections, layer: Int, in graph: Graph) -> Tensor
+
+    /// Tells what the next computation of the graph is about.
+    func prepare(_ feeds: [Feed])
+}

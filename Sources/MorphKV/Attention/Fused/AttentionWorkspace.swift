@@ -1,0 +1,60 @@
+internal import CAttention
+internal import Foundation
+
+/// The memory in which the kernel's threads work, shared by all graphs of a ``FusedBackend``.
+final class AttentionWorkspace {
+    private let threads: Int
+    /// Sound: aligned to 64 bytes, `threads * stride` floats, replaced only between computations.
+    private var workspace: UnsafeMutableRawPointer?
+    private var stride = 0
+    private let barrier: UnsafeMutablePointer<attention_barrier>
+    private let level: attention_level
+
+    init(threads: Int) throws {
+        self.threads = threads
+        level = try KernelLevel.current()
+        barrier = .allocate(capacity: 1)
+        barrier.initialize(to: attention_barrier())
+    }
+
+    deinit {
+        workspace?.deallocate()
+        barrier.deallocate()
+    }
+
+    /// Bytes held.
+    var bytes: Int { threads * stride * MemoryLayout<Float>.stride }
+
+    /// Makes sure that each thread has so many floats.
+    func reserve(_ floats: Int) {
+        guard floats > stride else { return }
+        workspace?.deallocate()
+        stride = (floats + 15) / 16 * 16
+        workspace = .allocate(byteCount: bytes, alignment: 64)
+    }
+
+    /// Describes one layer's work.
+    func batch(_ runs: UnsafeMutablePointer<attention_run>, count: Int) -> attention_batch {
+        attention_batch(
+            runs: runs, run_count: Int32(count), workspace: workspace!.assumingMemoryBound(to: Float.self),
+            workspace_stride: stride, barrier: barrier, level: level)
+    }
+}
+
+/// Which instructions the kernel uses.
+enum KernelLevel {
+    static let names = ["plain": ATTENTION_PLAIN, "avx2": ATTENTION_AVX2, "avx512": ATTENTION_AVX512]
+
+    /// What the environment variable MORPHKV_KERNEL asks for, else the best that the machine has.
+    ///
+    /// - Throws: ``CacheError`` of kind `attention` when the machine cannot do it.
+    static func current() throws -> attention_level {
+        let best = attention_best_level()
+        guard let name = ProcessInfo.processInfo.environment["MORPHKV_KERNEL"] else { return best }
+        guard let level = names[name], level.rawValue <= best.rawValue else {
+            let possible = names.filter { $0.value.rawValue <= best.rawValue }.keys.sorted().joined(separator: ", ")
+            throw CacheError(.attention, "MORPHKV_KERNEL is '\(name)'; this machine can do \(possible)")
+        }
+        return level
+    }
+}

@@ -1,0 +1,89 @@
+internal import Ggml
+
+/// Attention by the fused kernel: one graph for any sequences whose memory is the host's.
+final class FusedBackend: AttentionBackend {
+    /// What steps that run the same graph have in common.
+    private struct Shape: Hashable {
+        let columns: Int
+        let outputs: Int
+        let features: ScoringRule.Accumulation?
+    }
+
+    private let model: Model
+    private let device: Backend
+    private let workspace: AttentionWorkspace
+    private let columns: (Int) -> Int
+    private var graphs: [Shape: (graph: StepGraph, allocator: GraphAllocator)] = [:]
+
+    /// - Parameter columns: the columns of a step of so many tokens.
+    /// - Throws: ``CacheError`` when the kernel that was asked for cannot run on this machine.
+    init(_ model: Model, on device: Backend, columns: @escaping (Int) -> Int) throws {
+        self.model = model
+        self.device = device
+        self.columns = columns
+        workspace = try AttentionWorkspace(threads: device.threads)
+    }
+
+    var allocatedBytes: Int { graphs.values.reduce(workspace.bytes) { $0 + $1.allocator.allocatedBytes } }
+
+    func step(_ feeds: [Feed], collect: (Int, StepGraph) -> Void) throws {
+        // Sequences whose rules want different features of a token cannot share a graph.
+        for features in Set(feeds.map(\.cache.featureFormula)) {
+            let indices = feeds.indices.filter { feeds[$0].cache.featureFormula == features }
+            try step(indices.map { feeds[$0] }, features: features) { collect(indices[$0], $1) }
+        }
+    }
+
+    private func step(
+        _ feeds: [Feed], features: ScoringRule.Accumulation?, collect: (Int, StepGraph) -> Void
+    ) throws {
+        let shape = Shape(
+            columns: columns(feeds.reduce(0) { $0 + $1.tokens.count }), outputs: columns(feeds.count),
+            features: features)
+        let graph = try graph(shape)
+        try graph.run(feeds)
+        for (index, feed) in feeds.enumerated() {
+            feed.cache.admit(feed.tokens.count)
+            collect(index, graph)
+        }
+    }
+
+    private func graph(_ shape: Shape) throws -> StepGraph {
+        if let made = graphs[shape] { return made.graph }
+        let allocator = try GraphAllocator(on: device)
+        let attention = FusedAttention(
+            model.description, columns: shape.columns, features: shape.features, workspace: workspace)
+        let graph = try StepGraph(
+            model, columns: shape.columns, outputs: shape.outputs, attention: attention, operations: 64, on: device,
+            allocator: allocator)
+        graphs[shape] = (graph, allocator)
+        return graph
+    }
+}
+
+/// The kernel as an operation of a step's graph.
+final class FusedAttention: StepAttention {
+    private let description: DecoderDescription
+    private let features: ScoringRule.Accumulation?
+    private let metadata: AttentionMetadata
+    private let workspace: AttentionWorkspace
+
+    /// - Parameter features: the formula that wants features of tokens.
+    init(
+        _ description: DecoderDescription, columns: Int, features: ScoringRule.Accumulation? = nil,
+        workspace: AttentionWorkspace
+    ) {
+        self.description = description
+        self.features = features
+        self.workspace = workspace
+        metadata = AttentionMetadata(layers: description.layers.count, columns: columns)
+    }
+
+    func attend(_ p: BlockGraph.Projections, layer: Int, in graph: Graph) -> Tensor {
+        let features = features?.formula.features(of: p.input, layer: description.geometry(of: layer), in: graph)
+        return graph.fusedAttention(
+            queries: p.queries, keys: p.keys, values: p.values, features: features, batch: metadata.batch(layer))
+    }
+
+    func prepare(_ feeds: [Feed]) { metadata.describe(feeds, in: workspace) }
+}

@@ -1,0 +1,35 @@
+internal import Ggml
+
+/// One token's step in a layer whose rule depends on positions only: the host knows the slot.
+struct PositionalStep {
+    let graph: Graph
+    let inputs: StepInputs
+    let cache: LayerCache
+    let projections: BlockGraph.Projections
+    /// What attention scores are multiplied by before the softmax.
+    let scale: Float
+
+    /// - Returns: `[headDim * queryHeads, 1]`, the heads' results in order.
+    func attend() -> Tensor {
+        let writer = SlotWriter(graph: graph, cache: cache)
+        let slot = inputs.tensor("slot", .i32, [1]) { [cache] in $0.write(Int32(cache.slot(of: $1))) }
+        let keys = writer.write(keys: projections.keys, at: slot)
+        let values = writer.write(values: projections.values, at: slot)
+        let scores = graph.matmul(keys, writer.grouped(projections.queries))
+        return writer.output(values, graph.softmax(graph.add(scores, mask), scale: scale))
+    }
+
+    /// 0 for filled slots, ``maskedScore`` for empty ones: `[slots]`.
+    private var mask: Tensor {
+        var values = [Float](repeating: maskedScore, count: cache.slots)
+        var filledBefore = 0
+        return inputs.tensor("mask", .f32, [cache.slots]) { [cache] tensor, position in
+            let filled = max(cache.used, cache.slot(of: position) + 1)
+            // Fewer than before after the cache was cleared or cut.
+            for index in filled..<max(filled, filledBefore) { values[index] = maskedScore }
+            for index in min(filled, filledBefore)..<filled { values[index] = 0 }
+            filledBefore = filled
+            tensor.write(values)
+        }
+    }
+}

@@ -1,0 +1,95 @@
+internal import Ggml
+
+/// One token's step in a layer whose rule scores entries: the device chooses the slot.
+struct ScoredStep: ScoringStep {
+    let graph: Graph
+    let inputs: StepInputs
+    let cache: LayerCache
+    let scores: SlotScores
+    let projections: BlockGraph.Projections
+    let features: Tensor?
+    /// What attention scores are multiplied by before the softmax.
+    let scale: Float
+
+    var shape: SlotShape { scores.shape }
+    var positions: Tensor { scores.positions }
+    var queries: Tensor { writer.grouped(projections.queries) }
+
+    private var rule: ScoringRule { scores.rule }
+    private var writer: SlotWriter { SlotWriter(graph: graph, cache: cache) }
+
+    // MARK: Choosing and writing a slot
+
+    func admit(by scores: Tensor) -> AdmittedSlot {
+        let index = victim(scores)
+        let heads = shape.kvHeads
+        let position = inputs.tensor("positionPerHead", .f32, [heads]) { tensor, position in
+            for head in 0..<heads { tensor.write(Float(position), at: head) }
+        }
+        return AdmittedSlot(
+            index: index, keys: writer.write(keys: projections.keys, at: index),
+            values: writer.write(values: projections.values, at: index),
+            positions: writer.write(position, to: self.scores.positions, at: index))
+    }
+
+    /// An empty slot if there is one, else the lowest score outside the window and the sinks.
+    private func victim(_ scores: Tensor) -> Tensor {
+        var order = graph.scale(scores, by: -1)
+        var positions = self.scores.positions
+        if rule.sharesChoice {
+            // All heads hold the same positions, so the first one's stand for all.
+            let total = graph.reduceRows(graph.reshape(order, [shape.slots, shape.kvHeads, 1]), by: .sum)
+            order = graph.reshape(graph.contiguous(total), [shape.slots, 1])
+            positions = graph.view(positions, [shape.slots, 1], strides: [positions.strides[1]])
+        }
+        order = graph.add(order, graph.scale(isRecent(positions), by: -1e9))
+        if let sinks = isSink(positions) { order = graph.add(order, graph.scale(sinks, by: -1e9)) }
+        return graph.argmax(graph.add(order, graph.scale(invisible(positions), by: 1e20)))
+    }
+
+    func write(_ values: Tensor, to target: Tensor, at slot: AdmittedSlot) -> Tensor {
+        writer.write(values, to: target, at: slot.index)
+    }
+
+    // MARK: Attending
+
+    func products(_ queries: Tensor, _ slot: AdmittedSlot) -> Tensor {
+        graph.matmul(slot.keys, graph.scale(queries, by: scale))
+    }
+
+    func masked(_ scores: Tensor, _ slot: AdmittedSlot) -> Tensor {
+        let hidden = graph.scale(invisible(slot.positions), by: maskedScore)
+        return graph.add(scores, graph.reshape(hidden, [shape.slots, 1, shape.kvHeads]))
+    }
+
+    func output(_ weights: Tensor, _ slot: AdmittedSlot) -> Tensor { writer.output(slot.values, weights) }
+
+    // MARK: Which slots are what, 1 or 0
+
+    var excluded: Tensor {
+        var excluded = graph.add(invisible(scores.positions), isRecent(scores.positions))
+        if let sinks = isSink(scores.positions) { excluded = graph.add(excluded, sinks) }
+        return graph.scale(graph.step(excluded), by: maskedScore)
+    }
+
+    /// Positions just before the token's that are never evicted.
+    private func isRecent(_ positions: Tensor) -> Tensor {
+        let window = rule.window
+        let before = scalar("beforeWindow") { Float($0) - Float(window) - 0.5 }
+        return graph.step(graph.subtract(positions, before))
+    }
+
+    private func isSink(_ positions: Tensor) -> Tensor? {
+        guard rule.sinks > 0 else { return nil }
+        return graph.step(graph.scale(positions, by: -1, plus: Float(rule.sinks) - 0.5))
+    }
+
+    /// Empty slots, and positions behind the layer's sliding window.
+    private func invisible(_ positions: Tensor) -> Tensor {
+        let isEmpty = graph.step(graph.scale(positions, by: -1, plus: -0.5))
+        guard let window = shape.geometry.slidingWindow else { return isEmpty }
+        let behind = scalar("behindSlidingWindow") { Float($0) - Float(window) + 0.5 }
+        let isBehind = graph.step(graph.scale(graph.subtract(positions, behind), by: -1))
+        return graph.step(graph.add(isEmpty, isBehind))
+    }
+}

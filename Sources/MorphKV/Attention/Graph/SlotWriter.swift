@@ -1,0 +1,47 @@
+internal import Ggml
+
+/// Writing one token into a layer's slots and attending to them, as operations of a graph.
+struct SlotWriter {
+    let graph: Graph
+    let cache: LayerCache
+
+    private var geometry: LayerGeometry { cache.plan.geometry }
+    private var heads: Int { geometry.kvHeads }
+    private var dimension: Int { geometry.headDimension }
+
+    /// The keys with a token's in its slot.
+    ///
+    /// - Parameter slot: i32 `[kvHeads]`, or `[1]` for all heads.
+    func write(keys: Tensor, at slot: Tensor) -> Tensor {
+        graph.setRows(
+            of: cache.keys, to: graph.reshape(keys, [dimension, 1, heads]), at: graph.reshape(slot, [1, slot.count]))
+    }
+
+    /// The values with a token's in its slot. Each channel of each head is a row of one element; the slot index is
+    /// repeated over the channels.
+    func write(values: Tensor, at slot: Tensor) -> Tensor {
+        let size = cache.values.strides
+        let target = graph.view(
+            cache.values, [1, cache.slots, dimension, heads], strides: [size[0], size[1], size[2]])
+        let written = graph.setRows(
+            of: target, to: graph.reshape(values, [1, 1, dimension, heads]),
+            at: graph.reshape(slot, [1, 1, slot.count]))
+        return graph.view(written, [cache.slots, dimension, heads], strides: [size[1], size[2]])
+    }
+
+    /// A tensor `[slots, kvHeads]` with these values, `[kvHeads]`, in the slot.
+    func write(_ values: Tensor, to target: Tensor, at slot: Tensor) -> Tensor {
+        let written = graph.setRows(
+            of: graph.reshape(target, [1, cache.slots, heads]), to: graph.reshape(values, [1, 1, heads]),
+            at: graph.reshape(slot, [1, slot.count]))
+        return graph.view(written, [cache.slots, heads], strides: [cache.slots * 4])
+    }
+
+    /// `[headDim, queryHeads, 1]` to `[headDim, group, kvHeads]`: the query heads of a group are neighbours.
+    func grouped(_ queries: Tensor) -> Tensor { graph.reshape(queries, [dimension, geometry.groupSize, heads]) }
+
+    /// Weights `[slots, group, kvHeads]` times values: `[headDim * queryHeads, 1]`.
+    func output(_ values: Tensor, _ weights: Tensor) -> Tensor {
+        graph.reshape(graph.matmul(values, weights), [dimension * geometry.queryHeads, 1])
+    }
+}

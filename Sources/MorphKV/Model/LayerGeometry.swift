@@ -1,0 +1,46 @@
+/// The shape of one layer's attention, as far as a policy may care.
+public struct LayerGeometry: Sendable, Hashable {
+    /// Index of the layer, from the input.
+    public let layer: Int
+    /// Number of layers of the model.
+    public let layerCount: Int
+    /// Query heads per layer.
+    public let queryHeads: Int
+    /// KV heads per layer.
+    public let kvHeads: Int
+    /// Length of one key or value vector.
+    public let headDimension: Int
+    /// How far back the layer sees, the current token included; nil if it sees everything.
+    public let slidingWindow: Int?
+
+    /// Query heads that share one KV head.
+    public var groupSize: Int { queryHeads / kvHeads }
+
+    /// Describes a layer.
+    public init(
+        layer: Int, layerCount: Int, queryHeads: Int, kvHeads: Int, headDimension: Int, slidingWindow: Int? = nil
+    ) {
+        self.layer = layer
+        self.layerCount = layerCount
+        self.queryHeads = queryHeads
+        self.kvHeads = kvHeads
+        self.headDimension = headDimension
+        self.slidingWindow = slidingWindow
+    }
+
+    /// The same layer with that many of its KV heads and their query heads.
+    func restricted(to kvHeads: Int, slidingWindow: Int?) -> LayerGeometry {
+        LayerGeometry(
+            layer: layer, layerCount: layerCount, queryHeads: groupSize * kvHeads, kvHeads: kvHeads,
+            headDimension: headDimension, slidingWindow: slidingWindow)
+    }
+}
+
+extension DecoderDescription {
+    /// The shape of a layer's attention.
+    func geometry(of layer: Int) -> LayerGeometry {
+        LayerGeometry(
+            layer: layer, layerCount: layers.count, queryHeads: queryHeads, kvHeads: kvHeads,
+            headDimension: headDimension, slidingWindow: layers[layer].slidingWindow)
+    }
+}

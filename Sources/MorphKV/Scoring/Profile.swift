@@ -1,0 +1,209 @@
+internal import CAttention
+internal import Foundation
+internal import Ggml
+
+extension ScoringRule.Accumulation {
+    /// What the last `queries` queries gave is kept one by one, and fused at every choice.
+    public static func profile(
+        queries: Int, fusion: ScoringRule.Fusion, normalization: ScoringRule.Normalization
+    ) -> Self {
+        Self(Profile(queries: queries, fusion: fusion, normalization: normalization))
+    }
+}
+
+/// What the last queries gave, one by one: MorphKV with max fusion or normalisation over candidates.
+struct Profile: ScoringFormula {
+    let queries: Int
+    let fusion: ScoringRule.Fusion
+    let normalization: ScoringRule.Normalization
+
+    var needs: ScoringNeeds { .weights }
+    var rememberedQueries: Int { queries }
+
+    func validate() throws { try ScoringRule.checkWindow(of: queries) }
+
+    func makeState(_ rule: ScoringRule, _ shape: SlotShape, in arena: Arena) -> any ScoringState {
+        ProfileState(self, rule.groupReduction, shape, in: arena)
+    }
+}
+
+/// A row of numbers per query of the window.
+final class ProfileState: ScoringState {
+    /// At row position mod W, what each query gave: `[slots * rowsPerHead * kvHeads, W]`.
+    ///
+    /// That is the weight that it really gave (normalization full) or its score before the softmax (candidates), for
+    /// every query head (candidates with group max) or reduced over the group.
+    private let rows: Tensor
+    private let formula: Profile
+    private let groupReduction: ScoringRule.GroupReduction
+    private let shape: SlotShape
+    /// Rows per KV head and query: the group's size where each query head's scores are normalised by themselves, else 1.
+    private let rowsPerHead: Int
+    /// What a slot gets from queries that have not seen its entry.
+    private let unseen: Float
+
+    private var queryCount: Int { formula.queries }
+    private var isOverCandidates: Bool { formula.normalization == .candidates }
+
+    init(_ formula: Profile, _ groupReduction: ScoringRule.GroupReduction, _ shape: SlotShape, in arena: Arena) {
+        self.formula = formula
+        self.groupReduction = groupReduction
+        self.shape = shape
+        let isOverCandidates = formula.normalization == .candidates
+        rowsPerHead = isOverCandidates && groupReduction == .max ? shape.geometry.groupSize : 1
+        unseen = isOverCandidates ? maskedScore : 0
+        rows = arena.tensor(.f32, [shape.slots * rowsPerHead * shape.kvHeads, formula.queries], name: "votes")
+    }
+
+    /// "votes" is what files have called it since their first version.
+    var tensors: [(name: String, tensor: Tensor)] { [("votes", rows)] }
+
+    func clear() { rows.write([Float](repeating: unseen, count: rows.count)) }
+
+    // MARK: One step
+
+    func describe(in score: inout attention_score) {
+        score.rule = ATTENTION_PROFILE
+        score.profile = attention_profile(
+            query_count: Int32(queryCount), scores: rows.hostFloats, rows_per_head: Int32(rowsPerHead),
+            fusion: formula.fusion == .max ? ATTENTION_MAX : ATTENTION_SUM, candidates_only: isOverCandidates)
+    }
+
+    func attend(_ step: some ScoringStep) -> Tensor {
+        let graph = step.graph
+        let slot = step.admit(by: fused(step))
+        let products = step.products(step.queries, slot)
+        let weights = graph.softmax(step.masked(products, slot))
+        forget(slot, step)
+        let given: Tensor =
+            switch (formula.normalization, groupReduction) {
+            case (.full, let reduction): graph.reduceGroup(weights, by: reduction)
+            case (.candidates, .sum): graph.reduceGroup(products, by: .sum)
+            case (.candidates, .max): products
+            }
+        graph.schedule(
+            graph.setRows(of: rows, to: graph.reshape(given, [rows[0], 1]), at: step.ringRow(of: queryCount)))
+        return step.output(weights, slot)
+    }
+
+    /// The score of each slot: `[slots, kvHeads]`.
+    private func fused(_ step: some ScoringStep) -> Tensor {
+        let (graph, slots, heads) = (step.graph, shape.slots, shape.kvHeads)
+        var all = graph.reshape(rows, [slots, rowsPerHead, heads, queryCount])
+        if isOverCandidates {
+            all = graph.softmax(graph.add(all, graph.reshape(step.excluded, [slots, 1, heads, 1])))
+            if rowsPerHead > 1 {
+                all = graph.reduceRows(graph.reshape(all, [slots, rowsPerHead, heads * queryCount]), by: .max)
+            }
+            // A row that no query has filled yet would count every slot alike.
+            let isQuery = step.inputs.tensor("isQuery", .f32, [1, queryCount]) { [queryCount] tensor, position in
+                for row in 0..<queryCount { tensor.write(Float(row < position ? 1 : 0), at: row) }
+            }
+            all = graph.multiply(graph.reshape(all, [slots * heads, queryCount, 1]), isQuery)
+        }
+        let byQuery = graph.reshape(all, [slots * heads, queryCount, 1])
+        return graph.reshape(
+            graph.reduceRows(byQuery, by: formula.fusion == .sum ? .sum : .max), [slots, heads])
+    }
+
+    /// What earlier queries gave the entry that was evicted does not count for the one that takes its slot.
+    private func forget(_ slot: AdmittedSlot, _ step: some ScoringStep) {
+        let (graph, heads, count) = (step.graph, rowsPerHead * shape.kvHeads, slot.index.count)
+        let all = graph.reshape(rows, [1, shape.slots, heads, queryCount])
+        var index = graph.reshape(slot.index, [1, count])
+        if rowsPerHead > 1, count > 1 {
+            index = graph.reshape(graph.repeated(index, to: [rowsPerHead, count]), [1, heads])
+        }
+        let values = [Float](repeating: unseen, count: heads * queryCount)
+        let forgotten = step.inputs.tensor("unseen", .f32, [1, 1, heads, queryCount]) { tensor, _ in
+            tensor.write(values)
+        }
+        graph.schedule(graph.setRows(of: all, to: forgotten, at: index))
+    }
+
+    // MARK: Prompts and choices on the host; column q * rowsPerHead + r is row r of the query at position q
+
+    func countedQueries(of tokens: Int) -> Int { min(tokens, queryCount) }
+
+    func tally(_ batch: PromptBatch) -> Tensor {
+        guard isOverCandidates else { return batch.perHead(batch.weights, by: groupReduction) }
+        return groupReduction == .sum ? batch.perHead(batch.scores, by: .sum) : batch.scores
+    }
+
+    func collect(_ values: [Float], of queries: Range<Int>, visible: Int, into table: inout ScoreTable) {
+        for (index, query) in queries.enumerated() {
+            for row in 0..<rowsPerHead {
+                table[query * rowsPerHead + row] = table.positions.enumerated().map { head, entries in
+                    let seen = entries.partitioningIndex { $0 > query }
+                    let start = ((head * rowsPerHead + row) * queries.count + index) * visible
+                    return Array(values[start..<start + seen]) + repeatElement(unseen, count: entries.count - seen)
+                }
+            }
+        }
+    }
+
+    func addEarlier(_ old: ScoreTable, _ prompt: PromptEntries, to table: inout ScoreTable) throws {
+        // None of the earlier queries is in the window any more after a prompt as long as the window.
+        let before = prompt.tokens.lowerBound
+        let first = min(before, max(0, prompt.tokens.upperBound - queryCount))
+        for column in old.filled where (first..<before).contains(column / rowsPerHead) {
+            table[column] = old[column].map { $0 + repeatElement(unseen, count: prompt.tokens.count) }
+        }
+    }
+
+    func table(_ entries: SlotEntries, seen: Int, origin: Int) -> ScoreTable {
+        var table = ScoreTable(positions: entries.map { $0.map(\.position) })
+        let all: [Float] = rows.values()
+        for query in max(origin, seen - queryCount)..<seen {
+            for row in 0..<rowsPerHead {
+                table[query * rowsPerHead + row] = entries.enumerated().map { head, held in
+                    let start = query % queryCount * rows[0] + (head * rowsPerHead + row) * shape.slots
+                    return held.map { all[start + $0.slot] }
+                }
+            }
+        }
+        return table
+    }
+
+    func store(_ kept: [[Int]], of table: ScoreTable, seen: Int) {
+        let filled = Set(table.filled)
+        for query in max(0, seen - queryCount)..<seen where filled.contains(query * rowsPerHead) {
+            var values = [Float](repeating: unseen, count: rows[0])
+            for row in 0..<rowsPerHead {
+                let column = table[query * rowsPerHead + row]
+                for (head, indices) in kept.enumerated() {
+                    let start = (head * rowsPerHead + row) * shape.slots
+                    for (slot, entry) in indices.enumerated() { values[start + slot] = column[head][entry] }
+                }
+            }
+            rows.write(values, at: query % queryCount * values.count)
+        }
+    }
+
+    func scores(of head: Int, in table: ScoreTable, isCandidate: [Bool], next: Int) -> [Float] {
+        var fused = [Float](repeating: 0, count: isCandidate.count)
+        // In the order of the queries, so that rounding does not depend on how the table is laid out.
+        let columns = table.filled
+        for first in stride(from: 0, to: columns.count, by: rowsPerHead) {
+            let rows = columns[first..<first + rowsPerHead].map { table[$0][head] }
+            for (entry, given) in combined(rows, isCandidate).enumerated() {
+                fused[entry] = formula.fusion == .sum ? fused[entry] + given : max(fused[entry], given)
+            }
+        }
+        return fused
+    }
+
+    /// What one query gives each entry, its rows combined.
+    private func combined(_ rows: [[Float]], _ isCandidate: [Bool]) -> [Float] {
+        guard isOverCandidates else { return rows[0] }
+        let shares = rows.map { Self.softmax($0, over: isCandidate) }
+        return shares.dropFirst().reduce(shares[0]) { zip($0, $1).map(max) }
+    }
+
+    private static func softmax(_ values: [Float], over isCandidate: [Bool]) -> [Float] {
+        let highest = zip(values, isCandidate).lazy.filter(\.1).map(\.0).max() ?? 0
+        let exponentials = zip(values, isCandidate).map { $1 ? exp($0 - highest) : 0 }
+        let sum = exponentials.reduce(0, +)
+        return exponentials.map { sum > 0 ? $0 / sum : 0 }
+    }
+}

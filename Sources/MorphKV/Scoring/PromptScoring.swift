@@ -1,0 +1,124 @@
+internal import Ggml
+
+/// How the queries of a prompt become scores of the entries they see, a batch of queries at a time.
+protocol PromptScoring: AnyObject {
+    /// How many of a prompt's last queries count.
+    func countedQueries(of tokens: Int) -> Int
+
+    /// What is wanted of a batch of queries; made from the batch's scores, weights and queries.
+    func tally(_ batch: PromptBatch) -> Tensor
+
+    /// Takes the values of ``tally(_:)`` into the table of all entries.
+    ///
+    /// - Parameters:
+    ///   - queries: the positions of the batch's queries.
+    ///   - visible: the first entries of the table, which the batch saw.
+    func collect(_ values: [Float], of queries: Range<Int>, visible: Int, into table: inout ScoreTable)
+
+    /// Takes features of the prompt's tokens into the table, for formulas that need them.
+    ///
+    /// - Parameters:
+    ///   - values: `[token][kvHead][feature]`, flat.
+    ///   - entries: where the tokens stand in the table.
+    func collect(features values: [Float], of entries: Range<Int>, into table: inout ScoreTable)
+
+    /// Adds what the sequence's earlier queries have to say, under the rule's own terms, to the prompt's own scores.
+    ///
+    /// - Parameter old: the scores of the entries from before the prompt, which come first in `table`.
+    func addEarlier(_ old: ScoreTable, _ prompt: PromptEntries, to table: inout ScoreTable) throws
+}
+
+extension PromptScoring {
+    func collect(_ values: [Float], of queries: Range<Int>, visible: Int, into table: inout ScoreTable) {
+        table.add(values, visible: visible)
+    }
+    func collect(features values: [Float], of entries: Range<Int>, into table: inout ScoreTable) {}
+    func addEarlier(_ old: ScoreTable, _ prompt: PromptEntries, to table: inout ScoreTable) throws {}
+}
+
+/// A prompt on top of what the cache held before: all keys of a layer, for computing on them once more.
+struct PromptEntries {
+    let backend: Backend
+    let allocator: GraphAllocator
+    let geometry: LayerGeometry
+    /// What attention scores are multiplied by before the softmax.
+    let scale: Float
+    /// The positions of the prompt's tokens.
+    let tokens: Range<Int>
+    /// The keys of all entries, as a view in a given graph: `[headDim, entries, kvHeads]`.
+    let keys: (Graph) -> Tensor
+}
+
+/// A batch of a prompt's queries while its graph is described.
+final class PromptBatch {
+    let graph: Graph
+    /// `[headDim, queryHeads, queries]`
+    let queries: Tensor
+    /// The scaled scores before the softmax; entries that a query does not see are not masked yet:
+    /// `[visible, queries, queryHeads]`.
+    let scores: Tensor
+    /// The positions of the batch's queries.
+    let positions: Range<Int>
+    /// The position after the prompt's last token.
+    let end: Int
+    private let geometry: LayerGeometry
+    private let maskShape: [Int]
+    private let maskValues: () -> [UInt16]
+    private var writers: [() -> Void] = []
+
+    /// - Parameter maskValues: f16 values of the mask that the queries see through.
+    init(
+        graph: Graph, queries: Tensor, scores: Tensor, positions: Range<Int>, end: Int, geometry: LayerGeometry,
+        maskShape: [Int], maskValues: @escaping () -> [UInt16]
+    ) {
+        self.graph = graph
+        self.queries = queries
+        self.scores = scores
+        self.positions = positions
+        self.end = end
+        self.geometry = geometry
+        self.maskShape = maskShape
+        self.maskValues = maskValues
+    }
+
+    /// The attention weights: `[visible, queries, queryHeads]`.
+    private(set) lazy var weights: Tensor = {
+        let input = graph.input(.f16, maskShape, name: "mask")
+        writers.append { [maskValues] in input.write(maskValues()) }
+        return graph.softmax(scores, mask: input)
+    }()
+
+    /// An input of the graph with its values.
+    func input<Value: BitwiseCopyable>(_ type: ElementType, _ shape: [Int], name: String, _ values: [Value]) -> Tensor {
+        let tensor = graph.input(type, shape, name: name)
+        writers.append { tensor.write(values) }
+        return tensor
+    }
+
+    /// Ranges of queries whose attention scores take at most 32 MB at a time.
+    ///
+    /// - Parameter scores: scores per query, all heads together.
+    static func ranges(of queries: Range<Int>, scores: Int) -> [Range<Int>] {
+        let size = max(1, (32 << 20) / (scores * MemoryLayout<Float>.stride))
+        return stride(from: queries.lowerBound, to: queries.upperBound, by: size).map {
+            $0..<min($0 + size, queries.upperBound)
+        }
+    }
+
+    /// Gives the inputs their values, once the graph has memory.
+    func writeInputs() {
+        for write in writers { write() }
+    }
+
+    /// Reduces the query heads of each group: `[visible, queries, queryHeads]` to `[visible, queries, kvHeads]`.
+    func perHead(_ values: Tensor, by reduction: ScoringRule.GroupReduction) -> Tensor {
+        let (visible, queries) = (values[0], values[1])
+        let grouped = graph.reshape(values, [visible * queries, geometry.groupSize, geometry.kvHeads])
+        return graph.reshape(graph.reduceGroup(grouped, by: reduction), [visible, queries, geometry.kvHeads])
+    }
+
+    /// The weights of all queries, the group's query heads reduced, summed: `[visible, 1, kvHeads]`.
+    func summedWeights(by reduction: ScoringRule.GroupReduction) -> Tensor {
+        graph.reduceRows(perHead(weights, by: reduction), by: .sum)
+    }
+}

@@ -1,0 +1,107 @@
+internal import CAttention
+internal import Ggml
+
+/// What a formula looks at besides the positions of entries.
+struct ScoringNeeds: OptionSet {
+    let rawValue: Int
+
+    /// The attention weights that a token's queries give, or their scores before the softmax. A rule without this can
+    /// run on any kernel for attention.
+    static let weights = ScoringNeeds(rawValue: 1)
+    /// The queries themselves.
+    static let queries = ScoringNeeds(rawValue: 2)
+    /// Features of each token, made from the layer's normed input when its entry is written.
+    static let features = ScoringNeeds(rawValue: 4)
+}
+
+/// One way in which successive queries become a score: its parameters.
+///
+/// A new formula is one Swift file with a value of this kind and its state, and one section of the kernel with a case in
+/// its table of rules (`CAttention/rules`).
+protocol ScoringFormula: Sendable, Hashable {
+    /// What it looks at.
+    var needs: ScoringNeeds { get }
+    /// How many queries it remembers one by one; 0 for none.
+    var rememberedQueries: Int { get }
+    /// Features per token and KV head; 0 for none.
+    var featureWidth: Int { get }
+
+    /// - Throws: ``CacheError`` of kind `invalidPolicy` when its parameters make no sense.
+    func validate() throws
+
+    /// What it keeps for a layer of one sequence.
+    ///
+    /// - Parameter arena: where its tensors are to lie.
+    func makeState(_ rule: ScoringRule, _ shape: SlotShape, in arena: Arena) -> any ScoringState
+
+    /// The features of tokens, `[featureWidth, kvHeads, tokens]`; asked for only if it needs any.
+    ///
+    /// - Parameter input: what keys and values are computed from, `[embedding, tokens]`.
+    func features(of input: Tensor, layer: LayerGeometry, in graph: Graph) -> Tensor
+}
+
+extension ScoringFormula {
+    var rememberedQueries: Int { 0 }
+    var featureWidth: Int { 0 }
+    func features(of input: Tensor, layer: LayerGeometry, in graph: Graph) -> Tensor {
+        preconditionFailure("\(Self.self) has no features")
+    }
+}
+
+/// What a formula keeps for the slots of one layer of one sequence, and everything that is done with it.
+protocol ScoringState: PromptScoring {
+    /// Its tensors, by the names under which they are saved.
+    var tensors: [(name: String, tensor: Tensor)] { get }
+
+    /// Forgets everything.
+    func clear()
+
+    // MARK: Between steps
+
+    /// Where the formula stands in a cycle of its own, which the kernel is told and which is saved; 0 without a cycle.
+    var phase: Int { get }
+    /// Notes that tokens were decoded.
+    func advance(by tokens: Int)
+    /// Goes on from a phase that was saved.
+    ///
+    /// - Returns: whether there is such a phase.
+    func restore(phase: Int) -> Bool
+
+    // MARK: One step
+
+    /// Describes its tensors to the fused kernel; they lie in the host's memory.
+    func describe(in score: inout attention_score)
+
+    /// Its part of a decode graph: chooses a slot, attends, and brings the scores up to date.
+    ///
+    /// - Returns: the heads' results in order, `[headDim * queryHeads, 1]`.
+    func attend(_ step: some ScoringStep) -> Tensor
+
+    // MARK: Choices among many entries on the host
+
+    /// The scores of what the slots hold.
+    ///
+    /// - Parameters:
+    ///   - seen: tokens that the sequence has so far.
+    ///   - origin: the first position that went to the slots.
+    func table(_ entries: SlotEntries, seen: Int, origin: Int) -> ScoreTable
+
+    /// Makes entry `kept[head][i]` of the table the content of slot i.
+    ///
+    /// - Parameter seen: tokens that the sequence has so far.
+    func store(_ kept: [[Int]], of table: ScoreTable, seen: Int)
+
+    /// The score of each of a KV head's entries.
+    ///
+    /// - Parameters:
+    ///   - isCandidate: which entries may be evicted.
+    ///   - next: the position that the next token will have.
+    func scores(of head: Int, in table: ScoreTable, isCandidate: [Bool], next: Int) -> [Float]
+}
+
+extension ScoringState {
+    var phase: Int { 0 }
+    func advance(by tokens: Int) {}
+    func restore(phase: Int) -> Bool { phase == 0 }
+    func scores(of head: Int, in table: ScoreTable, isCandidate: [Bool], next: Int) -> [Float] { table[0][head] }
+}

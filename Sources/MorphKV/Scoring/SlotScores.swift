@@ -1,0 +1,80 @@
+internal import CAttention
+internal import Ggml
+
+/// What a scoring rule keeps beside a layer's keys and values: the position in each slot, and its formula's state.
+struct SlotScores {
+    let rule: ScoringRule
+    let shape: SlotShape
+    /// The position in each slot, -1 where it is empty: f32 `[slots, kvHeads]`.
+    let positions: Tensor
+    /// What the rule's formula keeps.
+    let state: any ScoringState
+
+    init(_ rule: ScoringRule, _ shape: SlotShape, in arena: Arena) {
+        self.rule = rule
+        self.shape = shape
+        positions = shape.tensor("positions", in: arena)
+        state = rule.accumulation.formula.makeState(rule, shape, in: arena)
+    }
+
+    /// All tensors, by name.
+    var tensors: [(name: String, tensor: Tensor)] { [("positions", positions)] + state.tensors }
+
+    func clear() {
+        positions.write([Float](repeating: -1, count: positions.count))
+        state.clear()
+    }
+
+    /// For each KV head, the filled slots in the order of the positions they hold.
+    func entries() -> SlotEntries {
+        let all: [Float] = positions.values()
+        return (0..<shape.kvHeads).map { head in
+            (0..<shape.slots).filter { all[head * shape.slots + $0] >= 0 }
+                .map { (slot: $0, position: Int(all[head * shape.slots + $0])) }
+                .sorted { $0.position < $1.position }
+        }
+    }
+
+    /// Makes entry `kept[head][i]` of a table the content of slot i.
+    ///
+    /// - Parameter seen: tokens that the sequence has so far.
+    func store(_ kept: [[Int]], of table: ScoreTable, seen: Int) {
+        positions.write(shape.scatter(kept, otherwise: -1) { Float(table.positions[$0][$1]) })
+        state.store(kept, of: table, seen: seen)
+    }
+
+    /// Empties all slots but those of chosen entries, which stay where they are.
+    ///
+    /// - Parameters:
+    ///   - count: how many entries stay per KV head.
+    ///   - seen: tokens that the sequence has so far.
+    ///   - origin: the first position that went to the slots.
+    func keepInPlace(_ count: Int, seen: Int, origin: Int) {
+        let held = entries()
+        let kept = state.table(held, seen: seen, origin: origin).keep(count, rule: rule, by: state, next: seen)
+        var left = [Float](repeating: -1, count: positions.count)
+        for (head, indices) in kept.enumerated() {
+            for entry in indices.map({ held[head][$0] }) {
+                left[head * shape.slots + entry.slot] = Float(entry.position)
+            }
+        }
+        positions.write(left)
+    }
+
+    /// Writes positions as if the first `tokens` slots of every head held `origin`, `origin` + 1, ...
+    func pretendFilled(_ tokens: Int, from origin: Int) {
+        let head = (0..<shape.slots).map { Float($0 < tokens ? origin + $0 : -1) }
+        positions.write(Array(repeating: head, count: shape.kvHeads).flatMap { $0 })
+    }
+
+    /// Describes the rule to the fused kernel.
+    func describe(in cache: inout attention_cache) {
+        cache.slots.positions = positions.hostFloats
+        cache.slots.has_gaps = rule.isBursty
+        cache.score.window = Int32(rule.window)
+        cache.score.sinks = Int32(rule.sinks)
+        cache.score.group_reduction = rule.groupReduction == .max ? ATTENTION_MAX : ATTENTION_SUM
+        cache.score.shares_choice = rule.sharesChoice
+        state.describe(in: &cache.score)
+    }
+}

@@ -1,0 +1,158 @@
+internal import HummingbirdCore
+internal import HTTPTypes
+package import Hummingbird
+public import Logging
+public import MorphKV
+internal import NIOCore
+internal import NIOPosix
+internal import ServiceLifecycle
+internal import UnixSignals
+
+/// An HTTP server that speaks OpenAI's interface, on top of a ``Scheduler``.
+public struct CompletionServer: Sendable {
+    private let scheduler: Scheduler
+    private let configuration: ServerConfiguration
+    private let logger: Logger
+    private let readiness = Readiness()
+    private let connections = Connections()
+    private let announced = Announced()
+    private let completions: CompletionRoutes
+
+    /// Puts a server in front of a scheduler.
+    ///
+    /// - Throws: ``ServerError`` if the model has no tokenizer.
+    public init(_ scheduler: Scheduler, configuration: ServerConfiguration, logger: Logger) throws {
+        guard let tokenizer = scheduler.model.tokenizer else { throw ServerError.noTokenizer }
+        self.scheduler = scheduler
+        self.configuration = configuration
+        self.logger = logger
+        completions = CompletionRoutes(
+            scheduler: scheduler, configuration: configuration, tokenizer: tokenizer, connections: connections,
+            chatFormat: ChatFormat(tokenizer),
+            bodies: BodyBudget(capacity: 2 * configuration.maxBodyBytes))
+    }
+
+    // MARK: Routes
+
+    private func router() -> Router<ServerRequestContext> {
+        let info = InfoRoutes(
+            scheduler: scheduler, configuration: configuration, readiness: readiness, announced: announced)
+        let router = Router(context: ServerRequestContext.self, options: .autoGenerateHeadEndpoints)
+        let posts = ["/v1/chat/completions", "/v1/completions"]
+        let gets = ["/v1/models", "/health", "/metrics"] + Page.files.keys
+        router.add(
+            middleware: ErrorMiddleware(
+                methods: Dictionary(
+                    uniqueKeysWithValues: posts.map { ($0, [.post]) } + gets.map { ($0, [.get, .head]) })))
+        router.add(middleware: AccessMiddleware(configuration: configuration, open: Set(Page.files.keys + ["/health"])))
+        router.post("/v1/chat/completions", use: completions.chat)
+        router.post("/v1/completions", use: completions.completion)
+        router.get("/v1/models") { _, _ in try info.models() }
+        router.get("/v1/models/{name}") { _, context in try info.model(context.parameters.require("name")) }
+        router.get("/health") { _, _ in try info.health() }
+        router.get("/metrics") { _, _ in info.metrics() }
+        for (path, file) in Page.files { router.get(RouterPath(path)) { _, _ in file.response } }
+        return router
+    }
+
+    /// The server as Hummingbird runs it.
+    ///
+    /// - Parameter onBound: is told the address, just before the first connection is taken.
+    package func application(onBound: @escaping @Sendable (SocketAddress) -> Void = { _ in })
+        -> some ApplicationProtocol
+    {
+        let limits = ConnectionGuard.Limits(configuration)
+        let connections = connections
+        return Application(
+            router: router(),
+            server: .http1(
+                configuration: .init(
+                    additionalChannelHandlers: [ConnectionGuard(limits, connections)],
+                    httpDecoderConfiguration: .init(
+                        maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100))),
+            configuration: .init(
+                address: .hostname(configuration.host, port: configuration.port), serverName: nil,
+                availableConnectionsDelegate: .maximum(configuration.maxConnections, logger: logger)),
+            onServerRunning: { channel in channel.localAddress.map(onBound) },
+            logger: logger)
+    }
+
+    // MARK: Running
+
+    /// Serves until the process is told to end: then answers may go on for a while, but none begins.
+    ///
+    /// A second signal ends them at once.
+    ///
+    /// - Parameter onListening: is told the port when the server can be reached and has answered once, and what memory
+    ///   it will take at most.
+    public func run(onListening: @escaping @Sendable (Int, ServerMemory) async -> Void = { _, _ in }) async throws {
+        // The scheduler's thread does the work, so an event loop per core would only cost memory.
+        NIOSingletons.groupLoopCountSuggestion = 1
+        let (addresses, bound) = AsyncStream.makeStream(of: SocketAddress.self)
+        var group = ServiceGroupConfiguration(
+            services: [.init(service: application { bound.yield($0) })], logger: logger)
+        // Connections that have not taken the end of their answer by then are closed.
+        group.maximumGracefulShutdownDuration = .seconds(5)
+        let services = ServiceGroup(configuration: group)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask {
+                // Ends with the services.
+                async let _: Void = announce(at: addresses, onListening)
+                try await services.run()
+            }
+            tasks.addTask {
+                var ending: Task<Void, Never>?
+                for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+                    if let ending { ending.cancel() }
+                    ending =
+                        ending
+                        ?? Task {
+                            await drain()
+                            await scheduler.stop()
+                            await services.triggerGracefulShutdown()
+                        }
+                }
+            }
+            defer { tasks.cancelAll() }
+            // The signals never end by themselves.
+            try await tasks.next()
+        }
+    }
+
+    /// Warms up, so that the process is as large as it gets without other clients, and says how large that is.
+    private func announce(
+        at addresses: AsyncStream<SocketAddress>, _ onListening: @Sendable (Int, ServerMemory) async -> Void
+    ) async {
+        for await address in addresses {
+            do {
+                try await WarmUpRequests(address: address, key: configuration.keys.any).run()
+            } catch {
+                logger.warning("the first request, the server's own, failed: \(error)")
+            }
+            let memory = ServerMemory(scheduler, configuration, ProcessFigures())
+            announced.memory = memory
+            await onListening(address.port ?? 0, memory)
+        }
+    }
+
+    /// Takes no more requests, and waits for those that are there, but not for ever.
+    private func drain() async {
+        logger.info("ending: running answers have \(configuration.shutdownTime) to finish")
+        readiness.end()
+        scheduler.close()
+        let clock = ContinuousClock()
+        let limit = clock.now + configuration.shutdownTime
+        while !scheduler.isIdle, clock.now < limit {
+            do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
+        }
+    }
+}
+
+/// Why a server cannot be made.
+public enum ServerError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The model has no tokenizer, so it cannot be used with text.
+    case noTokenizer
+
+    /// One sentence for a person.
+    public var description: String { "the model has no tokenizer; a server needs one" }
+}
