@@ -92,13 +92,15 @@ let package = Package(
             ],
             resources: [.copy("Resources")], swiftSettings: strict, linkerSettings: runtimePath),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
-        .testTarget(name: "AttentionTests", dependencies: ["CAttention"], swiftSettings: strict),
+        .testTarget(
+            name: "AttentionTests", dependencies: ["CAttention", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
         .target(name: "CTestSupport", dependencies: ["CAttention"], path: "Tests/CTestSupport"),
         .testTarget(
-            name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CAttention", "CLlama", "CTestSupport", "TestSupport"],
+            name: "MorphKVTests",
+            dependencies: ["MorphKV", "Ggml", "CAttention", "CLlama", "CTestSupport", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
         .target(
             name: "JudgeTestServer",
@@ -126,7 +128,8 @@ let package = Package(
             ],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
-            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV", "JudgeTestServer"], exclude: ["Python"],
+            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV", "JudgeTestServer", "TestSupport"],
+            exclude: ["Python"],
             swiftSettings: strict, linkerSettings: runtimePath),
     ],
     swiftLanguageModes: [.v6]
