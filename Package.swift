@@ -128,7 +128,8 @@ let package = Package(
             ],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
-            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV", "JudgeTestServer", "TestSupport"],
+            name: "CommandTests",
+            dependencies: ["MorphKVCommand", "MorphKV", "Ggml", "JudgeTestServer", "TestSupport"],
             exclude: ["Python"],
             swiftSettings: strict, linkerSettings: runtimePath),
     ],

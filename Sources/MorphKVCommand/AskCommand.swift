@@ -7,7 +7,7 @@ struct AskCommand: AsyncParsableCommand {
         commandName: "ask", abstract: "Answers questions about a text that `morphkv compress` saved.",
         discussion: "Every question is asked on its own; the saved context stays as it is.")
 
-    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var modelFlags: ModelFlags
     @OptionGroup var sampling: SamplingFlags
 
     @Option(help: "The saved context.", completion: .file(extensions: ["gguf"]))
@@ -50,12 +50,12 @@ struct AskCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let model = try modelOptions.load()
+        let model = try modelFlags.load()
         let context = try Context(contentsOf: URL(fileURLWithPath: context), model: model)
         let policy = try PolicyRegistry.standard.policy(policy)
         let frame = chat ? try model.tokenizer?.contextFrame() : nil
         let options = GenerationOptions(maxTokens: maxTokens, sampling: sampling.options, stop: stop)
-        let threads = max(1, modelOptions.threadCount / min(parallel, questions.count))
+        let threads = max(1, modelFlags.threadCount / min(parallel, questions.count))
         // The order of the answers is that of the questions, whichever is done first.
         for start in stride(from: 0, to: questions.count, by: parallel) {
             let group = questions[start..<min(start + parallel, questions.count)]

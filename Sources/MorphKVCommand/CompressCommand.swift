@@ -10,7 +10,7 @@ struct CompressCommand: ParsableCommand {
             was saved before can be made smaller. `morphkv ask` asks about it.
             """)
 
-    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var modelFlags: ModelFlags
 
     @Option(help: "The text, or a saved context.")
     var context: String
@@ -51,7 +51,7 @@ struct CompressCommand: ParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         // Mistakes in the flags are found before the text is read, which takes minutes.
         let compression = try compression()
-        let model = try modelOptions.load()
+        let model = try modelFlags.load()
         var status = StatusLine(isShown: !json && Output.isTerminal(.standardError))
         defer { status.clear() }
         let start = ContinuousClock.now
@@ -59,13 +59,13 @@ struct CompressCommand: ParsableCommand {
         var context = try read(model)
         let reading = ContinuousClock.now - start
         if let saveHeads {
-            let scores = try context.headScores(levels.prompt, threads: modelOptions.threadCount) { share in
+            let scores = try context.headScores(levels.prompt, threads: modelFlags.threadCount) { share in
                 status.show("scoring \(Int(100 * share)) %")
             }
             try JSONEncoder().encode(scores).write(to: URL(fileURLWithPath: saveHeads), options: .atomic)
         }
         let before = context.statistics
-        try context.compress(compression, threads: modelOptions.threadCount) { share in
+        try context.compress(compression, threads: modelFlags.threadCount) { share in
             status.show("scoring \(Int(100 * share)) %")
         }
         let compressing = ContinuousClock.now - start - reading
@@ -85,7 +85,7 @@ struct CompressCommand: ParsableCommand {
         }
         return try Context(
             reading: Input.text(ofFile: context), after: before, model: model, options: options,
-            threads: modelOptions.threadCount)
+            threads: modelFlags.threadCount)
     }
 
     private func compression() throws -> Compression {
@@ -133,66 +133,5 @@ struct CompressCommand: ParsableCommand {
                 after.tokens, Output.bytes(after.allocatedBytes), Output.bytes(after.wholeBytes),
                 100 * Double(after.allocatedBytes) / Double(after.wholeBytes), sizes.min() ?? 0, sizes.max() ?? 0,
                 reading, compressing))
-    }
-}
-
-/// Flags that say among which entries the best are chosen.
-struct CompressionFlags: ParsableArguments {
-    @Option(help: "Among which entries the best are chosen: pair (all), uniform (each head), layer, or head (whole).")
-    var level = "pair"
-
-    @Option(help: "For --level layer: what share of the budget every head has for certain.")
-    var alpha = 0.2
-
-    @Option(help: "For whole heads: first positions that the others keep.")
-    var sinks = 4
-
-    @Option(help: "For whole heads: most recent positions that the others see; 0 lets them grow.")
-    var recent = 256
-
-    @Option(help: "How the layers' budgets differ: uniform, pyramid:BETA, or a file with one number per layer.")
-    var curve = "uniform"
-
-    @Option(help: "Tokens of the text that the model repeats at a time.")
-    var chunk = 2000
-
-    @Option(help: "Last tokens of a part with which the request for the next part ends.")
-    var overlap = 8
-
-    @Option(help: "The request to repeat the first part (default: the paper's words).")
-    var firstRequest: String?
-
-    @Option(help: "The request to repeat a further part, before the overlap (default: the paper's words).")
-    var nextRequest: String?
-
-    var prompt: ReconstructionPrompt {
-        var prompt = ReconstructionPrompt(chunk: chunk, overlap: overlap)
-        if let firstRequest { prompt.first = .text(firstRequest) }
-        if let nextRequest { prompt.next = .text(nextRequest) }
-        return prompt
-    }
-
-    func compressionLevel() throws -> Compression.Level {
-        switch level {
-        case "pair": return .pair
-        case "uniform": return .uniform
-        case "layer": return .layer(alpha: alpha)
-        case "head": return .head(sinks: sinks, recent: recent)
-        default: throw ValidationError("there is no level '\(level)': use pair, uniform, layer or head")
-        }
-    }
-
-    func layerCurve() throws -> LayerCurve {
-        if curve == "uniform" { return .uniform }
-        if curve.hasPrefix("pyramid:") {
-            guard let beta = Int(curve.dropFirst(8)) else { throw ValidationError("'\(curve)' has no whole number") }
-            return .pyramid(beta: beta)
-        }
-        let words = try Input.text(ofFile: curve).split { $0.isWhitespace || $0 == "," }
-        return .weights(
-            try words.map { word in
-                guard let number = Double(word) else { throw ValidationError("\(curve): '\(word)' is not a number") }
-                return number
-            })
     }
 }

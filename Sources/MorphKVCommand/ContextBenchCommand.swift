@@ -11,7 +11,7 @@ struct ContextBenchCommand: ParsableCommand {
             the round's median step. Run nothing else meanwhile.
             """)
 
-    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var modelFlags: ModelFlags
 
     @Option(help: "Tokens of the context.")
     var tokens = 8192
@@ -37,22 +37,22 @@ struct ContextBenchCommand: ParsableCommand {
     }
 
     func run() throws {
-        let model = try modelOptions.load()
+        let model = try modelFlags.load()
         let whole = try Context(
             random: tokens, model: model, options: types.options(FullPolicy()))
         var cut = whole
         try cut.compressAtRandom(ratio: ratio)
-        let times = try ContextTimes(whole: whole, cut: cut, threads: modelOptions.threadCount, rounds, steps)
+        let times = try ContextTimes(whole: whole, cut: cut, threads: modelFlags.threadCount, rounds, steps)
         let place = "over \(tokens) tokens, \(String(format: "%g", ratio)) kept"
         let bytes = [whole, cut].map { Double($0.statistics.allocatedBytes) / 1e6 }
         let measures = [
-            Measure(
+            BenchmarkRow(
                 name: "keys and values \(place)", unit: "MB", ours: bytes[1], theirs: bytes[0],
                 ratio: bytes[0] / bytes[1], spread: []),
             times.attention.measure("attention of all layers \(place)"),
             times.steps.measure("whole step \(place)"),
         ]
-        try Measure.show(measures, json: json, withHeader: true)
+        try BenchmarkRow.show(measures, json: json, withHeader: true)
     }
 }
 
@@ -63,8 +63,8 @@ private struct ContextTimes {
         var whole: [Double] = []
         var cut: [Double] = []
 
-        func measure(_ name: String) -> Measure {
-            Measure(name, ours: cut, theirs: whole, unit: "ms/token", scale: 1000)
+        func measure(_ name: String) -> BenchmarkRow {
+            BenchmarkRow(name, ours: cut, theirs: whole, unit: "ms/token", scale: 1000)
         }
     }
 

@@ -32,7 +32,7 @@ struct EvalCommand: AsyncParsableCommand {
     @Option(name: [.short, .long], help: "The file to write, one JSON object a line.")
     var out: String
 
-    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var modelFlags: ModelFlags
     @OptionGroup var cache: CacheFlags
     @OptionGroup var sampling: SamplingFlags
 
@@ -87,11 +87,11 @@ struct EvalCommand: AsyncParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         let benchmark = try BenchmarkRegistry.standard.benchmark(benchmark)
         let dataset = try benchmark.dataset(named: dataset)
-        let model = try modelOptions.load()
+        let model = try modelFlags.load()
         let options = try cache.options()
         let answering = try SessionModel(
             model, cache: options, sampling: sampling.options,
-            threads: modelOptions.threads ?? max(1, modelOptions.threadCount / parallel))
+            threads: modelFlags.threads ?? max(1, modelFlags.threadCount / parallel))
 
         var request = BenchmarkDefinition.Request(data: URL(fileURLWithPath: data), dataset: dataset)
         request.samplesPerType = samplesPerType
@@ -103,7 +103,7 @@ struct EvalCommand: AsyncParsableCommand {
         let settings = try EvaluationSettings(
             benchmark.name, dataset: dataset, samples: chosen, model: model, cache: options,
             sampling: sampling.options, usesChatTemplate: !raw, maximumNewTokens: maxTokens,
-            maximumPromptTokens: maxPromptTokens, contextLength: modelOptions.contextLength)
+            maximumPromptTokens: maxPromptTokens, contextLength: modelFlags.contextLength)
         let runner = EvaluationRunner(model: answering, settings: settings, samples: chosen, samplesAtATime: parallel)
 
         let display = ProgressDisplay()

@@ -5,14 +5,17 @@ internal import MorphKV
 struct GenerateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generate", abstract: "Continues a text or answers a question.",
-        discussion: "The prompt comes from the argument, from --file, or from standard input.")
+        discussion: "The prompt comes from the argument or --prompt, from --file, or from standard input.")
 
-    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var modelFlags: ModelFlags
     @OptionGroup var cache: CacheFlags
     @OptionGroup var sampling: SamplingFlags
 
     @Argument(help: "The prompt.")
     var prompt: String?
+
+    @Option(name: [.customShort("p"), .customLong("prompt")], help: "The prompt, in place of the argument.")
+    var promptOption: String?
 
     @Option(name: [.short, .long], help: "Read the prompt from a file.")
     var file: String?
@@ -44,61 +47,34 @@ struct GenerateCommand: AsyncParsableCommand {
     @Flag(help: "Say at the end, on standard error, what the cache held.")
     var stats = false
 
+    func validate() throws {
+        if prompt != nil, promptOption != nil {
+            throw ValidationError("the prompt is given twice, as an argument and with --prompt")
+        }
+    }
+
     func run() async throws {
-        let model = try modelOptions.load()
+        let model = try modelFlags.load()
         let text = try promptText(model)
         let options = GenerationOptions(
             maxTokens: maxTokens, sampling: sampling.options, stop: stop, ignoresEndOfText: ignoreEos)
         let session = try Session(
-            model, cache: cache.options(), threads: modelOptions.threadCount, reserve: min(maxTokens, 4096))
+            model, cache: cache.options(), threads: modelFlags.threadCount, reserve: min(maxTokens, 4096))
         let tokens = try await GenerateRun(session: session, asJSON: json, sumsUp: stats).run(text, options)
         guard explain else { return }
         let explanation = try Explanation.of(
             model, cache.options(), prompt: model.tokenizer?.encode(text, parseSpecial: true) ?? [],
-            response: tokens, attentionSamples: explainSamples, threads: modelOptions.threadCount)
+            response: tokens, attentionSamples: explainSamples, threads: modelFlags.threadCount)
         if json { return try Output.printJSON(explanation) }
         try Output.write(explanation.table, to: .standardError)
     }
 
     private func promptText(_ model: Model) throws -> String {
-        let text = try prompt ?? Input.text(ofFile: file)
+        let text = try prompt ?? promptOption ?? Input.text(ofFile: file)
         guard chat else { return text }
         guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
         let messages = (system.map { [Tokenizer.Message(role: "system", content: $0)] } ?? [])
         return try tokenizer.applyChatTemplate(messages + [Tokenizer.Message(role: "user", content: text)])
-    }
-}
-
-/// Flags that choose how tokens are sampled.
-struct SamplingFlags: ParsableArguments {
-    @Option(help: "0 always takes the most likely token.")
-    var temperature: Float = 0
-
-    @Option(help: "Keep the k most likely tokens; 0 keeps all.")
-    var topK = 40
-
-    @Option(help: "Keep the most likely tokens that together have this probability.")
-    var topP: Float = 0.95
-
-    @Option(help: "Keep tokens with at least this share of the best one's probability.")
-    var minP: Float = 0.05
-
-    @Option(help: "Divide the logits of recent tokens by this.")
-    var repeatPenalty: Float = 1
-
-    @Option(help: "Subtract this for every recent occurrence of a token.")
-    var frequencyPenalty: Float = 0
-
-    @Option(help: "Subtract this once for every token that occurred recently.")
-    var presencePenalty: Float = 0
-
-    @Option(help: "Seed of the random choice.")
-    var seed: UInt32 = 0
-
-    var options: SamplingOptions {
-        SamplingOptions(
-            temperature: temperature, topK: topK, topP: topP, minP: minP, repetitionPenalty: repeatPenalty,
-            frequencyPenalty: frequencyPenalty, presencePenalty: presencePenalty, seed: seed)
     }
 }
 

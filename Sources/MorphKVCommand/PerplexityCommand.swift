@@ -7,7 +7,7 @@ struct PerplexityCommand: ParsableCommand {
         commandName: "perplexity", abstract: "Measures how well a text is predicted under a policy.",
         discussion: "The text is fed token by token, beside a full cache that is fed the same.")
 
-    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var modelFlags: ModelFlags
     @OptionGroup var cache: CacheFlags
 
     @Option(name: [.short, .long], help: "The text.")
@@ -20,12 +20,12 @@ struct PerplexityCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let model = try modelOptions.load()
+        let model = try modelFlags.load()
         guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
         let tokens = tokenizer.encode(try Input.text(ofFile: file))
         var status = StatusLine(isShown: Output.isTerminal(.standardError))
         let result = try Perplexity.measure(
-            model, cache.options(), tokens: tokens, context: context, threads: modelOptions.threadCount
+            model, cache.options(), tokens: tokens, context: context, threads: modelFlags.threadCount
         ) { status.show("\($0) of \(tokens.count) tokens") }
         status.clear()
         if json { return try Output.printJSON(result) }

@@ -10,7 +10,7 @@ struct RecallCommand: ParsableCommand {
             in Markdown, or with --json one object per line.
             """)
 
-    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var modelFlags: ModelFlags
 
     @Option(help: "The text.")
     var context: String
@@ -36,7 +36,7 @@ struct RecallCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let model = try modelOptions.load()
+        let model = try modelFlags.load()
         let shares = try ratios.split(separator: ",").map { word in
             guard let ratio = Double(word) else { throw ValidationError("'\(word)' is not a ratio") }
             return ratio
@@ -45,7 +45,7 @@ struct RecallCommand: ParsableCommand {
         let whole = try Context(
             reading: Input.text(ofFile: context), after: system, model: model,
             options: types.options(FullPolicy(), default: .f32),
-            threads: modelOptions.threadCount)
+            threads: modelFlags.threadCount)
         var prompt = ReconstructionPrompt(chunk: chunk)
         if let request { (prompt.first, prompt.next) = (.text(request), .text(request)) }
         if !json {
@@ -53,7 +53,7 @@ struct RecallCommand: ParsableCommand {
         }
         for method in Recall.Method.allCases {
             let results = try Recall.measure(
-                whole, method, ratios: shares, questions: asked, prompt: prompt, threads: modelOptions.threadCount)
+                whole, method, ratios: shares, questions: asked, prompt: prompt, threads: modelFlags.threadCount)
             for result in results { try show(result) }
         }
     }

@@ -1,7 +1,6 @@
 internal import ArgumentParser
 internal import CAllocator
 internal import Foundation
-internal import Ggml
 internal import Logging
 internal import MorphKV
 internal import MorphServer
@@ -12,8 +11,7 @@ struct ServeCommand: AsyncParsableCommand {
         abstract: "Serves OpenAI's HTTP interface and a chat page, in memory that is fixed at the start.",
         discussion: "Without --policy the caches are MorphKV's; --capacity is then 2048 unless given.")
 
-    @Option(name: [.short, .long], help: "The GGUF model.", completion: .file(extensions: ["gguf"]))
-    var model: String
+    @OptionGroup var modelFlags: ModelFlags
 
     @Option(help: "The name that requests give for the model (default: the file's).")
     var modelName: String?
@@ -46,12 +44,6 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Tokens of a prompt between two steps of running answers.")
     var promptPart = 256
 
-    @Option(name: [.short, .long], help: "CPU threads (default: all cores but one).")
-    var threads: Int?
-
-    @Option(help: "The device to compute on, as `morphkv inspect` lists them.")
-    var device = "cpu"
-
     @Option(help: "The address to listen on; others than this machine's own need --api-key-file or --insecure.")
     var host = "127.0.0.1"
 
@@ -76,9 +68,6 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Connections that are open at a time.")
     var maxConnections = 512
 
-    @Flag(help: "Show every message.")
-    var verbose = false
-
     func validate() throws {
         // Here no other thread has asked for memory yet.
         allocator_keep_small()
@@ -95,8 +84,8 @@ struct ServeCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try serverConfiguration()
         var logger = Logger(label: "morphkv") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = verbose ? .debug : .notice
-        let model = try Model(contentsOf: URL(fileURLWithPath: model), device: .named(device))
+        logger.logLevel = modelFlags.verbose ? .debug : .notice
+        let model = try modelFlags.load()
         var options = try servingOptions()
         options.contexts = try loadContexts(model)
         let scheduler = try Scheduler(model, options)
@@ -113,7 +102,7 @@ struct ServeCommand: AsyncParsableCommand {
         return ServingOptions(
             cache: try cache.options(), tokensPerSequence: sequenceTokens, parallel: parallel, spareCaches: keep,
             queueLimit: queue, promptChunk: promptPart, maxPromptTokens: maxPrompt,
-            maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: threads)
+            maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: modelFlags.threads)
     }
 
     private func loadContexts(_ model: Model) throws -> [String: Context] {
@@ -131,7 +120,7 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     private func serverConfiguration() throws -> ServerConfiguration {
-        let file = URL(fileURLWithPath: model)
+        let file = URL(fileURLWithPath: modelFlags.model)
         var configuration = ServerConfiguration(modelName: modelName ?? file.deletingPathExtension().lastPathComponent)
         configuration.host = host
         configuration.port = port

@@ -2,10 +2,6 @@ import Foundation
 import TestSupport
 import Testing
 
-#if canImport(FoundationNetworking)
-    import FoundationNetworking
-#endif
-
 /// `morphkv serve` as a process of its own.
 @Suite(.serialized, .enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
 struct ServeCommandTests {
@@ -179,74 +175,5 @@ enum OpenAIClient {
         let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
         return (process.terminationStatus, output)
-    }
-}
-
-/// A server that runs as long as a test.
-final class ServerProcess: Sendable {
-    private let process = Process()
-    /// What it said before it listened.
-    let announcement: String
-    let port: Int
-
-    /// Starts a server on a free port and waits until it listens.
-    init(_ arguments: [String]) async throws {
-        let pipe = Pipe()
-        process.executableURL = Command.executable
-        process.arguments = ["serve", "--model", Command.stories, "--threads", "1", "--port", "0"] + arguments
-        process.standardOutput = pipe
-        try process.run()
-        let said = await withCheckedContinuation { continuation in
-            Thread {
-                var text = ""
-                while !text.contains("listening on") || !text.hasSuffix("\n") {
-                    let data = pipe.fileHandleForReading.availableData
-                    if data.isEmpty { break }
-                    text += String(decoding: data, as: UTF8.self)
-                }
-                continuation.resume(returning: text)
-            }.start()
-        }
-        announcement = said
-        port = Int(said.split(separator: ":").last?.trimmingCharacters(in: .whitespacesAndNewlines) ?? "") ?? 0
-    }
-
-    deinit { if process.isRunning { process.terminate() } }
-
-    /// Asks for a completion; status 0 says that the connection was cut.
-    func complete(maxTokens: Int) async throws -> (status: Int, body: String) {
-        try await complete(
-            body: #"{"prompt":"Once upon a time","max_tokens":\#(maxTokens),"logit_bias":{"1":-100,"2":-100}}"#)
-    }
-
-    func complete(body: String) async throws -> (status: Int, body: String) {
-        var request = URLRequest(url: URL(string: "http://127.0.0.1:\(port)/v1/completions")!)
-        request.httpMethod = "POST"
-        request.setValue("application/json", forHTTPHeaderField: "Content-Type")
-        request.httpBody = Data(body.utf8)
-        guard let (data, response) = try? await URLSession.shared.data(for: request) else { return (0, "") }
-        return ((response as? HTTPURLResponse)?.statusCode ?? 0, String(decoding: data, as: UTF8.self))
-    }
-
-    /// The figures that have no labels.
-    func metrics() async throws -> [String: Double] {
-        let (data, _) = try await URLSession.shared.data(from: URL(string: "http://127.0.0.1:\(port)/metrics")!)
-        let pairs = String(decoding: data, as: UTF8.self).split(separator: "\n").compactMap { line in
-            let words = line.split(separator: " ")
-            return words.count == 2 ? Double(words[1]).map { (String(words[0]), $0) } : nil
-        }
-        return Dictionary(pairs) { $1 }
-    }
-
-    /// Sends SIGTERM and waits for the end.
-    func end() async -> Int32 {
-        process.terminate()
-        return await withCheckedContinuation { continuation in
-            Thread {
-                self.process.waitUntilExit()
-                continuation.resume(
-                    returning: self.process.terminationReason == .exit ? self.process.terminationStatus : -1)
-            }.start()
-        }
     }
 }

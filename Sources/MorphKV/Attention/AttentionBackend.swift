@@ -10,10 +10,10 @@ protocol AttentionBackend: AnyObject {
 
     /// Feeds tokens, one after the other within a sequence; all caches have room and are of its kind.
     ///
-    /// - Parameter collect: receives the index of each feed, and a way to read the logits after its last token.
+    /// - Parameter collect: receives the index of each feed and the logits after its last token.
     /// - Throws: `GgmlError` when memory is short or the device fails; the sequence that failed and those after it are
     ///   then as before.
-    func step(_ feeds: [Feed], collect: (Int, StepGraph) -> Void) throws
+    func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws
 }
 
 /// The next tokens of one sequence.

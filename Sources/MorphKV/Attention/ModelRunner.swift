@@ -35,10 +35,10 @@ final class ModelRunner {
 
     /// Feeds tokens, one after the other within a sequence; all caches have room.
     ///
-    /// - Parameter collect: receives the index of each feed, and a way to read the logits after its last token.
+    /// - Parameter collect: receives the index of each feed and the logits after its last token.
     /// - Throws: `GgmlError` when memory is short or the device fails; the sequences that were not collected are then as
     ///   before.
-    func step(_ feeds: [Feed], collect: (Int, StepGraph) -> Void) throws {
+    func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
         for isFused in [true, false] {
             let indices = feeds.indices.filter { feeds[$0].cache.isFused == isFused }
             guard !indices.isEmpty else { continue }
@@ -48,9 +48,7 @@ final class ModelRunner {
 
     /// Feeds one token of one sequence and reads its logits; in the steady state this allocates nothing.
     func step(_ token: Token, _ cache: KVCache, into logits: inout [Float]) throws {
-        try backend(isFused: cache.isFused).step([Feed(cache: cache, tokens: [token])]) {
-            $1.readLogits($0, into: &logits)
-        }
+        try backend(isFused: cache.isFused).step([Feed(cache: cache, tokens: [token])]) { $1.read(into: &logits) }
     }
 
     /// The columns of a step of so many tokens.

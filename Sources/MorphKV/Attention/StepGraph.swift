@@ -56,8 +56,17 @@ final class StepGraph {
         try graph.compute()
     }
 
-    /// The logits of output `index` of the last run.
-    func readLogits(_ index: Int, into target: inout [Float]) {
+    /// The logits after the last token of feed `index` of the last run.
+    func output(_ index: Int) -> StepOutput { StepOutput(logits: logits, index: index) }
+}
+
+/// Where a step's logits for one sequence lie until the next step.
+struct StepOutput {
+    fileprivate let logits: Tensor
+    fileprivate let index: Int
+
+    /// Copies the logits, one per token id.
+    func read(into target: inout [Float]) {
         target.withUnsafeMutableBytes { logits.read(into: $0, at: index * $0.count) }
     }
 }

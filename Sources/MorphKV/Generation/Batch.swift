@@ -30,6 +30,6 @@ package final class Batch {
     package func decode(_ steps: [(engine: Engine, token: Token)]) throws {
         for step in steps { try step.engine.prepareToDecode(step.token) }
         let feeds = steps.map { Feed(cache: $0.engine.cache, tokens: [$0.token]) }
-        try runner.step(feeds) { $1.readLogits($0, into: &steps[$0].engine.logits) }
+        try runner.step(feeds) { $1.read(into: &steps[$0].engine.logits) }
     }
 }

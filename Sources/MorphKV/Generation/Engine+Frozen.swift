@@ -20,7 +20,7 @@ extension Engine {
                 cache.evictBursts()
                 try cache.grow(by: size)
                 try runner.step([Feed(cache: cache, tokens: Array(rest.prefix(size)))]) {
-                    $1.readLogits($0, into: &logits)
+                    $1.read(into: &logits)
                 }
                 rest = rest.dropFirst(size)
                 if wantsAllLogits { all += logits }

@@ -4,13 +4,13 @@ internal import MorphKV
 
 extension Bench {
     /// Some sequences at a time with caches of constant size, against libllama with as many full caches.
-    func batch(sequences: Int, policy: any CachePolicy, lengths: [Int]) throws -> [Measure] {
+    func batch(sequences: Int, policy: any CachePolicy, lengths: [Int]) throws -> [BenchmarkRow] {
         progress("batch of \(sequences): prompts")
         let engines = try (0..<sequences).map { _ in try engine(policy) }
         let prompt = tokens(lengths.min() ?? 512)
         for engine in engines { try engine.prefill(tokens(640, seed: 3)) }
         let batch = try Batch(model, threads: threads)
-        var results: [Measure] = []
+        var results: [BenchmarkRow] = []
         for length in lengths {
             let theirs = try baselines(context: length + (rounds + 1) * steps, sequences: sequences)
             var ends = theirs.map { _ in length }
@@ -42,7 +42,7 @@ extension Bench {
     }
 
     /// The kernel alone: keys and values read against the read bandwidth.
-    func kernel(slots: Int) throws -> [Measure] {
+    func kernel(slots: Int) throws -> [BenchmarkRow] {
         // Hardly any weights, so that attention is nearly all of a step.
         let shape = ModelShape(
             "llama", embedding: 32, layers: 16, feedForward: 32, queryHeads: 32, kvHeads: 8, headDimension: 128,
@@ -63,7 +63,7 @@ extension Bench {
         let bytes = Double(slots * 16 * 8 * 128 * 2 * 2) * Double(steps)
         let rates = zip(times.ours, times.theirs!).map { bytes / ($0 - $1) / bandwidth }
         return [
-            Measure(
+            BenchmarkRow(
                 "attention over \(slots) slots, 32/8 heads of 128, f16: keys and values over time", rates,
                 unit: "of the read bandwidth", note: String(format: "%.1f GB/s", rates.median * bandwidth / 1e9))
         ]

@@ -10,7 +10,7 @@ extension Bench {
     /// all; libllama decodes the last ``steps`` of them, which stand for the others that it gets as a prompt.
     ///
     /// - Parameter flashAttention: libllama's setting.
-    func long(tokens count: Int, policy: any CachePolicy, flashAttention: Bool) throws -> [Measure] {
+    func long(tokens count: Int, policy: any CachePolicy, flashAttention: Bool) throws -> [BenchmarkRow] {
         let engine = try engine(policy)
         let theirs =
             comparesLibllama
@@ -42,17 +42,17 @@ extension Bench {
 
     private func longMeasures(
         _ our: [Double], _ their: [Double], _ policy: any CachePolicy, grown: Int
-    ) -> [Measure] {
+    ) -> [BenchmarkRow] {
         func total(_ values: some Collection<Double>) -> Double { values.reduce(0, +) }
         let name = "\(our.count + 1) tokens, \(policy.specification)"
         let note = steps < Self.block ? "libllama decodes \(steps) of every \(Self.block)" : nil
-        var results: [Measure] = []
+        var results: [BenchmarkRow] = []
         func add(_ part: String, _ ours: ArraySlice<Double>, _ theirs: ArraySlice<Double>) {
             let scale = 1000 / Double(ours.count)
             results.append(
                 theirs.isEmpty
-                    ? Measure("\(name): \(part)", [total(ours) * scale], unit: "ms/token")
-                    : Measure(
+                    ? BenchmarkRow("\(name): \(part)", [total(ours) * scale], unit: "ms/token")
+                    : BenchmarkRow(
                         "\(name): \(part)", ours: [total(ours)], theirs: [total(theirs)], unit: "ms/token",
                         scale: scale, note: note))
         }
@@ -61,12 +61,12 @@ extension Bench {
         guard our.count > 3000 else { return results }
         let late = Array(our.suffix(1000)), early = Array(our[1000..<2000])
         results.append(
-            Measure(
+            BenchmarkRow(
                 "\(name): median step at the end over that at 1,000 to 2,000", [late.median / early.median], unit: "x"))
         if residentBytes() != nil {
             let resident = Double(residentBytes()! - grown)
             results.append(
-                Measure(
+                BenchmarkRow(
                     "\(name): resident memory at the end over that at 1,000", [(resident + Double(grown)) / resident],
                     unit: "x"))
         }

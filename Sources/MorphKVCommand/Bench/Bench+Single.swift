@@ -6,11 +6,11 @@ internal import MorphKV
 
 extension Bench {
     /// Decode at some lengths of the context, with the cache that was asked for; libllama with the full cache.
-    func decode(lengths: [Int]) throws -> [Measure] {
+    func decode(lengths: [Int]) throws -> [BenchmarkRow] {
         let room = (lengths.max() ?? 0) + (rounds + 1) * steps
         let engine = try engine(reserve: room)
         let theirs = try baselines(context: room)
-        var results: [Measure] = []
+        var results: [BenchmarkRow] = []
         var position = 0
         for length in lengths.sorted() {
             progress("decode at \(length) tokens: prompt")
@@ -46,7 +46,7 @@ extension Bench {
     }
 
     /// Prompts of some lengths, into an empty cache.
-    func prefill(lengths: [Int]) throws -> [Measure] {
+    func prefill(lengths: [Int]) throws -> [BenchmarkRow] {
         try lengths.map { length in
             progress("prefill of \(length) tokens")
             let engine = try engine(reserve: length)
@@ -67,7 +67,7 @@ extension Bench {
     }
 
     /// Steps under policies against steps with as many slots and eviction off.
-    func policies(_ policies: [any CachePolicy], slots: Int) throws -> [Measure] {
+    func policies(_ policies: [any CachePolicy], slots: Int) throws -> [BenchmarkRow] {
         let off = try engine(FullPolicy(), reserve: slots + (rounds + 1) * steps * policies.count)
         try off.prefill(tokens(slots - steps / 2))
         return try policies.map { policy in
@@ -77,14 +77,14 @@ extension Bench {
             let next = tokens(steps, seed: 9)
             for token in next { try engine.decode(token) }
             let times = try compare(decoding: next, engine, off)
-            return Measure(
+            return BenchmarkRow(
                 "step under \(policy.specification)", ours: times.ours, theirs: times.theirs!, unit: "ms/token",
                 scale: 1000 / Double(steps), note: "theirs: \(slots) slots, eviction off")
         }
     }
 
     /// Time to the first token, from opening the file on; the file is in the page cache.
-    func start() throws -> [Measure] {
+    func start() throws -> [BenchmarkRow] {
         progress("start")
         let prompt = tokens(16)
         let times = try compare(
@@ -104,14 +104,14 @@ extension Bench {
     }
 }
 
-extension Measure {
+extension BenchmarkRow {
     /// The same measure as rates instead of seconds.
-    fileprivate func rates(of tokens: Int) -> Measure {
+    fileprivate func rates(of tokens: Int) -> BenchmarkRow {
         let count = Double(tokens)
         guard let theirs, let ratio else {
-            return Measure(name, spread.map { count / $0 } + [count / ours], unit: unit, note: note)
+            return BenchmarkRow(name, spread.map { count / $0 } + [count / ours], unit: unit, note: note)
         }
-        return Measure(
+        return BenchmarkRow(
             name: name, unit: unit, ours: count / ours, theirs: count / theirs, ratio: ratio, spread: spread, note: note
         )
     }

@@ -11,13 +11,13 @@ extension Bench {
     ///   - flashAttention: libllama's setting.
     func throughput(
         answers: Int, tokens count: Int, policy: any CachePolicy, flashAttention: Bool
-    ) async throws -> [Measure] {
+    ) async throws -> [BenchmarkRow] {
         let prompt = tokens(16)
         let name = "\(answers) answers of \(count) tokens, \(policy.specification)"
         progress("\(name): ours")
         let (ours, bytes) = try await scheduled(answers, tokens: count, after: prompt, policy)
         let rate = Double(answers * count) / ours
-        guard comparesLibllama else { return [Measure(name, [rate], unit: "tokens/s")] }
+        guard comparesLibllama else { return [BenchmarkRow(name, [rate], unit: "tokens/s")] }
         let perSequence = try CachePlan(model, cache.with(FullPolicy()), tokens: prompt.count + count).bytes
         let fitting = min(answers, max(1, bytes / perSequence))
         return try [(answers, "as many full sequences"), (fitting, "\(fitting) full sequences, the same bytes")].map {
@@ -27,7 +27,7 @@ extension Bench {
             let waves = Double(answers) / Double(sequences)
             let theirs =
                 try waves * wave(of: sequences, tokens: count, after: prompt, flashAttention: flashAttention)
-            return Measure(
+            return BenchmarkRow(
                 name: "\(name), against \(kind)", unit: "tokens/s", ours: rate,
                 theirs: Double(answers * count) / theirs, ratio: theirs / ours, spread: [theirs / ours],
                 note: String(

@@ -70,12 +70,12 @@ struct Bench {
     }
 
     /// A measure against ``baselines(context:sequences:)``; its note says which of them was the faster one.
-    func measure(_ name: String, _ times: Times, unit: String, scale: Double, note: String? = nil) -> Measure {
+    func measure(_ name: String, _ times: Times, unit: String, scale: Double, note: String? = nil) -> BenchmarkRow {
         guard let theirs = times.theirs else {
-            return Measure(name, times.ours.map { $0 * scale }, unit: unit, note: note)
+            return BenchmarkRow(name, times.ours.map { $0 * scale }, unit: unit, note: note)
         }
         let setting = times.fastest == 0 ? "theirs: flash attention" : "theirs: no flash attention"
-        return Measure(
+        return BenchmarkRow(
             name, ours: times.ours, theirs: theirs, unit: unit, scale: scale,
             note: [note, setting].compactMap { $0 }.joined(separator: "; "))
     }

@@ -14,7 +14,7 @@ struct BenchCommand: AsyncParsableCommand {
             wait for each other busily.
             """)
 
-    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var modelFlags: ModelFlags
     @OptionGroup var cache: CacheFlags
 
     @Argument(help: "What to measure: \(Self.names.joined(separator: ", ")).")
@@ -69,13 +69,14 @@ struct BenchCommand: AsyncParsableCommand {
 
     func run() async throws {
         let bench = Bench(
-            model: try modelOptions.load(), cache: try cache.options(), threads: modelOptions.threadCount,
+            model: try modelFlags.load(), cache: try cache.options(), threads: modelFlags.threadCount,
             rounds: rounds, steps: steps, comparesLibllama: compare != nil,
-            bandwidth: readBandwidth(threads: modelOptions.threadCount), progress: Self.progress)
-        try Measure.show(
-            [Measure("read bandwidth", [bench.bandwidth / 1e9], unit: "GB/s")], json: json, withHeader: true)
-        for name in measures { try Measure.show(await measure(name, bench), json: json) }
-        try Measure.show([Measure("peak resident memory", [Double(peakResidentBytes()) / 1e6], unit: "MB")], json: json)
+            bandwidth: readBandwidth(threads: modelFlags.threadCount), progress: Self.progress)
+        try BenchmarkRow.show(
+            [BenchmarkRow("read bandwidth", [bench.bandwidth / 1e9], unit: "GB/s")], json: json, withHeader: true)
+        for name in measures { try BenchmarkRow.show(await measure(name, bench), json: json) }
+        try BenchmarkRow.show(
+            [BenchmarkRow("peak resident memory", [Double(peakResidentBytes()) / 1e6], unit: "MB")], json: json)
     }
 
     private static func progress(_ text: String) {
@@ -83,7 +84,7 @@ struct BenchCommand: AsyncParsableCommand {
         FileHandle.standardError.write(Data("\r\u{1B}[K\(text)\r".utf8))
     }
 
-    private func measure(_ name: String, _ bench: Bench) async throws -> [Measure] {
+    private func measure(_ name: String, _ bench: Bench) async throws -> [BenchmarkRow] {
         switch name {
         case "decode": return try bench.decode(lengths: numbers())
         case "prefill": return try bench.prefill(lengths: numbers())

@@ -12,7 +12,7 @@ struct DemoCommand: AsyncParsableCommand {
             policy on more diaries (as `morphkv eval demo` does), and writes a page with charts.
             """)
 
-    @OptionGroup var modelOptions: DemoModelOptions
+    @OptionGroup var modelFlags: DemoModelFlags
 
     @Flag(help: "Fewer diaries: under a minute on two cores.")
     var quick = false
@@ -25,9 +25,9 @@ struct DemoCommand: AsyncParsableCommand {
         guard FileManager.default.isWritableFile(atPath: folder) else {
             throw ValidationError("\(report) cannot be written: \(folder) is not a folder that can be written to")
         }
-        let model = try modelOptions.load()
-        let writer = try DiaryWriter(model, threads: modelOptions.threads)
-        let plan = try DemoPlan(seed: modelOptions.seed, isQuick: quick)
+        let model = try modelFlags.load()
+        let writer = try DiaryWriter(model, threads: modelFlags.threads)
+        let plan = try DemoPlan(seed: modelFlags.seed, isQuick: quick)
         let length = try await writer.answer(to: plan.task, policy: FullPolicy()).tokens
         let sides = plan.sides(responseTokens: length)
         try Output.write(plan.introduction(model, sides, responseTokens: length))
@@ -83,7 +83,7 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     private func measure(_ writer: DiaryWriter, _ plan: DemoPlan) async throws -> [DemoResult] {
-        let parallel = modelOptions.parallel ?? min(4, ProcessInfo.processInfo.activeProcessorCount)
+        let parallel = modelFlags.parallel ?? min(4, ProcessInfo.processInfo.activeProcessorCount)
         let evaluation = DemoEvaluation(writer, tasks: plan.tasks, jobs: parallel)
         let display = ProgressDisplay()
         defer { display.finish() }

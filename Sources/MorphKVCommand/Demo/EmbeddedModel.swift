@@ -22,7 +22,7 @@ enum EmbeddedModel {
 }
 
 /// Which diary model to run, and how.
-struct DemoModelOptions: ParsableArguments {
+struct DemoModelFlags: ParsableArguments {
     @Option(
         name: [.short, .long], help: "A diary model other than the embedded one, as Training/ makes them.",
         completion: .file(extensions: ["gguf"]))

@@ -13,7 +13,7 @@ struct EvalDemoCommand: AsyncParsableCommand {
             policy's default, but at most a quarter of the capacity.
             """)
 
-    @OptionGroup var modelOptions: DemoModelOptions
+    @OptionGroup var modelFlags: DemoModelFlags
 
     @Option(
         parsing: .upToNextOption,
@@ -39,8 +39,8 @@ struct EvalDemoCommand: AsyncParsableCommand {
         let policies = try policy.flatMap { $0 == "all" ? try DemoMethod.allPolicies() : [$0] }
         let methods = try DemoMethod.methods(policies, capacity)
         let evaluation = DemoEvaluation(
-            try DiaryWriter(modelOptions.load(), threads: modelOptions.threads),
-            tasks: DiaryTask.tasks(seed: modelOptions.seed, count: samples), jobs: modelOptions.parallel ?? 1)
+            try DiaryWriter(modelFlags.load(), threads: modelFlags.threads),
+            tasks: DiaryTask.tasks(seed: modelFlags.seed, count: samples), jobs: modelFlags.parallel ?? 1)
         let display = ProgressDisplay()
         defer { display.finish() }
         var results: [DemoResult] = []

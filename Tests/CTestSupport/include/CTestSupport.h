@@ -1,3 +1,4 @@
+#include "peak_rule.h"
 #include <stddef.h>
 
 /// Bytes that the process has allocated with malloc and not freed; 0 where the C library does not tell.

@@ -26,7 +26,7 @@ final class FusedBackend: AttentionBackend {
 
     var allocatedBytes: Int { graphs.values.reduce(workspace.bytes) { $0 + $1.allocator.allocatedBytes } }
 
-    func step(_ feeds: [Feed], collect: (Int, StepGraph) -> Void) throws {
+    func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
         // Sequences whose rules want different features of a token cannot share a graph.
         for features in Set(feeds.map(\.cache.featureFormula)) {
             let indices = feeds.indices.filter { feeds[$0].cache.featureFormula == features }
@@ -35,7 +35,7 @@ final class FusedBackend: AttentionBackend {
     }
 
     private func step(
-        _ feeds: [Feed], features: ScoringRule.Accumulation?, collect: (Int, StepGraph) -> Void
+        _ feeds: [Feed], features: ScoringRule.Accumulation?, collect: (Int, StepOutput) -> Void
     ) throws {
         let shape = Shape(
             columns: columns(feeds.reduce(0) { $0 + $1.tokens.count }), outputs: columns(feeds.count),
@@ -44,7 +44,7 @@ final class FusedBackend: AttentionBackend {
         try graph.run(feeds)
         for (index, feed) in feeds.enumerated() {
             feed.cache.admit(feed.tokens.count)
-            collect(index, graph)
+            collect(index, graph.output(index))
         }
     }
 

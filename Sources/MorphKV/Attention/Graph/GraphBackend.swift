@@ -25,14 +25,14 @@ final class GraphBackend: AttentionBackend {
 
     var allocatedBytes: Int { entries.reduce(0) { $0 + $1.allocator.allocatedBytes } }
 
-    func step(_ feeds: [Feed], collect: (Int, StepGraph) -> Void) throws {
+    func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
         for (index, feed) in feeds.enumerated() {
             let graph = try graph(feed.cache)
             for token in feed.tokens {
                 try graph.run([Feed(cache: feed.cache, tokens: [token])])
                 feed.cache.admit(1)
             }
-            collect(index, graph)
+            collect(index, graph.output(0))
         }
     }
 

@@ -1,7 +1,7 @@
 internal import Foundation
 
 /// One row of a benchmark: a figure of ours, libllama's if there is one, and their ratio.
-struct Measure: Codable {
+struct BenchmarkRow: Codable {
     /// What was measured.
     let name: String
     let unit: String
@@ -30,13 +30,13 @@ struct Measure: Codable {
         """
 
     /// Prints measures at once, as rows of a table or as one JSON object each.
-    static func show(_ measures: [Measure], json: Bool, withHeader: Bool = false) throws {
+    static func show(_ measures: [BenchmarkRow], json: Bool, withHeader: Bool = false) throws {
         if json { return try measures.forEach { try Output.printJSON($0) } }
         try Output.write(((withHeader ? [header] : []) + measures.map(\.row)).map { $0 + "\n" }.joined())
     }
 }
 
-extension Measure {
+extension BenchmarkRow {
     /// A figure of ours alone.
     init(_ name: String, _ values: [Double], unit: String, note: String? = nil) {
         self.name = name
@@ -59,35 +59,4 @@ extension Measure {
         ratio = ratios.median
         spread = [ratios.min() ?? 0, ratios.max() ?? 0]
     }
-}
-
-extension [Double] {
-    /// The middle value; the lower one of two.
-    var median: Double { isEmpty ? 0 : sorted()[(count - 1) / 2] }
-}
-
-/// Seconds that some work takes.
-func seconds(_ work: () throws -> Void) rethrows -> Double {
-    let start = DispatchTime.now().uptimeNanoseconds
-    try work()
-    return Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
-}
-
-/// Bytes of this process that lie in memory at present; nil where the system does not say.
-func residentBytes() -> Int? {
-    guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return nil }
-    let fields = text.split(separator: " ").compactMap { Int($0) }
-    return fields.count > 2 ? fields[1] * Int(sysconf(Int32(_SC_PAGESIZE))) : nil
-}
-
-/// The most bytes of this process that ever lay in memory.
-func peakResidentBytes() -> Int {
-    var usage = rusage()
-    #if os(Linux)
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        return usage.ru_maxrss * 1024
-    #else
-        getrusage(RUSAGE_SELF, &usage)
-        return usage.ru_maxrss
-    #endif
 }

@@ -1,0 +1,83 @@
+import Foundation
+
+#if canImport(FoundationNetworking)
+    import FoundationNetworking
+#endif
+
+/// A server that runs as long as a test.
+final class ServerProcess: Sendable {
+    private let process = Process()
+    private let errorFile = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).err")
+    /// What it said before it listened.
+    let announcement: String
+    let port: Int
+
+    /// What it has said on standard error.
+    var errors: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
+
+    /// Starts a server on a free port and waits until it listens.
+    init(_ arguments: [String], model: String = Command.stories) async throws {
+        let pipe = Pipe()
+        process.executableURL = Command.executable
+        process.arguments = ["serve", "--model", model, "--threads", "1", "--port", "0"] + arguments
+        process.standardOutput = pipe
+        try Data().write(to: errorFile)
+        process.standardError = try FileHandle(forWritingTo: errorFile)
+        try process.run()
+        let said = await withCheckedContinuation { continuation in
+            Thread {
+                var text = ""
+                while !text.contains("listening on") || !text.hasSuffix("\n") {
+                    let data = pipe.fileHandleForReading.availableData
+                    if data.isEmpty { break }
+                    text += String(decoding: data, as: UTF8.self)
+                }
+                continuation.resume(returning: text)
+            }.start()
+        }
+        announcement = said
+        port = Int(said.split(separator: ":").last?.trimmingCharacters(in: .whitespacesAndNewlines) ?? "") ?? 0
+    }
+
+    deinit {
+        if process.isRunning { process.terminate() }
+        try? FileManager.default.removeItem(at: errorFile)
+    }
+
+    /// Asks for a completion; status 0 says that the connection was cut.
+    func complete(maxTokens: Int) async throws -> (status: Int, body: String) {
+        try await complete(
+            body: #"{"prompt":"Once upon a time","max_tokens":\#(maxTokens),"logit_bias":{"1":-100,"2":-100}}"#)
+    }
+
+    func complete(body: String) async throws -> (status: Int, body: String) {
+        var request = URLRequest(url: URL(string: "http://127.0.0.1:\(port)/v1/completions")!)
+        request.httpMethod = "POST"
+        request.setValue("application/json", forHTTPHeaderField: "Content-Type")
+        request.httpBody = Data(body.utf8)
+        guard let (data, response) = try? await URLSession.shared.data(for: request) else { return (0, "") }
+        return ((response as? HTTPURLResponse)?.statusCode ?? 0, String(decoding: data, as: UTF8.self))
+    }
+
+    /// The figures that have no labels.
+    func metrics() async throws -> [String: Double] {
+        let (data, _) = try await URLSession.shared.data(from: URL(string: "http://127.0.0.1:\(port)/metrics")!)
+        let pairs = String(decoding: data, as: UTF8.self).split(separator: "\n").compactMap { line in
+            let words = line.split(separator: " ")
+            return words.count == 2 ? Double(words[1]).map { (String(words[0]), $0) } : nil
+        }
+        return Dictionary(pairs) { $1 }
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    func end() async -> Int32 {
+        process.terminate()
+        return await withCheckedContinuation { continuation in
+            Thread {
+                self.process.waitUntilExit()
+                continuation.resume(
+                    returning: self.process.terminationReason == .exit ? self.process.terminationStatus : -1)
+            }.start()
+        }
+    }
+}
