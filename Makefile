@@ -40,7 +40,9 @@ do-build:
 do-test:
 	swift build --build-tests
 	MORPHKV_PYTHON="$$(scripts/test-python --path)" swift test --skip-build $(TEST_FLAGS)
-	swift test --package-path Examples/CustomPolicy -Xlinker -rpath -Xlinker "$(CURDIR)/.deps/lib"
+	for example in CustomPolicy CustomBenchmark; do \
+		swift test --package-path Examples/$$example -Xlinker -rpath -Xlinker "$(CURDIR)/.deps/lib" || exit 1; \
+	done
 
 do-test-asan: export MORPHKV_CHECK_KERNEL = 1
 do-test-asan:

@@ -93,13 +93,14 @@ let package = Package(
             resources: [.copy("Resources")], swiftSettings: strict, linkerSettings: runtimePath),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .target(name: "CTestRules", dependencies: ["CAttention"], path: "Tests/CTestRules"),
-        .testTarget(name: "AttentionTests", dependencies: ["CAttention", "CTestRules"], swiftSettings: strict),
+        .testTarget(name: "AttentionTests", dependencies: ["CAttention", "CTestRules", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
         .target(name: "CTestSupport", dependencies: ["CAttention"], path: "Tests/CTestSupport"),
         .testTarget(
-            name: "MorphKVTests", dependencies: ["MorphKV", "Ggml", "CAttention", "CLlama", "CTestSupport", "TestSupport"],
+            name: "MorphKVTests",
+            dependencies: ["MorphKV", "Ggml", "CAttention", "CLlama", "CTestSupport", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
         .target(
             name: "JudgeTestServer",
@@ -127,7 +128,8 @@ let package = Package(
             ],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
-            name: "CommandTests", dependencies: ["MorphKVCommand", "MorphKV", "Ggml", "JudgeTestServer"],
+            name: "CommandTests",
+            dependencies: ["MorphKVCommand", "MorphKV", "Ggml", "JudgeTestServer", "TestSupport"],
             exclude: ["Python"],
             swiftSettings: strict, linkerSettings: runtimePath),
     ],

@@ -1,5 +1,6 @@
 import CAttention
 import Foundation
+import TestSupport
 import Testing
 
 /// A cache with memory of its own, filled with seeded numbers.
@@ -27,11 +28,11 @@ final class KernelCase {
     let frozenPositions, positions: UnsafeMutablePointer<Float>
     private let starts: UnsafeMutablePointer<Int64>
     private var owned: [UnsafeMutableRawPointer] = []
-    private var random: SplitMix
+    private var random: SeededNumbers
 
     init(_ shape: Shape, seed: UInt64 = 1) {
         self.shape = shape
-        random = SplitMix(state: seed)
+        random = SeededNumbers(seed)
         var owned: [UnsafeMutableRawPointer] = []
         func memory(_ bytes: Int) -> UnsafeMutableRawPointer {
             let pointer = UnsafeMutableRawPointer.allocate(byteCount: max(bytes, 1), alignment: 64)
@@ -165,18 +166,6 @@ final class KernelCase {
             }
             done.wait()
         }
-    }
-}
-
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }
 

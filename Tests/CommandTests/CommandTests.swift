@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The command as users run it: a process with arguments, standard streams and an exit status.
@@ -69,9 +70,8 @@ struct GenerateCommandTests {
         let arguments = ["generate", "--threads", "1", "--model", Command.stories, "-n", "12"]
         let direct = try Command.run(arguments + ["Tom had a dog"])
         let piped = try Command.run(arguments, input: "Tom had a dog")
-        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).txt")
-        try "Tom had a dog".write(to: file, atomically: true, encoding: .utf8)
-        defer { try? FileManager.default.removeItem(at: file) }
+        let folder = try TemporaryFolder()
+        let file = try folder.write("Tom had a dog", to: "prompt.txt")
         let fromFile = try Command.run(arguments + ["--file", file.path])
         #expect(direct.status == 0 && !direct.output.isEmpty)
         #expect(piped.output == direct.output && fromFile.output == direct.output)
@@ -118,10 +118,10 @@ struct GenerateCommandTests {
     }
 
     @Test func perplexityUnderTheFullPolicyIsThatOfTheFullCache() throws {
-        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).txt")
-        try "Once upon a time, there was a little girl named Lily. She loved to play outside in the park."
-            .write(to: file, atomically: true, encoding: .utf8)
-        defer { try? FileManager.default.removeItem(at: file) }
+        let folder = try TemporaryFolder()
+        let file = try folder.write(
+            "Once upon a time, there was a little girl named Lily. She loved to play outside in the park.",
+            to: "text.txt")
         func measure(_ policy: String) throws -> [String: Any] {
             let result = try Command.run([
                 "perplexity", "--threads", "1", "--model", Command.stories, "--file", file.path, "--policy", policy,
@@ -138,9 +138,8 @@ struct GenerateCommandTests {
 
     @Test func aModelThatIsCutOffIsRefused() throws {
         let data = try Data(contentsOf: URL(fileURLWithPath: Command.stories))
-        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).gguf")
-        try data.prefix(data.count / 2).write(to: file)
-        defer { try? FileManager.default.removeItem(at: file) }
+        let folder = try TemporaryFolder()
+        let file = try folder.write(data.prefix(data.count / 2), to: "half.gguf")
         let result = try Command.run(["generate", "--model", file.path, "x"])
         #expect(result.status == 1 && result.errors.contains("truncated"), "\(result.errors)")
     }
@@ -187,16 +186,10 @@ enum Command {
         process.executableURL = shell == nil ? executable : URL(fileURLWithPath: "/bin/sh")
         process.arguments = (shell.map { ["-c", "\($0); exec \"$0\" \"$@\"", executable.path] } ?? []) + arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
+        let folder = try TemporaryFolder()
         // Files instead of pipes: a process that writes much to one of them never waits for a reader.
-        func file(_ name: String, _ content: Data = Data()) throws -> URL {
-            let url = folder.appendingPathComponent(name)
-            try content.write(to: url)
-            return url
-        }
-        let (input, output, errors) = (try file("in", bytes), try file("out"), try file("err"))
+        let input = try folder.write(bytes, to: "in")
+        let (output, errors) = (try folder.write("", to: "out"), try folder.write("", to: "err"))
         process.standardInput = try FileHandle(forReadingFrom: input)
         process.standardOutput = try FileHandle(forWritingTo: output)
         process.standardError = try FileHandle(forWritingTo: errors)

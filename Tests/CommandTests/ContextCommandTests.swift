@@ -1,26 +1,26 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Compressing once and asking many times, from the command line and across processes.
 @Suite(.enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
 struct ContextCommandTests {
-    private let folder: URL
+    private let folder: TemporaryFolder
     private let text: URL
 
     init() throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        text = folder.appendingPathComponent("text.txt")
-        try """
-        Ben had a red kite. He loved to play with his kite in the big park near his house. One day, Ben and his mom went to
-        the park. The wind was very strong. Ben ran and ran, and the kite went up, up, up into the blue sky.
-        """.write(to: text, atomically: true, encoding: .utf8)
+        folder = try TemporaryFolder()
+        text = try folder.write(
+            """
+            Ben had a red kite. He loved to play with his kite in the big park near his house. One day, Ben and his mom went to
+            the park. The wind was very strong. Ben ran and ran, and the kite went up, up, up into the blue sky.
+            """, to: "text.txt")
     }
 
-    private var files: [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] }
+    private var files: [String] { (try? folder.names) ?? [] }
 
     private func compress(_ name: String, _ flags: [String] = []) throws -> (Command.Result, String) {
-        let path = folder.appendingPathComponent(name).path
+        let path = folder.path(name)
         let result = try Command.run(
             ["compress", "--threads", "1", "--model", Command.stories, "--context", text.path, "--out", path] + flags)
         return (result, path)
@@ -49,16 +49,16 @@ struct ContextCommandTests {
 
     @Test("a saved context is made smaller, and whole heads are cut by scores from a file")
     func contextsAreCutAgain() throws {
-        let (first, path) = try compress("a.gguf", ["--ratio", "1", "--save-heads", folder.path + "/heads.json"])
+        let (first, path) = try compress("a.gguf", ["--ratio", "1", "--save-heads", folder.path("heads.json")])
         #expect(first.status == 0, "\(first.errors)")
         let again = try Command.run([
             "compress", "--threads", "1", "--model", Command.stories, "--context", path, "--ratio", "0.3", "--level",
-            "uniform", "--out", folder.path + "/b.gguf",
+            "uniform", "--out", folder.path("b.gguf"),
         ])
         #expect(again.status == 0, "\(again.errors)")
-        #expect(try ask(folder.path + "/b.gguf", [" Ben"]).status == 0)
+        #expect(try ask(folder.path("b.gguf"), [" Ben"]).status == 0)
         let (byHeads, heads) = try compress(
-            "c.gguf", ["--heads", folder.path + "/heads.json", "--ratio", "0.5", "--recent", "16"])
+            "c.gguf", ["--heads", folder.path("heads.json"), "--ratio", "0.5", "--recent", "16"])
         #expect(byHeads.status == 0, "\(byHeads.errors)")
         #expect(try ask(heads, [" Ben"]).status == 0)
     }
@@ -100,7 +100,7 @@ struct ContextCommandTests {
         }
         #expect(try report(["--chunk", "20"]) != report(["--chunk", "20", "--next-request", " Once more: "]))
         #expect(try report([]) != report(["--first-request", " Once upon a time"]))
-        let curve = folder.appendingPathComponent("curve.txt")
+        let curve = folder.url.appendingPathComponent("curve.txt")
         try "1e308 1e308 5e307 1e308 1e308".write(to: curve, atomically: true, encoding: .utf8)
         let large = try report(["--level", "uniform", "--curve", curve.path])
         try "2 2 1 2 2".write(to: curve, atomically: true, encoding: .utf8)
@@ -156,7 +156,7 @@ struct ContextCommandTests {
     }
 
     @Test func recallIsATable() throws {
-        let questions = folder.appendingPathComponent("questions.jsonl")
+        let questions = folder.url.appendingPathComponent("questions.jsonl")
         try #"{"question": " Ben had a red", "answer": " k"}"#.write(to: questions, atomically: true, encoding: .utf8)
         let result = try Command.run([
             "recall", "--threads", "1", "--model", Command.stories, "--context", text.path, "--questions",

@@ -1,6 +1,7 @@
 import Foundation
 import Ggml
 import MorphKV
+import TestSupport
 import Testing
 
 /// Flags that several commands share.
@@ -45,9 +46,8 @@ struct FlagTests {
 
     @Test("recall keeps 32-bit keys and values unless told otherwise")
     func recallsCacheType() throws {
-        let text = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).txt")
-        try "Ben had a red kite. He loved to play with his kite.".write(to: text, atomically: true, encoding: .utf8)
-        defer { try? FileManager.default.removeItem(at: text) }
+        let folder = try TemporaryFolder()
+        let text = try folder.write("Ben had a red kite. He loved to play with his kite.", to: "text.txt")
         func bytes(_ flags: [String]) throws -> Int {
             let result = try Command.run(
                 [
@@ -109,8 +109,8 @@ struct ServeFlagTests {
         _ architecture: String, _ type: ElementType, tied: Bool = false, adjust: (inout ModelShape) -> Void = { _ in },
         _ body: (URL) async throws -> Void
     ) async throws {
-        let url = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).gguf")
-        defer { try? FileManager.default.removeItem(at: url) }
+        let folder = try TemporaryFolder()
+        let url = folder.url.appending(path: "random.gguf")
         var shape = ModelShape(
             architecture, embedding: 128, layers: 2, feedForward: 256, queryHeads: 4, kvHeads: 2, headDimension: 32,
             vocabulary: 512, tiesEmbeddings: tied, context: 4096, ropeBase: 10000)

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// `morphkv serve` as a process of its own.
@@ -8,9 +9,8 @@ struct ServeCommandTests {
         .enabled(
             if: OpenAIClient.python != nil, "there is no Python with the package openai: run scripts/openai-python"))
     func theOfficialClientWorksUnchanged() async throws {
-        let keys = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).keys")
-        try "a-secret-key\n".write(to: keys, atomically: true, encoding: .utf8)
-        defer { try? FileManager.default.removeItem(at: keys) }
+        let folder = try TemporaryFolder()
+        let keys = try folder.write("a-secret-key\n", to: "keys")
         let server = try await ServerProcess(["--capacity", "256", "--api-key-file", keys.path])
         let result = try await OpenAIClient.run(["http://127.0.0.1:\(server.port)", "a-secret-key"])
         #expect(result.status == 0, "\(result.output)")
@@ -52,12 +52,11 @@ struct ServeCommandTests {
     }
 
     @Test func aContextFromAFileAnswersAsTheCommandAskDoes() async throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let (text, saved) = (folder.path + "/text.txt", folder.path + "/text.gguf")
-        try "Ben had a red kite. He loved to play with his kite in the big park near his house."
-            .write(toFile: text, atomically: true, encoding: .utf8)
+        let folder = try TemporaryFolder()
+        let saved = folder.path("text.gguf")
+        let text = try folder.write(
+            "Ben had a red kite. He loved to play with his kite in the big park near his house.", to: "text.txt"
+        ).path
         let model = ["--threads", "1", "--model", Command.stories]
         let compressed = try Command.run(
             ["compress", "--context", text, "--ratio", "0.5", "--out", saved] + model)
@@ -80,9 +79,8 @@ struct ServeCommandTests {
     @Test func addressesOfOtherMachinesNeedAKeyOrTheWordInsecure() throws {
         let result = try Command.run(["serve", "--model", Command.stories, "--host", "0.0.0.0"])
         #expect(result.status != 0 && result.errors.contains("--api-key-file"), "\(result.errors)")
-        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).keys")
-        try "\n \n".write(to: file, atomically: true, encoding: .utf8)
-        defer { try? FileManager.default.removeItem(at: file) }
+        let folder = try TemporaryFolder()
+        let file = try folder.write("\n \n", to: "keys")
         let empty = try Command.run(["serve", "--model", Command.stories, "--api-key-file", file.path])
         #expect(empty.status != 0 && empty.errors.contains("no key"), "\(empty.errors)")
     }
@@ -111,8 +109,8 @@ struct ChatCommandTests {
     private let arguments = ["chat", "--threads", "1", "--model", Command.stories, "--capacity", "128", "-n", "20"]
 
     @Test func aConversationGoesOnTurnByTurn() throws {
-        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).json")
-        defer { try? FileManager.default.removeItem(at: file) }
+        let folder = try TemporaryFolder()
+        let file = folder.url.appending(path: "chat.json")
         let result = try Command.run(
             arguments + ["--system", "You tell stories."],
             input: "Hello\nAnd then?\n/stats\n/save \(file.path)\n/quit\nnever")
@@ -124,10 +122,8 @@ struct ChatCommandTests {
     }
 
     @Test func aSavedConversationGoesOnInAnotherProcess() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let file = folder.appendingPathComponent("chat.json").path
+        let folder = try TemporaryFolder()
+        let file = folder.path("chat.json")
         let whole = try Command.run(arguments, input: "Hello\n/save \(file)\nAnd then?\n/stats\n")
         let plain = Array(arguments.prefix(5)) + ["-n", "20", "--resume", file]
         let rest = try Command.run(plain, input: "And then?\n/stats\n")

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 #if canImport(FoundationNetworking)
     import FoundationNetworking
@@ -7,7 +8,8 @@ import Foundation
 /// A server that runs as long as a test.
 final class ServerProcess: Sendable {
     private let process = Process()
-    private let errorFile = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).err")
+    private let folder: TemporaryFolder
+    private var errorFile: URL { folder.url.appending(path: "errors") }
     /// What it said before it listened.
     let announcement: String
     let port: Int
@@ -18,11 +20,11 @@ final class ServerProcess: Sendable {
     /// Starts a server on a free port and waits until it listens.
     init(_ arguments: [String], model: String = Command.stories) async throws {
         let pipe = Pipe()
+        folder = try TemporaryFolder()
         process.executableURL = Command.executable
         process.arguments = ["serve", "--model", model, "--threads", "1", "--port", "0"] + arguments
         process.standardOutput = pipe
-        try Data().write(to: errorFile)
-        process.standardError = try FileHandle(forWritingTo: errorFile)
+        process.standardError = try FileHandle(forWritingTo: folder.write("", to: "errors"))
         try process.run()
         let said = await withCheckedContinuation { continuation in
             Thread {
@@ -41,7 +43,6 @@ final class ServerProcess: Sendable {
 
     deinit {
         if process.isRunning { process.terminate() }
-        try? FileManager.default.removeItem(at: errorFile)
     }
 
     /// Asks for a completion; status 0 says that the connection was cut.

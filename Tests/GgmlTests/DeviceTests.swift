@@ -1,6 +1,7 @@
 import CLlama
 import Foundation
 import Ggml
+import TestSupport
 import Testing
 
 @Suite struct DeviceTests {
@@ -58,7 +59,7 @@ import Testing
 
     private func standardError(during body: () -> Void) throws -> String {
         let folder = try TemporaryFolder()
-        let file = try folder.file("log")
+        let file = try folder.write("", to: "log")
         let handle = try FileHandle(forWritingTo: file)
         let saved = dup(2)
         dup2(handle.fileDescriptor, 2)

@@ -23,7 +23,7 @@ import Testing
     }
 
     private func read(_ bytes: [UInt8]) throws -> GgufFile {
-        try GgufFile(contentsOf: folder.file("\(UUID().uuidString).gguf", bytes))
+        try GgufFile(contentsOf: folder.write(bytes, to: "\(UUID().uuidString).gguf"))
     }
 
     /// Changes a good file and returns the error's text.

@@ -46,7 +46,7 @@ import Testing
     @Test func aMissingKeyIsNilAndAWrongTypeIsAnErrorThatNamesTheKey() throws {
         var raw = RawGguf()
         raw["the.key"] = .list(of: 12, count: 1, littleEndian(Double(1).bitPattern))
-        let file = try GgufFile(contentsOf: folder.file("b.gguf", raw.bytes))
+        let file = try GgufFile(contentsOf: folder.write(raw.bytes, to: "b.gguf"))
         #expect(!file.contains("other"))
         #expect(try file.integer("other") == nil)
         #expect(try file.integers("other") == nil)
@@ -73,14 +73,14 @@ import Testing
         for (index, value) in values.enumerated() { raw["key\(index)"] = value.0 }
         raw["double"] = .f64(0.5)
         raw["huge"] = .u64(.max)
-        let file = try GgufFile(contentsOf: folder.file("b.gguf", raw.bytes))
+        let file = try GgufFile(contentsOf: folder.write(raw.bytes, to: "b.gguf"))
         for (index, value) in values.enumerated() { #expect(try file.integer("key\(index)") == value.1) }
         #expect(try file.float("double") == 0.5)
         #expect(throws: GgmlError.self) { try file.integer("huge") }
     }
 
     @Test func tensorsOfEveryTypeComeBackByteByByte() throws {
-        var random = Seeded(1)
+        var random = SeededNumbers(1)
         let types = ElementType.all
         let writer = GgufWriter()
         var contents: [String: [UInt8]] = [:]
@@ -122,7 +122,7 @@ import Testing
 
     @Test func aFailureHalfWayLeavesTheOldFileAndNoPartOfTheNew() throws {
         struct Stop: Error {}
-        let old = try folder.file("a.gguf", [1, 2, 3])
+        let old = try folder.write([1, 2, 3], to: "a.gguf")
         let writer = GgufWriter()
         writer.addTensor("first", .f32, [4])
         writer.addTensor("second", .f32, [4])

@@ -1,5 +1,6 @@
 import Foundation
 import Ggml
+import TestSupport
 import Testing
 
 @Suite struct GraphTests {
@@ -27,7 +28,7 @@ import Testing
     }
 
     @Test func arithmeticIsElementwise() throws {
-        var random = Seeded(2)
+        var random = SeededNumbers(2)
         let (a, b) = (random.floats(12), random.floats(12))
         let inputs = [(shape: [4, 3], values: a), (shape: [4, 3], values: b)]
         expectEqual(try compute(inputs) { $0.add($1[0], $1[1]) }, zip(a, b).map { $0 + $1 })
@@ -39,7 +40,7 @@ import Testing
     }
 
     @Test func aMatrixProductIsTheProductOfRows() throws {
-        var random = Seeded(3)
+        var random = SeededNumbers(3)
         let (k, n, m) = (17, 5, 3)
         let (a, b) = (random.floats(k * n), random.floats(k * m))
         let expected = (0..<m).flatMap { column in
@@ -49,7 +50,7 @@ import Testing
     }
 
     @Test func softmaxAndNormWorkOnRows() throws {
-        var random = Seeded(4)
+        var random = SeededNumbers(4)
         let values = random.floats(12)
         let rows = (0..<3).map { Array(values[$0 * 4..<$0 * 4 + 4]) }
         let soft = rows.flatMap { row in row.map { exp($0) / row.reduce(0) { $0 + exp($1) } } }

@@ -1,6 +1,7 @@
 import Foundation
 import MorphEval
 import Synchronization
+import TestSupport
 
 /// A model that answers at once with what a test tells it to; each byte is a token.
 final class EchoModel: AnsweringModel {
@@ -53,14 +54,7 @@ enum SmallBenchmarks {
     static func write(_ name: String, to folder: TemporaryFolder) throws -> URL {
         switch name {
         case "longbench":
-            try folder.write(#"{"hotpotqa": "{context}|{input}"}"#, to: "lb/config/dataset2prompt.json")
-            try folder.write(#"{"hotpotqa": 32}"#, to: "lb/config/dataset2maxlen.json")
-            try folder.write("{}", to: "lb/config/model2maxlen.json")
-            let lines = (0..<4).map {
-                #"{"input": "q\#($0)", "context": "c", "answers": ["a\#($0)"], "length": 3, "all_classes": null}"#
-            }
-            try folder.write(lines.joined(separator: "\n"), to: "lb/data/hotpotqa.jsonl")
-            return folder.url.appending(path: "lb")
+            return try writeLongBench(to: folder)
         case "longwriter":
             return try folder.write(
                 """
@@ -105,6 +99,17 @@ enum SmallBenchmarks {
                 ##"{"question": "Ann has 3 eggs. She eats 1. How many are left?", "answer": "3-1=2\n#### 2"}"##,
                 to: "test.jsonl")
         }
+    }
+
+    private static func writeLongBench(to folder: TemporaryFolder) throws -> URL {
+        try folder.write(#"{"hotpotqa": "{context}|{input}"}"#, to: "lb/config/dataset2prompt.json")
+        try folder.write(#"{"hotpotqa": 32}"#, to: "lb/config/dataset2maxlen.json")
+        try folder.write("{}", to: "lb/config/model2maxlen.json")
+        let lines = (0..<4).map {
+            #"{"input": "q\#($0)", "context": "c", "answers": ["a\#($0)"], "length": 3, "all_classes": null}"#
+        }
+        try folder.write(lines.joined(separator: "\n"), to: "lb/data/hotpotqa.jsonl")
+        return folder.url.appending(path: "lb")
     }
 
     /// The dataset of the small files.

@@ -1,6 +1,7 @@
 import Foundation
 import MorphEval
 import MorphKV
+import TestSupport
 import Testing
 
 @Suite("Files of JSON lines")

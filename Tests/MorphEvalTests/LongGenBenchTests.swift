@@ -1,5 +1,6 @@
 import Foundation
 import MorphEval
+import TestSupport
 import Testing
 
 @Suite("LongGenBench")

@@ -1,5 +1,6 @@
 import Foundation
 import MorphEval
+import TestSupport
 import Testing
 
 /// Benchmarks that are added to those of the package.

@@ -1,5 +1,6 @@
 import Foundation
 import MorphEval
+import TestSupport
 import Testing
 
 #if canImport(FoundationXML)

@@ -1,6 +1,7 @@
 import Foundation
 import MorphEval
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("Runs")

@@ -2,6 +2,7 @@ import Foundation
 import JudgeTestServer
 import MorphEval
 import Synchronization
+import TestSupport
 import Testing
 
 /// A judge inside the test that knows how many questions it is asked at a time.

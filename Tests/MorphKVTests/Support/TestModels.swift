@@ -1,15 +1,11 @@
 import Foundation
 import Ggml
 import MorphKV
+import TestSupport
 
 /// Small models with random weights, written once per test run.
 enum TestModels {
-    static let folder: URL = {
-        let url = FileManager.default.temporaryDirectory.appendingPathComponent("morphkv-tests-\(getpid())")
-        try? FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        atexit { try? FileManager.default.removeItem(at: TestModels.folder) }
-        return url
-    }()
+    static let folder = TemporaryFolder.ofTheRun.url
 
     /// A small decoder: MHA (heads equal), GQA or MQA (one KV head).
     static func shape(_ architecture: String, queryHeads: Int = 4, kvHeads: Int = 2, tied: Bool = false) -> ModelShape {

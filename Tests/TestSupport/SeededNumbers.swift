@@ -1,0 +1,18 @@
+/// Seeded numbers for tests of targets that stand below the library's own `SplitMix64`, by the same method.
+package struct SeededNumbers: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    package init(_ seed: UInt64) { state = seed }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    package mutating func floats(_ count: Int) -> [Float] {
+        (0..<count).map { _ in Float.random(in: -2...2, using: &self) }
+    }
+}
