@@ -25,7 +25,8 @@ let package = Package(
     name: "swift-morphkv",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "MorphKV", targets: ["MorphKV"]),
+        // Ggml has the element types, devices and errors that MorphKV's interface names.
+        .library(name: "MorphKV", targets: ["MorphKV", "Ggml"]),
         .library(name: "MorphEval", targets: ["MorphEval"]),
         .library(name: "MorphServer", targets: ["MorphServer"]),
         .executable(name: "morphkv", targets: ["MorphKVCommand"]),
@@ -93,14 +94,17 @@ let package = Package(
             resources: [.copy("Resources")], swiftSettings: strict, linkerSettings: runtimePath),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .target(name: "CTestRules", dependencies: ["CAttention"], path: "Tests/CTestRules"),
-        .testTarget(name: "AttentionTests", dependencies: ["CAttention", "CTestRules", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "AttentionTests", dependencies: ["CAttention", "CTestRules", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
-        .target(name: "CTestSupport", dependencies: ["CAttention"], path: "Tests/CTestSupport"),
+        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .testTarget(
             name: "MorphKVTests",
-            dependencies: ["MorphKV", "Ggml", "CAttention", "CLlama", "CTestSupport", "TestSupport"],
+            dependencies: [
+                "MorphKV", "Ggml", "CAttention", "CLlama", "CTestRules", "CTestSupport", "TestSupport",
+            ],
             swiftSettings: strict, linkerSettings: runtimePath),
         .target(
             name: "JudgeTestServer",

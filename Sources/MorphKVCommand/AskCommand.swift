@@ -51,7 +51,7 @@ struct AskCommand: AsyncParsableCommand {
 
     func run() async throws {
         let model = try modelFlags.load()
-        let context = try Context(contentsOf: URL(fileURLWithPath: context), model: model)
+        let context = try CompressedContext(contentsOf: URL(fileURLWithPath: context), model: model)
         let policy = try PolicyRegistry.standard.policy(policy)
         let frame = chat ? try model.tokenizer?.contextFrame() : nil
         let options = GenerationOptions(maxTokens: maxTokens, sampling: sampling.options, stop: stop)

@@ -73,17 +73,17 @@ struct CompressCommand: ParsableCommand {
         try report(context.statistics, before, reading: reading / .seconds(1), compressing: compressing / .seconds(1))
     }
 
-    private func read(_ model: Model) throws -> Context {
+    private func read(_ model: Model) throws -> CompressedContext {
         let url = URL(fileURLWithPath: context)
         if try FileHandle(forReadingFrom: url).read(upToCount: 4) == Data("GGUF".utf8) {
-            return try Context(contentsOf: url, model: model)
+            return try CompressedContext(contentsOf: url, model: model)
         }
         let options = types.options(FullPolicy())
         var before = system
         if chat, let tokenizer = model.tokenizer {
             before = try tokenizer.contextFrame(system: system.isEmpty ? nil : system).before
         }
-        return try Context(
+        return try CompressedContext(
             reading: Input.text(ofFile: context), after: before, model: model, options: options,
             threads: modelFlags.threadCount)
     }
@@ -116,7 +116,7 @@ struct CompressCommand: ParsableCommand {
     }
 
     private func report(
-        _ after: Context.Statistics, _ before: Context.Statistics, reading: Double, compressing: Double
+        _ after: CompressedContext.Statistics, _ before: CompressedContext.Statistics, reading: Double, compressing: Double
     ) throws {
         if json {
             return try Output.printJSON(

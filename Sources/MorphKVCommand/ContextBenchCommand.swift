@@ -38,7 +38,7 @@ struct ContextBenchCommand: ParsableCommand {
 
     func run() throws {
         let model = try modelFlags.load()
-        let whole = try Context(
+        let whole = try CompressedContext(
             random: tokens, model: model, options: types.options(FullPolicy()))
         var cut = whole
         try cut.compressAtRandom(ratio: ratio)
@@ -71,7 +71,7 @@ private struct ContextTimes {
     var attention = Rounds()
     var steps = Rounds()
 
-    init(whole: Context, cut: Context, threads: Int, _ rounds: Int, _ count: Int) throws {
+    init(whole: CompressedContext, cut: CompressedContext, threads: Int, _ rounds: Int, _ count: Int) throws {
         let wholeSteps = try ContextSteps(whole, threads: threads, reserve: count)
         let cutSteps = try ContextSteps(cut, threads: threads, reserve: count)
         // The first round builds graphs and finds the memory.

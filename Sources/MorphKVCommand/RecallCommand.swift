@@ -42,7 +42,7 @@ struct RecallCommand: ParsableCommand {
             return ratio
         }
         let asked = try questions.map { try Self.questions($0) } ?? []
-        let whole = try Context(
+        let whole = try CompressedContext(
             reading: Input.text(ofFile: context), after: system, model: model,
             options: types.options(FullPolicy(), default: .f32),
             threads: modelFlags.threadCount)

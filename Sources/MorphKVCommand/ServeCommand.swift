@@ -105,8 +105,8 @@ struct ServeCommand: AsyncParsableCommand {
             maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: modelFlags.threads)
     }
 
-    private func loadContexts(_ model: Model) throws -> [String: Context] {
-        var loaded: [String: Context] = [:]
+    private func loadContexts(_ model: Model) throws -> [String: CompressedContext] {
+        var loaded: [String: CompressedContext] = [:]
         for text in contexts {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2, parts[0].wholeMatch(of: /[A-Za-z0-9._-]{1,64}/) != nil else {
@@ -114,7 +114,7 @@ struct ServeCommand: AsyncParsableCommand {
                     "--context '\(text)': NAME=FILE is needed, with letters, digits, '.', '_' and '-' in the name")
             }
             guard loaded[parts[0]] == nil else { throw ValidationError("there are two contexts '\(parts[0])'") }
-            loaded[parts[0]] = try Context(contentsOf: URL(fileURLWithPath: parts[1]), model: model)
+            loaded[parts[0]] = try CompressedContext(contentsOf: URL(fileURLWithPath: parts[1]), model: model)
         }
         return loaded
     }

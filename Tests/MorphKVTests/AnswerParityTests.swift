@@ -80,7 +80,7 @@ import Testing
         return answer
     }
 
-    private static func servingOptions(_ contexts: [String: Context] = [:]) -> ServingOptions {
+    private static func servingOptions(_ contexts: [String: CompressedContext] = [:]) -> ServingOptions {
         var options = ServingOptions(
             cache: CacheOptions(policy: FullPolicy(), elementType: .f32), tokensPerSequence: 512, parallel: 3,
             promptChunk: 64, maxPromptTokens: 400, maxTokens: 400, threads: 1)
@@ -134,7 +134,7 @@ import Testing
 
     @Test func anAnswerIsTheSameWithAnyOptionsBehindAContext() async throws {
         let model = try Self.gemma()
-        let context = try Context(
+        let context = try CompressedContext(
             reading: TestModels.tokens(150, vocabulary: 260, seed: 31), model: model,
             options: CacheOptions(policy: FullPolicy(), elementType: .f32), threads: 1)
         let scheduler = try Scheduler(model, Self.servingOptions(["text": context]))
@@ -150,7 +150,7 @@ import Testing
     func penaltiesCountThePrompt(_ hasContext: Bool) async throws {
         let model = try TestContexts.model()
         // It has the token that the prompt lacks.
-        let context = try Context(
+        let context = try CompressedContext(
             reading: [5, 7, 9], model: model, options: CacheOptions(policy: FullPolicy(), elementType: .f32), threads: 1
         )
         let scheduler = try Scheduler(model, Self.servingOptions(["text": context]))

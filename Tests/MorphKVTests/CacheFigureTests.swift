@@ -38,7 +38,7 @@ import Testing
         #expect(scheduler.statistics.evictedTokens == last?.evicted)
     }
 
-    private func scheduler(_ model: Model, _ contexts: [String: Context] = [:]) throws -> Scheduler {
+    private func scheduler(_ model: Model, _ contexts: [String: CompressedContext] = [:]) throws -> Scheduler {
         var options = ServingOptions(
             cache: CacheOptions(policy: FullPolicy(), elementType: .f32), tokensPerSequence: 512, parallel: 1,
             promptChunk: 300, maxPromptTokens: 400, maxTokens: 400, threads: 1)

@@ -10,7 +10,7 @@ import Testing
     func randomContexts() throws {
         let model = try TestContexts.model("gemma3")
         let options = CacheOptions(policy: FullPolicy(), elementType: .f16)
-        let whole = try Context(random: 150, model: model, options: options)
+        let whole = try CompressedContext(random: 150, model: model, options: options)
         let real = try TestContexts.make(model, tokens: 150, type: .f16).statistics
         #expect(whole.statistics.allocatedBytes == real.allocatedBytes && whole.statistics.entries == real.entries)
         var cut = whole

@@ -13,7 +13,7 @@ import Testing
         try context.compress(TestContexts.compression(0.4), threads: 1)
         let url = TestContexts.temporaryFile()
         try context.save(to: url)
-        var loaded = try Context(contentsOf: url, model: model)
+        var loaded = try CompressedContext(contentsOf: url, model: model)
         #expect(loaded.statistics == context.statistics && loaded.tokens == context.tokens)
         #expect(loaded.keptPositions == context.keptPositions && loaded.systemTokens == 4)
         #expect(try TestContexts.bytes(loaded) == Data(contentsOf: url))
@@ -32,7 +32,7 @@ import Testing
         for step in 0..<2 {
             let url = TestContexts.temporaryFile()
             try context.save(to: url)
-            let loaded = try Context(contentsOf: url, model: model)
+            let loaded = try CompressedContext(contentsOf: url, model: model)
             #expect(loaded.isWhole == context.isWhole && loaded.cache.streaming == context.cache.streaming)
             #expect(try await TestContexts.ask(loaded, 1) == TestContexts.ask(context, 1))
             if step == 0 {
@@ -131,14 +131,14 @@ import Testing
         let context = try TestContexts.make(model, tokens: 40)
         let url = TestContexts.temporaryFile()
         try context.save(to: url)
-        #expect(Self.kind { _ = try Context(contentsOf: url, model: other) } == .otherModel)
+        #expect(Self.kind { _ = try CompressedContext(contentsOf: url, model: other) } == .otherModel)
         #expect(Self.kind { _ = try Session(contentsOf: url, model: model) } == .notACache)
-        #expect(Self.kind { _ = try Context(contentsOf: model.url, model: model) } == .notACache)
+        #expect(Self.kind { _ = try CompressedContext(contentsOf: model.url, model: model) } == .notACache)
         let seeded = try Model(contentsOf: TestModels.url(TestModels.shape("llama"), seed: 4))
-        #expect(Self.kind { _ = try Context(contentsOf: url, model: seeded) } == .otherModel)
+        #expect(Self.kind { _ = try CompressedContext(contentsOf: url, model: seeded) } == .otherModel)
         var raw = try #require(RawCacheFile(Data(contentsOf: url)))
         raw.replace("morphkv.version", bytes: UInt32(CacheFile.version + 1))
-        #expect(Self.kind { _ = try Context(contentsOf: Self.write(raw.data), model: model) } == .newerVersion)
+        #expect(Self.kind { _ = try CompressedContext(contentsOf: Self.write(raw.data), model: model) } == .newerVersion)
     }
 
     @Test("a file that is cut off or altered anywhere is refused")
@@ -148,15 +148,15 @@ import Testing
         let data = try TestContexts.bytes(context)
         for length in stride(from: 0, to: data.count, by: max(1, data.count / 97)) + [data.count - 1, data.count - 32] {
             let url = try Self.write(data.prefix(length))
-            #expect(throws: (any Error).self) { try Context(contentsOf: url, model: model) }
-            if length > 0 { #expect(Self.kind { _ = try Context(contentsOf: url, model: model) } == .damaged) }
+            #expect(throws: (any Error).self) { try CompressedContext(contentsOf: url, model: model) }
+            if length > 0 { #expect(Self.kind { _ = try CompressedContext(contentsOf: url, model: model) } == .damaged) }
             try FileManager.default.removeItem(at: url)
         }
         for offset in stride(from: 4, to: data.count - 32, by: max(1, data.count / 211)) {
             var altered = data
             altered[offset] ^= 0x10
             let url = try Self.write(altered)
-            #expect(throws: (any Error).self) { try Context(contentsOf: url, model: model) }
+            #expect(throws: (any Error).self) { try CompressedContext(contentsOf: url, model: model) }
             try FileManager.default.removeItem(at: url)
         }
     }
@@ -174,7 +174,7 @@ import Testing
         try TestContexts.make(model, tokens: 40).save(to: url)
         var raw = try #require(RawCacheFile(Data(contentsOf: url)))
         raw.replace(key, bytes: value)
-        #expect(Self.kind { _ = try Context(contentsOf: Self.write(raw.sealed), model: model) } == .damaged)
+        #expect(Self.kind { _ = try CompressedContext(contentsOf: Self.write(raw.sealed), model: model) } == .damaged)
     }
 
     @Test(
@@ -189,7 +189,7 @@ import Testing
         var raw = try #require(RawCacheFile(Data(contentsOf: url)))
         let file = try GgufFile(contentsOf: url)
         raw.data.replace(at: try #require(file.tensors["frozen.1.positions"]).offset + 8, with: position.bitPattern)
-        #expect(Self.kind { _ = try Context(contentsOf: Self.write(raw.sealed), model: model) } == .damaged)
+        #expect(Self.kind { _ = try CompressedContext(contentsOf: Self.write(raw.sealed), model: model) } == .damaged)
         // And in a session's slots.
         let session = try Session(
             model, cache: CacheOptions(policy: MorphKVPolicy(capacity: 24, window: 6)), threads: 1)
@@ -207,7 +207,7 @@ import Testing
         #expect { try context.save(to: URL(fileURLWithPath: "/dev/full/context.gguf")) } throws: {
             ($0 as? GgmlError)?.kind == .file
         }
-        #expect { try Context(contentsOf: URL(fileURLWithPath: "/nonexistent.gguf"), model: model) } throws: {
+        #expect { try CompressedContext(contentsOf: URL(fileURLWithPath: "/nonexistent.gguf"), model: model) } throws: {
             ($0 as? GgmlError)?.kind == .file
         }
     }

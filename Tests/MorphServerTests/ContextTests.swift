@@ -7,12 +7,12 @@ import Testing
 /// Questions about texts that the server was given at its start.
 @Suite(.enabled(if: TestServer.storiesExists, "the model stories260K is not beside the checkout"))
 struct ContextTests {
-    private func contexts(_ model: Model) throws -> [String: Context] {
+    private func contexts(_ model: Model) throws -> [String: CompressedContext] {
         let text = """
             Ben had a red kite. He loved to play with his kite in the big park near his house. One day, Ben and his \
             mom went to the park. The wind was very strong.
             """
-        var kite = try Context(reading: text, model: model, threads: 1)
+        var kite = try CompressedContext(reading: text, model: model, threads: 1)
         try kite.compress(.kvzip(ratio: 0.5), threads: 1)
         return ["kite": kite]
     }

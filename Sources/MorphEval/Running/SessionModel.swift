@@ -65,7 +65,7 @@ public struct SessionModel: AnsweringModel {
         var answer = EvaluationAnswer()
         answer.promptWasCut = request.promptWasCut
         answer.promptTokens = request.questions.reduce(request.system.count + request.context.count) { $0 + $1.count }
-        if try !request.context.isEmpty && Context.canHold(cache, of: model) {
+        if try !request.context.isEmpty && CompressedContext.canHold(cache, of: model) {
             try await askAboutContext(request, into: &answer, progress)
         } else {
             try await readAndAsk(request, into: &answer, progress)

@@ -59,15 +59,8 @@ public actor Session {
     /// CPU threads.
     var threads: Int { engine.backend.threads }
 
-    /// What the session holds, as a context: what it went on from, a question and its answer.
-    func extend(_ context: Context, question: String, answer: [Token]) throws -> Context {
-        let asked = try encode(.text(question), isStart: false)
-        try feedPending()
-        return context.extended(by: asked + answer, cache: try engine.cache.frozenCopy())
-    }
-
     /// Feeds the token that was sampled last, if it was not fed yet.
-    private func feedPending() throws {
+    func feedPending() throws {
         if let token = unfed { try engine.decode(token) }
         unfed = nil
     }
@@ -123,7 +116,7 @@ public actor Session {
         return last
     }
 
-    private func encode(_ prompt: Generation.Prompt, isStart: Bool) throws -> [Token] {
+    func encode(_ prompt: Generation.Prompt, isStart: Bool) throws -> [Token] {
         switch prompt {
         case .tokens(let tokens): return tokens
         case .text(let text):

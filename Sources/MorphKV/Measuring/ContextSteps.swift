@@ -10,7 +10,7 @@ package final class ContextSteps {
     ///   - threads: CPU threads.
     ///   - reserve: steps that there is room for at once.
     /// - Throws: ``CacheError`` when the context cannot be attended to, `GgmlError` when memory is short.
-    package init(_ context: Context, threads: Int, reserve: Int) throws {
+    package init(_ context: CompressedContext, threads: Int, reserve: Int) throws {
         let d = context.model.description
         engine = try context.engine(threads: threads, reserve: reserve)
         attention = FusedAttention(d, columns: 1, workspace: try AttentionWorkspace(threads: threads))

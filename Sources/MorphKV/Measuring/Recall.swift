@@ -54,7 +54,7 @@ public struct Recall: Sendable, Hashable, Codable {
     ///   - prompt: how the model is asked to repeat it.
     /// - Throws: what compressing and generating throw.
     public static func measure(
-        _ whole: Context, _ method: Method, ratios: [Double], questions: [Question],
+        _ whole: CompressedContext, _ method: Method, ratios: [Double], questions: [Question],
         prompt: ReconstructionPrompt = .init(), threads: Int? = nil
     ) throws -> [Recall] {
         let scores = try whole.recallScores(method, prompt, threads: threads)
@@ -81,7 +81,7 @@ extension Recall.Method {
     }
 }
 
-extension Context {
+extension CompressedContext {
     /// The last positions, which the policies that look at the text once keep without question.
     private static let window = 32
 

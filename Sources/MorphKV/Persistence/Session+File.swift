@@ -57,7 +57,7 @@ extension Session {
         contentsOf url: URL, model: Model, registry: PolicyRegistry = .standard, threads: Int? = nil
     ) throws {
         let reader = try CacheFileReader(url, .session, model)
-        let engine = try reader.engine(registry, threads: Context.threads(threads))
+        let engine = try reader.engine(registry, threads: CompressedContext.threads(threads))
         let (unfed, history) = (try reader.tokens("unfed"), try reader.tokens("tokens"))
         guard unfed.count <= 1 else { throw reader.damaged("it has \(unfed.count) tokens to go on from, not one") }
         guard history.count <= engine.seen + unfed.count else {

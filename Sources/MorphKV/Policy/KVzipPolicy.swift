@@ -1,7 +1,7 @@
 /// KVzip: reads the prompt, has the model repeat it, keeps the entries that it needed for that, and then grows.
 ///
 /// Source: Kim et al., "KVzip: Query-Agnostic KV Cache Compression with Context Reconstruction", NeurIPS 2025,
-/// arXiv 2505.23416. To compress once and ask many questions, see ``Context``.
+/// arXiv 2505.23416. To compress once and ask many questions, see ``CompressedContext``.
 public struct KVzipPolicy: CachePolicy {
     /// Among which entries the best are chosen.
     public enum Level: String, Sendable, Hashable, CaseIterable {

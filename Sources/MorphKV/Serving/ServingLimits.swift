@@ -36,7 +36,7 @@ struct ServingLimits: Sendable {
     }
 
     /// The context that a request follows, if it names one that there is.
-    func context(of request: ServingRequest) -> Context? { request.context.flatMap { options.contexts[$0] } }
+    func context(of request: ServingRequest) -> CompressedContext? { request.context.flatMap { options.contexts[$0] } }
 
     /// Whether some layer's cache grows with the sequence.
     static func grows(_ model: Model, _ cache: CacheOptions) throws -> Bool {
@@ -101,7 +101,7 @@ struct ServingLimits: Sendable {
     }
 
     /// Whether a cache of another policy fits where the scheduler's own is.
-    private func check(_ cache: CacheOptions, following context: Context?) throws {
+    private func check(_ cache: CacheOptions, following context: CompressedContext?) throws {
         let bytes = try CachePlan(model, cache, tokens: options.tokensPerSequence, following: context?.cache).bytes
         guard bytes <= bytesPerSequence else {
             throw ServingError(

@@ -25,7 +25,7 @@ public struct ServingOptions: Sendable {
     /// CPU threads.
     public var threads: Int
     /// Texts that were read before, by the names that requests give; all sequences share their entries.
-    public var contexts: [String: Context] = [:]
+    public var contexts: [String: CompressedContext] = [:]
 
     /// Creates options.
     public init(

@@ -3,6 +3,8 @@
 
 #include <CAttention.h>
 
+#include "peak_rule.h"
+
 /// The slots' scores of a rule that scores an entry once, when it is written, and needs no weights.
 struct test_written_once {
     float *scores; ///< `[heads][count]`

@@ -1,4 +1,3 @@
-#include "peak_rule.h"
 #include <stddef.h>
 
 /// Bytes that the process has allocated with malloc and not freed; 0 where the C library does not tell.

@@ -1,5 +1,5 @@
 import CAttention
-import CTestSupport
+import CTestRules
 import Ggml
 
 @testable import MorphKV

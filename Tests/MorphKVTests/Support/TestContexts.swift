@@ -13,8 +13,8 @@ enum TestContexts {
             contentsOf: TestModels.url(TestModels.shape(architecture, queryHeads: queryHeads, kvHeads: kvHeads)))
     }
 
-    static func make(_ model: Model, tokens: Int = 150, type: CacheType = .f32, seed: UInt64 = 31) throws -> Context {
-        try Context(
+    static func make(_ model: Model, tokens: Int = 150, type: CacheType = .f32, seed: UInt64 = 31) throws -> CompressedContext {
+        try CompressedContext(
             reading: TestModels.tokens(tokens - 4, seed: seed), after: [1, 2, 3, 4], model: model,
             options: CacheOptions(policy: FullPolicy(), elementType: type), threads: 1)
     }
@@ -25,7 +25,7 @@ enum TestContexts {
 
     /// A question as token ids, answered greedily.
     static func ask(
-        _ context: Context, _ seed: UInt64, tokens: Int = 12, policy: any CachePolicy = FullPolicy()
+        _ context: CompressedContext, _ seed: UInt64, tokens: Int = 12, policy: any CachePolicy = FullPolicy()
     ) async throws -> [Token] {
         let session = try Session(context, policy: policy, threads: 1)
         return try await SessionTests.tokens(
@@ -34,7 +34,7 @@ enum TestContexts {
 
     static func temporaryFile() -> URL { TestModels.folder.appendingPathComponent("\(UUID().uuidString).gguf") }
 
-    static func bytes(_ context: Context) throws -> Data {
+    static func bytes(_ context: CompressedContext) throws -> Data {
         let url = temporaryFile()
         defer { try? FileManager.default.removeItem(at: url) }
         try context.save(to: url)

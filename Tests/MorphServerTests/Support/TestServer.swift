@@ -21,7 +21,7 @@ enum TestServer {
     /// Runs a body against a server on a port of its own.
     static func run(
         _ options: ServingOptions = options, configure: (inout ServerConfiguration) -> Void = { _ in },
-        contexts: (Model) throws -> [String: Context] = { _ in [:] },
+        contexts: (Model) throws -> [String: CompressedContext] = { _ in [:] },
         _ body: @escaping @Sendable (any TestClientProtocol, Scheduler) async throws -> Void
     ) async throws {
         let model = try Model(contentsOf: stories)

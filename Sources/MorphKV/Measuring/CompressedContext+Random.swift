@@ -1,6 +1,6 @@
 internal import Ggml
 
-extension Context {
+extension CompressedContext {
     /// A context of random entries, as if that many tokens had been read: what benchmarks need of a text, since speed and
     /// size do not depend on what entries say.
     package init(random count: Int, model: Model, options: CacheOptions) throws {

@@ -1,7 +1,7 @@
 public import Foundation
 internal import Ggml
 
-extension Context {
+extension CompressedContext {
     /// Writes the context to a file: entries, positions, scores, token ids and the model's fingerprint, as GGUF.
     ///
     /// - Throws: `GgmlError` of kind `file` when the disk is full or the place cannot be written; no partial file stays

@@ -10,14 +10,14 @@ internal import Synchronization
 /// ```swift
 /// var context = try await session.prefill(document)
 /// try context.compress(.kvzip(ratio: 0.3))
-/// try context.save(to: url)                      // and Context(contentsOf: url, model: model)
+/// try context.save(to: url)                      // and CompressedContext(contentsOf: url, model: model)
 /// let a = try await context.ask("What is my name?")
 /// let b = try await context.ask("And where?", keepingAnswer: true)
 /// ```
 ///
 /// Source of the method: Kim et al., "KVzip: Query-Agnostic KV Cache Compression with Context Reconstruction", NeurIPS
 /// 2025, arXiv 2505.23416. Contexts work on the CPU.
-public struct Context: Sendable {
+public struct CompressedContext: Sendable {
     /// The model that read the text.
     public let model: Model
     /// Everything that was read, and questions and answers that were kept.
@@ -179,11 +179,11 @@ public struct Context: Sendable {
     var knownScores: EntryScores? { scores.value(for: nil) }
 
     /// The context and what a sequence that went on from it holds besides.
-    func extended(by more: [Token], cache: FrozenCache) -> Context {
+    func extended(by more: [Token], cache: FrozenCache) -> CompressedContext {
         // What streaming heads no longer see is dropped, so that scores would no longer fit.
         let scores =
             cache.streaming == nil ? knownScores?.extended(to: cache, by: more.count, system: systemTokens) : nil
-        return Context(
+        return CompressedContext(
             model: model, tokens: tokens + more, systemTokens: systemTokens, isWhole: false, cache: cache,
             scores: scores)
     }

@@ -1,4 +1,4 @@
-extension Context {
+extension CompressedContext {
     /// Answers a question; the context stays as it is, and any number of questions may run at the same time.
     ///
     /// - Parameters:
@@ -54,7 +54,7 @@ extension Session {
     ///   - reserve: tokens that a growing cache has room for at once.
     /// - Throws: ``CacheError`` when the policy cannot be honoured, `GgmlError` when memory is short.
     public init(
-        _ context: Context, policy: any CachePolicy = FullPolicy(), threads: Int? = nil, reserve: Int = 0
+        _ context: CompressedContext, policy: any CachePolicy = FullPolicy(), threads: Int? = nil, reserve: Int = 0
     ) throws {
         try self.init(engine: context.engine(policy, threads: threads, reserve: reserve))
     }
@@ -68,8 +68,8 @@ extension Session {
     /// - Throws: ``GenerationError`` of kind `noTokenizer`, ``CacheError``, or `GgmlError` when memory is short.
     public func prefill(
         _ document: String, after system: String = "", keptBy policy: any CachePolicy = FullPolicy()
-    ) throws -> Context {
-        try Context(
+    ) throws -> CompressedContext {
+        try CompressedContext(
             reading: document, after: system, model: model, options: engine.cache.options.with(policy),
             threads: threads)
     }
@@ -79,9 +79,16 @@ extension Session {
     /// - Throws: ``CacheError`` for ids outside the vocabulary or an empty text, `GgmlError` when memory is short.
     public func prefill(
         tokens document: [Token], after system: [Token] = [], keptBy policy: any CachePolicy = FullPolicy()
-    ) throws -> Context {
-        try Context(
+    ) throws -> CompressedContext {
+        try CompressedContext(
             reading: document, after: system, model: model, options: engine.cache.options.with(policy),
             threads: threads)
+    }
+
+    /// What the session holds, as a context: what it went on from, a question and its answer.
+    func extend(_ context: CompressedContext, question: String, answer: [Token]) throws -> CompressedContext {
+        let asked = try encode(.text(question), isStart: false)
+        try feedPending()
+        return context.extended(by: asked + answer, cache: try engine.cache.frozenCopy())
     }
 }

@@ -1,4 +1,4 @@
-extension Context {
+extension CompressedContext {
     /// What a context holds and costs, exactly.
     public struct Statistics: Sendable, Hashable {
         /// Tokens that were read.

@@ -1,6 +1,6 @@
 internal import Ggml
 
-extension Context {
+extension CompressedContext {
     /// Whether what a cache of these options keeps of a text is settled once the text was read, so that it can be read
     /// once for many questions. Policies of constant size choose anew with every token instead, and need the sequence.
     ///
