@@ -118,6 +118,7 @@ static void describe_head(struct unit *u, const struct attention_vectors *v, siz
 static int positional_slot(const struct attention_slots *slots, int64_t position, int used) {
     int64_t age = position - slots->origin;
     if (slots->ring_sinks < 0 || age < slots->count) return used;
+    CHECK(slots->ring_sinks < slots->count);
     return slots->ring_sinks + (int)((age - slots->ring_sinks) % (slots->count - slots->ring_sinks));
 }
 
@@ -126,8 +127,7 @@ static void check_run(
     const struct attention_run *run, const struct attention_rule_table *rule, const struct attention_vectors *vectors
 ) {
     const struct attention_slots *slots = &run->cache->slots;
-    CHECK(slots->count > 0 && slots->dimension > 0 && slots->group > 0 && run->used >= 0);
-    CHECK(slots->ring_sinks < slots->count);
+    CHECK(slots->dimension > 0 && slots->group > 0 && run->used >= 0);
     CHECK(stored_whole(slots->key_type, slots->dimension) && stored_whole(slots->value_type, slots->dimension));
     if (!rule) return;
     CHECK(slots->positions && rule->choose && rule->forget);
@@ -146,7 +146,7 @@ static void attend_run(
     for (int i = 0; i < run->columns; i++) {
         struct unit u = {.rule = rule, .step = {.cache = cache, .position = run->position + i, .phase = phase}};
         u.used = run->used + i < cache->slots.count ? run->used + i : cache->slots.count;
-        u.slot = positional_slot(&cache->slots, u.step.position, u.used);
+        u.slot = rule ? -1 : positional_slot(&cache->slots, u.step.position, u.used);
         if (rule && rule->advance) phase = rule->advance(cache, phase);
         for (int h = first; h < end; h++) {
             describe_head(&u, vectors, (size_t)(run->column + i), h);

@@ -11,7 +11,7 @@ struct unit {
     struct attention_step step;
     const struct attention_rule_table *rule; ///< NULL where nothing is scored
     int used; ///< filled slots before this token
-    int slot; ///< the token's, where nothing is scored
+    int slot; ///< the token's, where nothing is scored; else negative
     const float *key, *value;
     float *output;
 };
