@@ -1,5 +1,6 @@
 import CAttention
 import Foundation
+import TestSupport
 
 /// Runs tokens through the kernel and through the reference side by side, and notes every difference.
 final class RuleDiary {
@@ -11,7 +12,7 @@ final class RuleDiary {
     private(set) var complaints: [String] = []
     private let level: attention_level
     private let threads: Int
-    private var random: SplitMix
+    private var random: SeededNumbers
     private var used = 0
     private var phase = 0
 
@@ -19,7 +20,7 @@ final class RuleDiary {
         self.test = test
         self.level = level
         self.threads = threads
-        random = SplitMix(state: test.seed &+ 1000)
+        random = SeededNumbers(test.seed &+ 1000)
         let kernel = test.kernelCase()
         self.kernel = kernel
         let (shape, counts) = (test.shape, test.shape.frozen)

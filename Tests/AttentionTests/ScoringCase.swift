@@ -1,4 +1,5 @@
 import CAttention
+import TestSupport
 import Testing
 
 /// A rule, what it is applied to, and a sequence of tokens; drawn by a seed.
@@ -38,7 +39,7 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
 
     /// Which formula: one after the other, so that none is missing; all else is drawn.
     init(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededNumbers(seed)
         self.seed = seed
         let queries = Int.random(in: 1...7, using: &random)
         switch seed % 4 {
