@@ -3,7 +3,7 @@
 # make build         the release build
 # make bench         speed beside libllama, about 30 minutes; rewrites the table of docs/performance.md
 # make micro-bench   the attention kernel alone, by type and shape
-# make lint          formatting rules, warnings are errors
+# make lint          formatting rules, warnings are errors; sizes, and folders without cycles
 # make format        rewrites the sources to those rules
 # make test-asan     the tests under the address sanitizer, the kernel with traps at undefined behaviour
 #
@@ -66,6 +66,7 @@ SWIFT_FILES := Package.swift Sources Tests Examples/*/Sources Examples/*/Tests B
 
 lint:
 	swift format lint --strict --recursive --parallel $(SWIFT_FILES)
+	@scripts/check-structure
 
 format:
 	swift format --in-place --recursive --parallel $(SWIFT_FILES)

@@ -116,7 +116,8 @@ struct CompressCommand: ParsableCommand {
     }
 
     private func report(
-        _ after: CompressedContext.Statistics, _ before: CompressedContext.Statistics, reading: Double, compressing: Double
+        _ after: CompressedContext.Statistics, _ before: CompressedContext.Statistics, reading: Double,
+        compressing: Double
     ) throws {
         if json {
             return try Output.printJSON(

@@ -16,7 +16,9 @@ import Testing
         var capacity: Int
         var group: ScoringRule.GroupReduction = .sum
 
-        init(capacity: Int, group: ScoringRule.GroupReduction = .sum) { (self.capacity, self.group) = (capacity, group) }
+        init(capacity: Int, group: ScoringRule.GroupReduction = .sum) {
+            (self.capacity, self.group) = (capacity, group)
+        }
         init(_ arguments: PolicyArguments) {
             self.init(capacity: arguments.integer("capacity"), group: arguments.choice("group"))
         }

@@ -138,7 +138,8 @@ import Testing
         #expect(Self.kind { _ = try CompressedContext(contentsOf: url, model: seeded) } == .otherModel)
         var raw = try #require(RawCacheFile(Data(contentsOf: url)))
         raw.replace("morphkv.version", bytes: UInt32(CacheFile.version + 1))
-        #expect(Self.kind { _ = try CompressedContext(contentsOf: Self.write(raw.data), model: model) } == .newerVersion)
+        #expect(
+            Self.kind { _ = try CompressedContext(contentsOf: Self.write(raw.data), model: model) } == .newerVersion)
     }
 
     @Test("a file that is cut off or altered anywhere is refused")
@@ -149,7 +150,9 @@ import Testing
         for length in stride(from: 0, to: data.count, by: max(1, data.count / 97)) + [data.count - 1, data.count - 32] {
             let url = try Self.write(data.prefix(length))
             #expect(throws: (any Error).self) { try CompressedContext(contentsOf: url, model: model) }
-            if length > 0 { #expect(Self.kind { _ = try CompressedContext(contentsOf: url, model: model) } == .damaged) }
+            if length > 0 {
+                #expect(Self.kind { _ = try CompressedContext(contentsOf: url, model: model) } == .damaged)
+            }
             try FileManager.default.removeItem(at: url)
         }
         for offset in stride(from: 4, to: data.count - 32, by: max(1, data.count / 211)) {

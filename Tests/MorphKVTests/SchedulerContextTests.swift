@@ -8,7 +8,8 @@ import Testing
 @Suite struct SchedulerContextTests {
     private static let policy = MorphKVPolicy(capacity: 40, window: 8)
 
-    private func options(_ contexts: [String: CompressedContext], _ policy: any CachePolicy = policy) -> ServingOptions {
+    private func options(_ contexts: [String: CompressedContext], _ policy: any CachePolicy = policy) -> ServingOptions
+    {
         var options = ServingOptions(
             cache: CacheOptions(policy: policy, elementType: .f32), tokensPerSequence: 512, parallel: 3,
             promptChunk: 70, maxPromptTokens: 400, maxTokens: 400, threads: 1)
@@ -28,7 +29,8 @@ import Testing
         return tokens
     }
 
-    private func expected(_ context: CompressedContext, _ request: ServingRequest, _ policy: any CachePolicy) async throws
+    private func expected(_ context: CompressedContext, _ request: ServingRequest, _ policy: any CachePolicy)
+        async throws
         -> [Token]
     {
         let session = try Session(context, policy: policy, threads: 1)

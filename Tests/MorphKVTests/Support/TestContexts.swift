@@ -13,7 +13,9 @@ enum TestContexts {
             contentsOf: TestModels.url(TestModels.shape(architecture, queryHeads: queryHeads, kvHeads: kvHeads)))
     }
 
-    static func make(_ model: Model, tokens: Int = 150, type: CacheType = .f32, seed: UInt64 = 31) throws -> CompressedContext {
+    static func make(_ model: Model, tokens: Int = 150, type: CacheType = .f32, seed: UInt64 = 31) throws
+        -> CompressedContext
+    {
         try CompressedContext(
             reading: TestModels.tokens(tokens - 4, seed: seed), after: [1, 2, 3, 4], model: model,
             options: CacheOptions(policy: FullPolicy(), elementType: type), threads: 1)

@@ -14,7 +14,7 @@ final class PrefillScratch {
 
     /// - Parameters:
     ///   - entries: room for that many keys and values.
-    ///   - queries: room for that many queries, of which the policy takes votes.
+    ///   - queries: room for that many queries, which the rule looks at.
     init(
         _ description: DecoderDescription, _ keyType: CacheType, _ valueType: CacheType, entries: Int,
         queries: Int, on backend: Backend
