@@ -6,11 +6,12 @@ extension Model {
     private static let pieces = 64
     private static let pieceLength = 2 << 10
 
-    /// What result files and kept answers of judges state of a model, 16 hexadecimal digits: a digest of the file's size, of its beginning, which holds the shape, the vocabulary and the chat template, and of pieces of the
-    /// weights from everywhere.
+    /// What result files and kept answers of judges state of a model, 16 hexadecimal digits: a digest of the file's size,
+    /// of its beginning, which holds the shape, the vocabulary and the chat template, and of parts of the weights from
+    /// everywhere.
     ///
-    /// It is not ``MorphKV/Model/fingerprint``, which saved caches state: that one looks at shape and weights only, so it does
-    /// not change with the chat template, and an answer does. Both are written in files of before, which have to be
+    /// It is not ``MorphKV/Model/fingerprint``, which saved caches state: that one looks at shape and weights only, so it
+    /// does not change with the chat template, and an answer does. Both are written in files of before, which have to be
     /// continued and read, so neither can take the other's place.
     ///
     /// - Throws: ``EvaluationError`` of kind `file` if it cannot be read.

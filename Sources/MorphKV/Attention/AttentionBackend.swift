@@ -5,7 +5,7 @@ internal import Ggml
 /// The implementations are `Fused` (one kernel over memory of the host) and `Graph` (ggml's operations, on any device);
 /// ``ModelRunner`` chooses.
 protocol AttentionBackend: AnyObject {
-    /// Bytes of intermediate results held.
+    /// Bytes of intermediate results held, those left out that belong to single caches.
     var allocatedBytes: Int { get }
 
     /// Feeds tokens, one after the other within a sequence; all caches have room and are of its kind.

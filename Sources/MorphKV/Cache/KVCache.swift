@@ -1,5 +1,11 @@
 internal import Ggml
 
+/// What belongs to a cache and is made by those who attend to it.
+protocol CacheAttachment: AnyObject {
+    /// Bytes of intermediate results held.
+    var allocatedBytes: Int { get }
+}
+
 /// The caches of all layers of one sequence.
 final class KVCache {
     /// By how many slots a growing layer grows.
@@ -13,6 +19,8 @@ final class KVCache {
     let context: FrozenCache?
     /// The formula that wants features of tokens; nil if none does.
     let featureFormula: ScoringRule.Accumulation?
+    /// What those who attend to the cache keep of it, to go when it goes: a graph is bound to its memory.
+    var attachment: (any CacheAttachment)?
     private let backend: Backend
     private let scale: Float
     /// Tokens of the sequence so far: the position of the next one.

@@ -83,7 +83,7 @@ package final class Engine {
     /// Tokens that a KV head no longer holds, those of a context left out; the largest number of any layer.
     var evicted: Int { cache.evicted }
     /// Bytes of intermediate results held on the device.
-    package var computeBytes: Int { workspace.bytes }
+    package var computeBytes: Int { workspace.bytes + (cache.attachment?.allocatedBytes ?? 0) }
     /// Original positions held, ascending: `[layer][kvHead][entry]`.
     package var positions: [[[Int]]] { cache.positions }
 
