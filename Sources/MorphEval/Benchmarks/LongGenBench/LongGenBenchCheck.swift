@@ -52,7 +52,7 @@ public struct LongGenBenchCheck: Sendable, Hashable {
     ]
 
     private static func example(_ number: Int, _ context: String, about event: String, answer: String) -> String {
-        "Example \(number): CompressedContext: \(context) ### Instruction: Does this context include \(event)? "
+        "Example \(number): Context: \(context) ### Instruction: Does this context include \(event)? "
             + "\(request) Answer: \(answer)"
     }
 }

@@ -27,6 +27,9 @@ final class FusedBackend: AttentionBackend {
     var allocatedBytes: Int { graphs.values.reduce(workspace.bytes) { $0 + $1.allocator.allocatedBytes } }
 
     func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
+        guard feeds.contains(where: { $0.cache.featureFormula != nil }) else {
+            return try step(feeds, features: nil, collect: collect)
+        }
         // Sequences whose rules want different features of a token cannot share a graph.
         for features in Set(feeds.map(\.cache.featureFormula)) {
             let indices = feeds.indices.filter { feeds[$0].cache.featureFormula == features }
