@@ -134,7 +134,7 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: ["MorphKVCommand", "MorphKV", "Ggml", "JudgeTestServer", "TestSupport"],
-            exclude: ["Python"],
+            exclude: ["Fixtures", "Python"],
             swiftSettings: strict, linkerSettings: runtimePath),
     ],
     swiftLanguageModes: [.v6]

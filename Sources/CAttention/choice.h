@@ -49,6 +49,7 @@ static void shared_scores(
         struct attention_step other = *step;
         other.head = head;
         other.positions = step->cache->slots.positions + head_offset(step->cache, head);
+        other.query = other.features = NULL;
         rule->choose(&other, own, room);
         reduce_into(own, slots, ATTENTION_SUM, scores);
     }

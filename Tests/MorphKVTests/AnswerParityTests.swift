@@ -170,4 +170,27 @@ import Testing
         #expect(try await first(4096) == [7, 7])
         #expect(try await first(20).allSatisfy { $0 < 300 && $0 != 7 })
     }
+
+    @Test("penalties count the whole conversation, in a session as in a kept one of the scheduler")
+    func penaltiesCountEarlierTurns() async throws {
+        let model = try TestContexts.model()
+        let scheduler = try Scheduler(model, Self.servingOptions())
+        // Every token is there but two: each turn can only give one of them.
+        let options = GenerationOptions(
+            maxTokens: 1, sampling: SamplingOptions(presencePenalty: 1e6, penaltyWindow: 4096))
+        let prompt: [Token] = (0..<320).filter { $0 != 7 && $0 != 11 }
+        let session = try Session(model, threads: 1)
+        let first = try await SessionTests.tokens(session.generate(tokens: prompt, options: options))
+        let second = try await SessionTests.tokens(session.generate(tokens: [5], options: options))
+        #expect(Set(first + second) == [7, 11])
+        var served: [Token] = []
+        for conversation in [prompt, prompt + first + [5]] {
+            let request = ServingRequest(prompt: conversation, options: options, topLogprobs: 0)
+            for try await piece in try scheduler.submit([request])[0] { served += piece.tokens.map(\.chosen.token) }
+        }
+        #expect(served == first + second)
+        try await session.reset()
+        let fresh = try await SessionTests.tokens(session.generate(tokens: prompt + second, options: options))
+        #expect(fresh == first)
+    }
 }

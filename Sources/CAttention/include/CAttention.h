@@ -164,7 +164,8 @@ struct attention_rule_table {
     /// Features that the rule reads per token and head; 0 for none.
     int32_t feature_width;
 
-    /// Writes each slot's score; the kernel takes the lowest that is not protected. Required.
+    /// Writes each slot's score; the kernel takes the lowest that is not protected. Required. Where heads share their
+    /// choice, the step has neither query nor features.
     ///
     /// - scores: `[count]`
     /// - room: `[2][count]` to work in

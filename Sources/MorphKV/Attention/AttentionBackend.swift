@@ -11,8 +11,8 @@ protocol AttentionBackend: AnyObject {
     /// Feeds tokens, one after the other within a sequence; all caches have room and are of its kind.
     ///
     /// - Parameter collect: receives the index of each feed and the logits after its last token.
-    /// - Throws: `GgmlError` when memory is short or the device fails; the sequence that failed and those after it are
-    ///   then as before.
+    /// - Throws: `GgmlError` when memory is short or the device fails; sequences that were not collected are then
+    ///   as before, except for tokens that a graph had fed already.
     func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws
 }
 
@@ -30,5 +30,5 @@ protocol StepAttention: AnyObject {
     func attend(_ projections: BlockGraph.Projections, layer: Int, in graph: Graph) -> Tensor
 
     /// Tells what the next computation of the graph is about.
-    func prepare(_ feeds: [Feed])
+    func prepare(_ feeds: ArraySlice<Feed>)
 }

@@ -36,17 +36,20 @@ final class ModelRunner {
     /// Feeds tokens, one after the other within a sequence; all caches have room.
     ///
     /// - Parameter collect: receives the index of each feed and the logits after its last token.
-    /// - Throws: `GgmlError` when memory is short or the device fails; the sequences that were not collected are then as
-    ///   before.
+    /// - Throws: `GgmlError` when memory is short or the device fails; sequences that were not collected are then as before,
+    ///   except for tokens that a graph had fed already.
     func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
+        let isFused = feeds[0].cache.isFused
+        if feeds.allSatisfy({ $0.cache.isFused == isFused }) {
+            return try backend(isFused: isFused).step(feeds, collect: collect)
+        }
         for isFused in [true, false] {
             let indices = feeds.indices.filter { feeds[$0].cache.isFused == isFused }
-            guard !indices.isEmpty else { continue }
             try backend(isFused: isFused).step(indices.map { feeds[$0] }) { collect(indices[$0], $1) }
         }
     }
 
-    /// Feeds one token of one sequence and reads its logits; in the steady state this allocates nothing.
+    /// Feeds one token of one sequence and reads its logits; in the steady state no memory stays behind.
     func step(_ token: Token, _ cache: KVCache, into logits: inout [Float]) throws {
         try backend(isFused: cache.isFused).step([Feed(cache: cache, tokens: [token])]) { $1.read(into: &logits) }
     }

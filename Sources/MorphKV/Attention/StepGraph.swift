@@ -41,7 +41,7 @@ final class StepGraph {
     }
 
     /// Feeds the tokens of some sequences, whose caches have room.
-    func run(_ feeds: [Feed]) throws {
+    func run(_ feeds: ArraySlice<Feed>) throws {
         attention.prepare(feeds)
         var column = 0
         for (index, feed) in feeds.enumerated() {

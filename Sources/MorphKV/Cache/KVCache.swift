@@ -1,6 +1,6 @@
 internal import Ggml
 
-/// What belongs to a cache and is made by those who attend to it.
+/// What an attention backend has bound to a cache's memory.
 protocol CacheAttachment: AnyObject {
     /// Bytes of intermediate results held.
     var allocatedBytes: Int { get }
@@ -17,9 +17,9 @@ final class KVCache {
     private(set) var parts: [[LayerCache]]
     /// What the sequence goes on from, which others may share; nil if it begins with nothing.
     let context: FrozenCache?
-    /// The formula that wants features of tokens; nil if none does.
-    let featureFormula: ScoringRule.Accumulation?
-    /// What those who attend to the cache keep of it, to go when it goes: a graph is bound to its memory.
+    /// For each layer the formula that wants features of tokens, nil where none does; empty if none does anywhere.
+    let featureFormulas: [ScoringRule.Accumulation?]
+    /// A graph that an attention backend has bound to this cache's memory; it is released with the cache.
     var attachment: (any CacheAttachment)?
     private let backend: Backend
     private let scale: Float
@@ -45,8 +45,8 @@ final class KVCache {
                 try LayerCache($0, slots: $0.slots ?? Self.rounded(reserve), scale: description.attentionScale)
             }
         }
-        featureFormula = parts.lazy.compactMap { $0[0].plan.scoring?.accumulation }
-            .first { $0.formula.needs.contains(.features) }
+        let wanted = parts.map { $0[0].plan.scoring?.featureAccumulation }
+        featureFormulas = wanted.allSatisfy { $0 == nil } ? [] : wanted
         for part in parts.joined() { try part.allocate(on: backend) }
         clear()
     }

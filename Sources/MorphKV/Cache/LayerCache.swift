@@ -27,6 +27,8 @@ final class LayerCache {
     private(set) var chosen: (positions: [[Int]], before: Int)?
     /// Entries that are seen besides the slots; they hold the positions before ``origin``.
     private(set) var frozen: FrozenLayer?
+    /// The most entries that one of the cache's KV heads has besides the slots.
+    private(set) var frozenMost = 0
     /// The first position that goes to the slots.
     private(set) var origin = 0
 
@@ -115,6 +117,8 @@ final class LayerCache {
     /// - Parameter next: the position of the next token.
     func follow(_ frozen: FrozenLayer?, next: Int) {
         self.frozen = frozen
+        let counts = frozen?.layout.counts ?? []
+        frozenMost = (plan.heads.map { $0.map { counts.isEmpty ? 0 : counts[$0] } } ?? counts).max() ?? 0
         origin = next
         clear()
         kernelView = KernelView(self, scale: scale)
@@ -164,12 +168,6 @@ final class LayerCache {
         return frozen.headPositions[plan.heads?[head] ?? head].enumerated()
             .filter { $1 >= first || $1 < plan.visibleSinks }
             .map { EntryRows.Entry(row: $0, position: $1) }
-    }
-
-    /// The most entries that one of the cache's KV heads has besides the slots.
-    var frozenMost: Int {
-        guard let counts = frozen?.layout.counts else { return 0 }
-        return (plan.heads.map { $0.map { counts[$0] } } ?? counts).max() ?? 0
     }
 
     /// For each KV head, the filled slots in the order of the positions they hold.

@@ -29,7 +29,12 @@ package final class Batch {
     ///   room was made. `GgmlError` when memory is short or the device fails.
     package func decode(_ steps: [(engine: Engine, token: Token)]) throws {
         for step in steps { try step.engine.prepareToDecode(step.token) }
-        let feeds = steps.map { Feed(cache: $0.engine.cache, tokens: [$0.token]) }
-        try runner.step(feeds) { $1.read(into: &steps[$0].engine.logits) }
+        let fused = steps.filter { $0.engine.cache.isFused }
+        if !fused.isEmpty {
+            let feeds = fused.map { Feed(cache: $0.engine.cache, tokens: [$0.token]) }
+            try runner.step(feeds) { $1.read(into: &fused[$0].engine.logits) }
+        }
+        // On the engine's own device handle, where its prompts run and its memory is counted.
+        for step in steps where !step.engine.cache.isFused { try step.engine.feed(step.token) }
     }
 }

@@ -65,6 +65,12 @@ package final class Engine {
         self.model = model
         self.workspace = workspace
         backend = workspace.backend
+        for layer in model.description.layers.indices {
+            guard case .scored(let rule) = try options.policy.rule(for: model.description.geometry(of: layer)) else {
+                continue
+            }
+            try rule.accumulation.formula.prepare(for: model)
+        }
         cache = try KVCache(model.description, options, on: backend, reserve: reserve, context: context)
         reader = EmbeddingReader(model)
         try workspace.runner.prepare(for: cache)
@@ -155,13 +161,16 @@ package final class Engine {
         }
     }
 
-    /// Feeds one token; in the steady state this allocates nothing.
+    /// Feeds one token; in the steady state no memory stays behind.
     ///
     /// - Throws: ``CacheError`` for an id outside the vocabulary, `GgmlError` when memory is short.
     package func decode(_ token: Token) throws {
         try prepareToDecode(token)
-        try runner.step(token, cache, into: &logits)
+        try feed(token)
     }
+
+    /// Feeds a token for which there is room.
+    func feed(_ token: Token) throws { try runner.step(token, cache, into: &logits) }
 
     /// Checks a token and makes room for it.
     func prepareToDecode(_ token: Token) throws {

@@ -27,6 +27,8 @@ public actor Session {
     private var last = 0
     /// A token that was sampled but not fed yet.
     private(set) var unfed: Token?
+    /// The last tokens of the conversation, as far as penalties look back, and this answer's.
+    private var recent: [Token]
     /// Whether an answer is being generated.
     var isGenerating: Bool { current != nil }
 
@@ -51,6 +53,7 @@ public actor Session {
     init(engine: sending Engine, unfed: Token? = nil, savedTokens: [Token] = []) throws {
         model = engine.model
         self.savedTokens = savedTokens
+        recent = savedTokens
         executor = ComputeExecutor()
         self.engine = engine
         self.unfed = unfed
@@ -84,6 +87,7 @@ public actor Session {
         guard current == nil else { throw GenerationError(.busy, "the session is generating") }
         engine.clear()
         unfed = nil
+        recent = []
     }
 
     /// Continues a text; on a session that has seen text before, after that.
@@ -106,11 +110,14 @@ public actor Session {
         guard current == nil else {
             throw GenerationError(.busy, "the session is already generating; one sequence continues in one place only")
         }
-        let tokens = try (unfed.map { [$0] } ?? []) + encode(prompt, isStart: engine.seen == 0 && unfed == nil)
-        let state = try GenerationState(prompt: tokens, options: options, model: model)
+        let asked = try encode(prompt, isStart: engine.seen == 0 && unfed == nil)
+        let tokens = (unfed.map { [$0] } ?? []) + asked
+        let before = Array((recent + asked).suffix(max(0, options.sampling.penaltyWindow)))
+        let state = try GenerationState(prompt: before, options: options, model: model)
         // Continuing without a word needs no new token, only the logits of the last one.
         if !tokens.isEmpty || !engine.hasLogits { try engine.prefill(tokens) }
         unfed = nil
+        recent = before
         last += 1
         current = state
         return last
@@ -139,6 +146,7 @@ public actor Session {
             let step = try state.next(engine.logits)
             // It is fed when something is to follow it.
             unfed = step.token
+            if let token = step.token { recent.append(token) }
             return Generation.Piece(step, engine)
         } catch {
             current = nil

@@ -29,6 +29,9 @@ protocol PromptScoring: AnyObject {
 }
 
 extension PromptScoring {
+    /// None, as it is for formulas that need no weights.
+    func countedQueries(of tokens: Int) -> Int { 0 }
+    func tally(_ batch: PromptBatch) -> Tensor { preconditionFailure("no query counts") }
     func collect(_ values: [Float], of queries: Range<Int>, visible: Int, into table: inout ScoreTable) {
         table.add(values, visible: visible)
     }

@@ -23,18 +23,21 @@ protocol ScoringFormula: Sendable, Hashable {
     var needs: ScoringNeeds { get }
     /// How many queries it remembers one by one; 0 for none.
     var rememberedQueries: Int { get }
-    /// Features per token and KV head; 0 for none.
-    var featureWidth: Int { get }
 
     /// - Throws: ``CacheError`` of kind `invalidPolicy` when its parameters make no sense.
     func validate() throws
+
+    /// Refuses a model that it was not made for, and loads what it needs on the model's device.
+    ///
+    /// - Throws: ``CacheError`` of kind `invalidPolicy` for another model, `GgmlError` when memory is short.
+    func prepare(for model: Model) throws
 
     /// What it keeps for a layer of one sequence.
     ///
     /// - Parameter arena: where its tensors are to lie.
     func makeState(_ rule: ScoringRule, _ shape: SlotShape, in arena: Arena) -> any ScoringState
 
-    /// The features of tokens, `[featureWidth, kvHeads, tokens]`; asked for only if it needs any.
+    /// The features of tokens, `[width, kvHeads, tokens]`; asked for only if it needs any.
     ///
     /// - Parameter input: what keys and values are computed from, `[embedding, tokens]`.
     func features(of input: Tensor, layer: LayerGeometry, in graph: Graph) -> Tensor
@@ -42,7 +45,8 @@ protocol ScoringFormula: Sendable, Hashable {
 
 extension ScoringFormula {
     var rememberedQueries: Int { 0 }
-    var featureWidth: Int { 0 }
+    func prepare(for model: Model) throws {}
+    func isEqual(to other: any ScoringFormula) -> Bool { (other as? Self) == self }
     func features(of input: Tensor, layer: LayerGeometry, in graph: Graph) -> Tensor {
         preconditionFailure("\(Self.self) has no features")
     }

@@ -33,7 +33,7 @@ public struct ScoringRule: Sendable, Hashable {
         init(_ formula: some ScoringFormula) { self.formula = formula }
 
         /// Whether both are the same formula with the same parameters.
-        public static func == (a: Self, b: Self) -> Bool { AnyHashable(a.formula) == AnyHashable(b.formula) }
+        public static func == (a: Self, b: Self) -> Bool { a.formula.isEqual(to: b.formula) }
         /// Hashes the formula and its parameters.
         public func hash(into hasher: inout Hasher) { formula.hash(into: &hasher) }
     }
@@ -92,6 +92,9 @@ public struct ScoringRule: Sendable, Hashable {
 }
 
 extension ScoringRule {
+    /// The accumulation, if its formula wants features of tokens.
+    var featureAccumulation: Accumulation? { accumulation.formula.needs.contains(.features) ? accumulation : nil }
+
     /// - Throws: ``CacheError`` of kind `invalidPolicy` when nothing would be remembered.
     static func checkWindow(of queries: Int) throws {
         guard queries >= 1 else {

@@ -14,7 +14,7 @@ protocol ScoringStep {
     var shape: SlotShape { get }
     /// The token's queries, `[headDim, group, kvHeads]`: the query heads of a group are neighbours.
     var queries: Tensor { get }
-    /// The token's features, `[featureWidth, kvHeads, 1]`; nil for formulas that need none.
+    /// The token's features, `[width, kvHeads, 1]`; nil for formulas that need none.
     var features: Tensor? { get }
 
     /// The position in each slot before the token is written, -1 where it is empty: `[slots, kvHeads]`.
@@ -25,7 +25,8 @@ protocol ScoringStep {
     /// - Parameter scores: `[slots, kvHeads]`
     func admit(by scores: Tensor) -> AdmittedSlot
 
-    /// A tensor `[slots, kvHeads]` with these values, `[kvHeads]`, in the admitted slots.
+    /// A tensor `[slots, kvHeads]` with these values, `[kvHeads]`, in the admitted slots; or with several numbers each,
+    /// `[width, slots, kvHeads]` and `[width, kvHeads]`.
     func write(_ values: Tensor, to target: Tensor, at slot: AdmittedSlot) -> Tensor
 
     /// Scaled scores of queries `[headDim, n, kvHeads]` for all slots, before the softmax: `[slots, n, kvHeads]`.
@@ -39,6 +40,9 @@ protocol ScoringStep {
 
     /// Weights `[slots, group, kvHeads]` times values: `[headDim * queryHeads, 1]`.
     func output(_ weights: Tensor, _ slot: AdmittedSlot) -> Tensor
+
+    /// The result for formulas that need no weights; a backend may use any kernel for it.
+    func attention(_ slot: AdmittedSlot) -> Tensor
 }
 
 /// The slot that a token took, and the layer after the token was written.
@@ -72,6 +76,6 @@ extension ScoringStep {
 
     /// The row of a ring that belongs to the token's position: i32 `[1]`.
     func ringRow(of length: Int) -> Tensor {
-        inputs.tensor("ringRow", .i32, [1]) { tensor, position in tensor.write(Int32(position % length)) }
+        inputs.tensor("ringRow of \(length)", .i32, [1]) { tensor, position in tensor.write(Int32(position % length)) }
     }
 }

@@ -4,6 +4,8 @@ final class ServedSequence {
     let slot: ServingSlot
     /// Tokens that its cache had seen when it began, the context's included.
     let cachedTokens: Int
+    /// Tokens that its cache had dropped when it began.
+    let evictedBefore: Int
     private let contextTokens: Int
     private let chunk: Int
     private let full: FullCacheCost
@@ -25,6 +27,7 @@ final class ServedSequence {
         self.chunk = chunk
         self.full = full
         contextTokens = slot.engine?.contextTokens ?? 0
+        evictedBefore = slot.engine?.evicted ?? 0
         cachedTokens = contextTokens + slot.fed.count
         let request = queued.request
         state = try GenerationState(

@@ -123,7 +123,8 @@ final class ServingLoop {
 
     private func leave(_ sequence: ServedSequence, _ outcome: ServingStatistics.Outcome, keeps: Bool) {
         sequences.removeAll { $0 === sequence }
-        let evicted = sequence.slot.engine?.evicted ?? 0
+        // What a kept conversation had dropped before was counted with its earlier turn.
+        let evicted = max(0, (sequence.slot.engine?.evicted ?? 0) - sequence.evictedBefore)
         meter.update { $0.evictedTokens += evicted }
         caches.giveBack(sequence.slot, keeps: keeps)
         queue.release()

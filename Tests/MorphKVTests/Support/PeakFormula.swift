@@ -13,7 +13,6 @@ struct PeakFormula: ScoringFormula {
     let aging: Float
 
     var needs: ScoringNeeds { [.weights, .features] }
-    var featureWidth: Int { 1 }
 
     func validate() throws {
         guard (0...1).contains(decay) else { throw CacheError(.invalidPolicy, "a decay of \(decay)") }

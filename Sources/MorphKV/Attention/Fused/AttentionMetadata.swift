@@ -30,7 +30,7 @@ final class AttentionMetadata {
     func batch(_ layer: Int) -> UnsafeMutablePointer<attention_batch> { batches + layer }
 
     /// Describes a step.
-    func describe(_ feeds: [Feed], in workspace: AttentionWorkspace) {
+    func describe(_ feeds: ArraySlice<Feed>, in workspace: AttentionWorkspace) {
         for layer in 0..<layers {
             var (column, count) = (0, 0)
             for feed in feeds {

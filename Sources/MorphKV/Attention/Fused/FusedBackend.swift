@@ -6,7 +6,8 @@ final class FusedBackend: AttentionBackend {
     private struct Shape: Hashable {
         let columns: Int
         let outputs: Int
-        let features: ScoringRule.Accumulation?
+        /// See ``KVCache/featureFormulas``.
+        let features: [ScoringRule.Accumulation?]
     }
 
     private let model: Model
@@ -27,24 +28,25 @@ final class FusedBackend: AttentionBackend {
     var allocatedBytes: Int { graphs.values.reduce(workspace.bytes) { $0 + $1.allocator.allocatedBytes } }
 
     func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
-        guard feeds.contains(where: { $0.cache.featureFormula != nil }) else {
-            return try step(feeds, features: nil, collect: collect)
+        let features = feeds[0].cache.featureFormulas
+        if feeds.allSatisfy({ $0.cache.featureFormulas == features }) {
+            return try step(feeds, features: features, collect: collect)
         }
         // Sequences whose rules want different features of a token cannot share a graph.
-        for features in Set(feeds.map(\.cache.featureFormula)) {
-            let indices = feeds.indices.filter { feeds[$0].cache.featureFormula == features }
+        for features in Set(feeds.map(\.cache.featureFormulas)) {
+            let indices = feeds.indices.filter { feeds[$0].cache.featureFormulas == features }
             try step(indices.map { feeds[$0] }, features: features) { collect(indices[$0], $1) }
         }
     }
 
     private func step(
-        _ feeds: [Feed], features: ScoringRule.Accumulation?, collect: (Int, StepOutput) -> Void
+        _ feeds: [Feed], features: [ScoringRule.Accumulation?], collect: (Int, StepOutput) -> Void
     ) throws {
         let shape = Shape(
             columns: columns(feeds.reduce(0) { $0 + $1.tokens.count }), outputs: columns(feeds.count),
             features: features)
         let graph = try graph(shape)
-        try graph.run(feeds)
+        try graph.run(feeds[...])
         for (index, feed) in feeds.enumerated() {
             feed.cache.admit(feed.tokens.count)
             collect(index, graph.output(index))
@@ -53,6 +55,8 @@ final class FusedBackend: AttentionBackend {
 
     private func graph(_ shape: Shape) throws -> StepGraph {
         if let made = graphs[shape] { return made.graph }
+        // Parameters come with requests: graphs for features of others do not pile up.
+        if !shape.features.isEmpty { graphs = graphs.filter { [[], shape.features].contains($0.key.features) } }
         let allocator = try GraphAllocator(on: device)
         let attention = FusedAttention(
             model.description, columns: shape.columns, features: shape.features, workspace: workspace)
@@ -67,13 +71,13 @@ final class FusedBackend: AttentionBackend {
 /// The kernel as an operation of a step's graph.
 final class FusedAttention: StepAttention {
     private let description: DecoderDescription
-    private let features: ScoringRule.Accumulation?
+    private let features: [ScoringRule.Accumulation?]
     private let metadata: AttentionMetadata
     private let workspace: AttentionWorkspace
 
-    /// - Parameter features: the formula that wants features of tokens.
+    /// - Parameter features: see ``KVCache/featureFormulas``.
     init(
-        _ description: DecoderDescription, columns: Int, features: ScoringRule.Accumulation? = nil,
+        _ description: DecoderDescription, columns: Int, features: [ScoringRule.Accumulation?] = [],
         workspace: AttentionWorkspace
     ) {
         self.description = description
@@ -83,10 +87,11 @@ final class FusedAttention: StepAttention {
     }
 
     func attend(_ p: BlockGraph.Projections, layer: Int, in graph: Graph) -> Tensor {
-        let features = features?.formula.features(of: p.input, layer: description.geometry(of: layer), in: graph)
+        let formula = features.isEmpty ? nil : features[layer]?.formula
+        let features = formula?.features(of: p.input, layer: description.geometry(of: layer), in: graph)
         return graph.fusedAttention(
             queries: p.queries, keys: p.keys, values: p.values, features: features, batch: metadata.batch(layer))
     }
 
-    func prepare(_ feeds: [Feed]) { metadata.describe(feeds, in: workspace) }
+    func prepare(_ feeds: ArraySlice<Feed>) { metadata.describe(feeds, in: workspace) }
 }

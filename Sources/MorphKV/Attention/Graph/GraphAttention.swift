@@ -33,17 +33,15 @@ final class GraphAttention: StepAttention {
             return PositionalStep(graph: graph, inputs: inputs, cache: layer, projections: projections, scale: scale)
                 .attend()
         }
-        let formula = scores.rule.accumulation.formula
-        let features =
-            formula.needs.contains(.features)
-            ? formula.features(of: projections.input, layer: layer.plan.geometry, in: graph) : nil
+        let formula = scores.rule.featureAccumulation?.formula
+        let features = formula?.features(of: projections.input, layer: layer.plan.geometry, in: graph)
         let step = ScoredStep(
             graph: graph, inputs: inputs, cache: layer, scores: scores, projections: projections, features: features,
             scale: scale)
         return scores.state.attend(step)
     }
 
-    func prepare(_ feeds: [Feed]) {
-        for inputs in inputs.values { inputs.fill(position: feeds[0].cache.seen) }
+    func prepare(_ feeds: ArraySlice<Feed>) {
+        for inputs in inputs.values { inputs.fill(position: feeds.first!.cache.seen) }
     }
 }

@@ -64,6 +64,10 @@ struct ScoredStep: ScoringStep {
 
     func output(_ weights: Tensor, _ slot: AdmittedSlot) -> Tensor { writer.output(slot.values, weights) }
 
+    func attention(_ slot: AdmittedSlot) -> Tensor {
+        output(graph.softmax(masked(products(queries, slot), slot)), slot)
+    }
+
     // MARK: Which slots are what, 1 or 0
 
     var excluded: Tensor {

@@ -29,12 +29,14 @@ struct SlotWriter {
         return graph.view(written, [cache.slots, dimension, heads], strides: [size[1], size[2]])
     }
 
-    /// A tensor `[slots, kvHeads]` with these values, `[kvHeads]`, in the slot.
+    /// A tensor `[slots, kvHeads]` with these values, `[kvHeads]`, in the slot; or with several numbers each,
+    /// `[width, slots, kvHeads]` and `[width, kvHeads]`.
     func write(_ values: Tensor, to target: Tensor, at slot: Tensor) -> Tensor {
+        let width = values.count / heads
         let written = graph.setRows(
-            of: graph.reshape(target, [1, cache.slots, heads]), to: graph.reshape(values, [1, 1, heads]),
+            of: graph.reshape(target, [width, cache.slots, heads]), to: graph.reshape(values, [width, 1, heads]),
             at: graph.reshape(slot, [1, slot.count]))
-        return graph.view(written, [cache.slots, heads], strides: [cache.slots * 4])
+        return width == 1 ? graph.view(written, [cache.slots, heads], strides: [cache.slots * 4]) : written
     }
 
     /// `[headDim, queryHeads, 1]` to `[headDim, group, kvHeads]`: the query heads of a group are neighbours.

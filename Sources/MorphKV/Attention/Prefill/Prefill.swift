@@ -76,7 +76,7 @@ private struct LayerPass {
         LayerRun(
             model: prefill.model, backend: prefill.backend, allocator: prefill.allocator, index: index,
             scratch: scratch, stream: stream, mask: scorer.mask, oldCount: oldCount, seen: seen,
-            features: layer.featureFormula)
+            features: layer.plan.scoring?.featureAccumulation?.formula)
     }
 
     mutating func run(wantsAllLogits: Bool) throws -> [Float] {
@@ -120,11 +120,5 @@ extension LayerCache {
         if let scores { return scores.state }
         guard case .once(let rule) = plan.rule, isFirstPrompt else { return nil }
         return PromptWindowSum(window: rule.window)
-    }
-
-    /// The layer's formula, if it wants features of tokens.
-    fileprivate var featureFormula: (any ScoringFormula)? {
-        guard let formula = plan.scoring?.accumulation.formula, formula.needs.contains(.features) else { return nil }
-        return formula
     }
 }
