@@ -29,8 +29,7 @@ struct CompressCommand: ParsableCommand {
 
     @OptionGroup var levels: CompressionFlags
 
-    @Option(help: "What comes before the text and is never cut, such as a system prompt.")
-    var system = ""
+    @OptionGroup var contextFlags: ContextFlags
 
     @Flag(help: "The model's chat format around text and questions; use --chat with `ask` too.")
     var chat = false
@@ -82,6 +81,7 @@ struct CompressCommand: ParsableCommand {
             return try CompressedContext(contentsOf: url, model: model)
         }
         let options = types.options(FullPolicy())
+        let system = contextFlags.system
         var before = system
         if chat, let tokenizer = model.tokenizer {
             before = try tokenizer.contextFrame(system: system.isEmpty ? nil : system).before

@@ -20,11 +20,7 @@ struct GenerateCommand: AsyncParsableCommand {
     @Option(name: [.short, .long], help: "Read the prompt from a file.")
     var file: String?
 
-    @Option(name: [.customShort("n"), .long], help: "Tokens to write at most.")
-    var maxTokens = 512
-
-    @Option(help: "End before this text; may be given several times.")
-    var stop: [String] = []
+    @OptionGroup var answerFlags: AnswerFlags
 
     @Flag(help: "Ask in the model's chat format.")
     var chat = false
@@ -56,8 +52,9 @@ struct GenerateCommand: AsyncParsableCommand {
     func run() async throws {
         let model = try modelFlags.load()
         let text = try promptText(model)
+        let maxTokens = answerFlags.length.maxTokens ?? 512
         let options = GenerationOptions(
-            maxTokens: maxTokens, sampling: sampling.options, stop: stop, ignoresEndOfText: ignoreEos)
+            maxTokens: maxTokens, sampling: sampling.options, stop: answerFlags.stop, ignoresEndOfText: ignoreEos)
         let session = try Session(
             model, cache: cache.options(), threads: modelFlags.threadCount, reserve: min(maxTokens, 4096))
         let tokens = try await GenerateRun(session: session, asJSON: json, sumsUp: stats).run(text, options)
