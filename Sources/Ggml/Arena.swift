@@ -4,7 +4,7 @@ internal import CLlama
 ///
 /// Tensors hold on to their arena, so a tensor's memory lives as long as anything can reach it.
 /// Not Sendable, except that an arena nobody writes to any more may be read from everywhere
-/// (see ``FrozenArena``).
+/// (see ``ReadOnly``).
 package final class Arena {
     let context: OpaquePointer
     private var buffer: ggml_backend_buffer_t?

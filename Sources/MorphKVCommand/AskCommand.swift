@@ -19,11 +19,7 @@ struct AskCommand: AsyncParsableCommand {
     @Option(help: "What the cache of a question and its answer keeps, as `morphkv policies` lists them.")
     var policy = "full"
 
-    @Option(name: [.customShort("n"), .long], help: "Tokens of an answer at most.")
-    var maxTokens = 256
-
-    @Option(help: "End an answer before this text; may be given several times.")
-    var stop: [String] = []
+    @OptionGroup var answerFlags: AnswerFlags
 
     @Flag(help: "Ask in the model's chat format; for contexts that were made with --chat.")
     var chat = false
@@ -54,7 +50,8 @@ struct AskCommand: AsyncParsableCommand {
         let context = try CompressedContext(contentsOf: URL(fileURLWithPath: context), model: model)
         let policy = try PolicyRegistry.standard.policy(policy)
         let frame = chat ? try model.tokenizer?.contextFrame() : nil
-        let options = GenerationOptions(maxTokens: maxTokens, sampling: sampling.options, stop: stop)
+        let options = GenerationOptions(
+            maxTokens: answerFlags.length.maxTokens ?? 256, sampling: sampling.options, stop: answerFlags.stop)
         let threads = max(1, modelFlags.threadCount / min(parallel, questions.count))
         // The order of the answers is that of the questions, whichever is done first.
         for start in stride(from: 0, to: questions.count, by: parallel) {

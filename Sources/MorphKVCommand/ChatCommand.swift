@@ -28,8 +28,7 @@ struct ChatCommand: AsyncParsableCommand {
     @Option(help: "Go on with a conversation that /save wrote, in the cache and with the policy that it had.")
     var resume: String?
 
-    @Option(name: [.customShort("n"), .long], help: "Tokens of an answer at most.")
-    var maxTokens = 1024
+    @OptionGroup var length: LengthFlags
 
     func validate() throws {
         if resume != nil, system != nil || cache.policy != nil || cache.capacity != nil {
@@ -41,7 +40,7 @@ struct ChatCommand: AsyncParsableCommand {
         let model = try modelFlags.load()
         var chat = try await Chat(
             model, resume.map { .saved($0) } ?? .new(cache.options(), system: system),
-            options: GenerationOptions(maxTokens: maxTokens, sampling: sampling.options),
+            options: GenerationOptions(maxTokens: length.maxTokens ?? 1024, sampling: sampling.options),
             threads: modelFlags.threadCount)
         if let prompt { try await Self.goOn { try await chat.answer(prompt) } }
         let isInteractive = Output.isTerminal(.standardInput)

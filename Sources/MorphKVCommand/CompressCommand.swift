@@ -29,8 +29,7 @@ struct CompressCommand: ParsableCommand {
 
     @OptionGroup var levels: CompressionFlags
 
-    @Option(help: "What comes before the text and is never cut, such as a system prompt.")
-    var system = ""
+    @OptionGroup var contextFlags: ContextFlags
 
     @Flag(help: "The model's chat format around text and questions; use --chat with `ask` too.")
     var chat = false
@@ -50,7 +49,8 @@ struct CompressCommand: ParsableCommand {
         // A file that grows too large is an error to report, not the end of the process.
         signal(SIGXFSZ, SIG_IGN)
         // Mistakes in the flags are found before the text is read, which takes minutes.
-        let compression = try compression()
+        var compression = try compression()
+        if let heads, saveHeads == nil { compression.source = .heads(try scores(ofFile: heads)) }
         let model = try modelFlags.load()
         var status = StatusLine(isShown: !json && Output.isTerminal(.standardError))
         defer { status.clear() }
@@ -63,6 +63,8 @@ struct CompressCommand: ParsableCommand {
                 status.show("scoring \(Int(100 * share)) %")
             }
             try JSONEncoder().encode(scores).write(to: URL(fileURLWithPath: saveHeads), options: .atomic)
+            // The file may be the one that was just written.
+            if let heads { compression.source = .heads(try self.scores(ofFile: heads)) }
         }
         let before = context.statistics
         try context.compress(compression, threads: modelFlags.threadCount) { share in
@@ -70,7 +72,7 @@ struct CompressCommand: ParsableCommand {
         }
         let compressing = ContinuousClock.now - start - reading
         try context.save(to: URL(fileURLWithPath: out))
-        try report(context.statistics, before, reading: reading / .seconds(1), compressing: compressing / .seconds(1))
+        try show(context.statistics, before, reading: reading / .seconds(1), compressing: compressing / .seconds(1))
     }
 
     private func read(_ model: Model) throws -> CompressedContext {
@@ -79,6 +81,7 @@ struct CompressCommand: ParsableCommand {
             return try CompressedContext(contentsOf: url, model: model)
         }
         let options = types.options(FullPolicy())
+        let system = contextFlags.system
         var before = system
         if chat, let tokenizer = model.tokenizer {
             before = try tokenizer.contextFrame(system: system.isEmpty ? nil : system).before
@@ -88,24 +91,24 @@ struct CompressCommand: ParsableCommand {
             threads: modelFlags.threadCount)
     }
 
+    /// What the flags say, the scores of --heads left out.
     private func compression() throws -> Compression {
         let budgets: [Compression.Budget] =
             [ratio.map { .ratio($0) }, capacity.map { .capacity($0) }, bytes.map { .bytes($0) }].compactMap { $0 }
         guard budgets.count <= 1 else { throw ValidationError("give one of --ratio, --capacity and --bytes") }
         let budget = budgets.first ?? .ratio(0.3)
-        guard let heads else {
-            return Compression(
-                budget, level: try levels.compressionLevel(), curve: try levels.layerCurve(),
-                source: .reconstruction(levels.prompt))
-        }
-        let scores = try Input.json(HeadScores.self, ofFile: heads, "scores of heads, as --save-heads writes them")
+        let level: Compression.Level =
+            try heads == nil ? levels.compressionLevel() : .head(sinks: levels.sinks, recent: levels.recent)
         return Compression(
-            budget, level: .head(sinks: levels.sinks, recent: levels.recent), curve: try levels.layerCurve(),
-            source: .heads(scores))
+            budget, level: level, curve: try levels.layerCurve(), source: .reconstruction(levels.prompt))
+    }
+
+    private func scores(ofFile path: String) throws -> HeadScores {
+        try Input.json(HeadScores.self, ofFile: path, "scores of heads, as --save-heads writes them")
     }
 
     /// What `--json` prints.
-    private struct Report: Encodable {
+    private struct Summary: Encodable {
         let tokens: Int
         let bytes: Int
         let bytesBefore: Int
@@ -115,13 +118,13 @@ struct CompressCommand: ParsableCommand {
         let secondsCompressing: Double
     }
 
-    private func report(
+    private func show(
         _ after: CompressedContext.Statistics, _ before: CompressedContext.Statistics, reading: Double,
         compressing: Double
     ) throws {
         if json {
             return try Output.printJSON(
-                Report(
+                Summary(
                     tokens: after.tokens, bytes: after.allocatedBytes, bytesBefore: before.allocatedBytes,
                     wholeBytes: after.wholeBytes, entries: after.entries, secondsReading: reading,
                     secondsCompressing: compressing))

@@ -91,7 +91,7 @@ struct EvalCommand: AsyncParsableCommand {
         let options = try cache.options()
         let answering = try SessionModel(
             model, cache: options, sampling: sampling.options,
-            threads: modelFlags.threads ?? max(1, modelFlags.threadCount / parallel))
+            threads: modelFlags.threadFlags.threads ?? max(1, modelFlags.threadCount / parallel))
 
         var request = BenchmarkDefinition.Request(data: URL(fileURLWithPath: data), dataset: dataset)
         request.samplesPerType = samplesPerType

@@ -20,11 +20,7 @@ struct GenerateCommand: AsyncParsableCommand {
     @Option(name: [.short, .long], help: "Read the prompt from a file.")
     var file: String?
 
-    @Option(name: [.customShort("n"), .long], help: "Tokens to write at most.")
-    var maxTokens = 512
-
-    @Option(help: "End before this text; may be given several times.")
-    var stop: [String] = []
+    @OptionGroup var answerFlags: AnswerFlags
 
     @Flag(help: "Ask in the model's chat format.")
     var chat = false
@@ -56,8 +52,9 @@ struct GenerateCommand: AsyncParsableCommand {
     func run() async throws {
         let model = try modelFlags.load()
         let text = try promptText(model)
+        let maxTokens = answerFlags.length.maxTokens ?? 512
         let options = GenerationOptions(
-            maxTokens: maxTokens, sampling: sampling.options, stop: stop, ignoresEndOfText: ignoreEos)
+            maxTokens: maxTokens, sampling: sampling.options, stop: answerFlags.stop, ignoresEndOfText: ignoreEos)
         let session = try Session(
             model, cache: cache.options(), threads: modelFlags.threadCount, reserve: min(maxTokens, 4096))
         let tokens = try await GenerateRun(session: session, asJSON: json, sumsUp: stats).run(text, options)
@@ -81,7 +78,7 @@ struct GenerateCommand: AsyncParsableCommand {
 /// Prints a generation as it comes, with what the cache holds on a status line, and returns its tokens.
 private struct GenerateRun {
     /// What `--json` prints.
-    struct Report: Encodable {
+    struct Summary: Encodable {
         var text = ""
         var tokens = 0
         var finish: String?
@@ -105,25 +102,25 @@ private struct GenerateRun {
             isShown: !asJSON && Output.isTerminal(.standardOutput)
                 && Output.isTerminal(.standardError))
         let before = await session.statistics
-        var report = Report()
+        var summary = Summary()
         var tokens: [Token] = []
         var firstToken: ContinuousClock.Instant?
         for try await piece in session.generate(prompt, options: options) {
             let start = firstToken ?? .now
             firstToken = start
-            if asJSON { report.text += piece.text } else { try Output.write(piece.text) }
+            if asJSON { summary.text += piece.text } else { try Output.write(piece.text) }
             if let token = piece.token { tokens.append(token) }
-            report.tokens = tokens.count
-            report.finish = piece.finish?.rawValue
+            summary.tokens = tokens.count
+            summary.finish = piece.finish?.rawValue
             // The first token came out of the prompt; the rate is that of the others.
-            report.tokensPerSecond = rate(report.tokens - 1, since: start)
-            status.show(line(report, piece, cacheBytes: before.allocatedBytes))
+            summary.tokensPerSecond = rate(summary.tokens - 1, since: start)
+            status.show(line(summary, piece, cacheBytes: before.allocatedBytes))
         }
         status.clear()
         if !asJSON { try Output.write("\n") }
-        try await finish(&report)
-        if asJSON { try Output.printJSON(report) }
-        if sumsUp { try Output.write(summary(report), to: .standardError) }
+        try await finish(&summary)
+        if asJSON { try Output.printJSON(summary) }
+        if sumsUp { try Output.write(table(summary), to: .standardError) }
         return tokens
     }
 
@@ -132,31 +129,32 @@ private struct GenerateRun {
         return tokens > 0 && seconds > 0 ? Double(tokens) / seconds : 0
     }
 
-    private func line(_ report: Report, _ piece: Generation.Piece, cacheBytes: Int) -> String {
+    private func line(_ summary: Summary, _ piece: Generation.Piece, cacheBytes: Int) -> String {
         String(
-            format: "%5d tokens  %6.1f tokens/s  %d slots used per head  %@ cache  %d evicted", report.tokens,
-            report.tokensPerSecond, piece.slotsUsed, Output.bytes(cacheBytes), piece.evicted)
+            format: "%5d tokens  %6.1f tokens/s  %d slots used per head  %@ cache  %d evicted", summary.tokens,
+            summary.tokensPerSecond, piece.slotsUsed, Output.bytes(cacheBytes), piece.evicted)
     }
 
-    private func finish(_ report: inout Report) async throws {
+    private func finish(_ summary: inout Summary) async throws {
         let statistics = await session.statistics
-        report.policy = statistics.policy
-        report.tokensSeen = statistics.tokensSeen
-        report.slots = statistics.slots
-        report.slotsUsed = statistics.used
-        report.evicted = statistics.evicted
-        report.cachePlannedBytes = statistics.plannedBytes
-        report.cacheAllocatedBytes = statistics.allocatedBytes
-        report.computeBytes = await session.computeBytes
+        summary.policy = statistics.policy
+        summary.tokensSeen = statistics.tokensSeen
+        summary.slots = statistics.slots
+        summary.slotsUsed = statistics.used
+        summary.evicted = statistics.evicted
+        summary.cachePlannedBytes = statistics.plannedBytes
+        summary.cacheAllocatedBytes = statistics.allocatedBytes
+        summary.computeBytes = await session.computeBytes
     }
 
-    private func summary(_ report: Report) -> String {
+    private func table(_ summary: Summary) -> String {
         String(
             format:
                 "%d tokens written at %.1f tokens/s, %d seen\n%@\n%d of %d slots per head used, %d tokens evicted\n",
-            report.tokens, report.tokensPerSecond, report.tokensSeen, report.policy, report.slotsUsed, report.slots,
-            report.evicted)
-            + "cache: \(Output.bytes(report.cachePlannedBytes)) planned, \(Output.bytes(report.cacheAllocatedBytes)) allocated\n"
+            summary.tokens, summary.tokensPerSecond, summary.tokensSeen, summary.policy, summary.slotsUsed,
+            summary.slots,
+            summary.evicted)
+            + "cache: \(Output.bytes(summary.cachePlannedBytes)) planned, \(Output.bytes(summary.cacheAllocatedBytes)) allocated\n"
     }
 }
 

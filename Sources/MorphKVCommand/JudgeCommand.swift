@@ -24,8 +24,7 @@ struct JudgeCommand: AsyncParsableCommand {
     @Option(help: "Judge with this GGUF model on this machine instead.", completion: .file(extensions: ["gguf"]))
     var judgeGguf: String?
 
-    @Option(name: [.short, .long], help: "CPU threads for --judge-gguf (default: all cores).")
-    var threads: Int?
+    @OptionGroup var threadFlags: ThreadFlags
 
     @Option(help: "LongWriter: a clone of its repository or its judge.txt.")
     var data: String?
@@ -88,7 +87,7 @@ struct JudgeCommand: AsyncParsableCommand {
 
     private func judge() throws -> any Judge {
         if let judgeGguf {
-            return try LocalJudge(Model(contentsOf: URL(fileURLWithPath: judgeGguf)), threads: threads)
+            return try LocalJudge(Model(contentsOf: URL(fileURLWithPath: judgeGguf)), threads: threadFlags.threads)
         }
         guard let judgeUrl, let judgeModel, let url = URL(string: judgeUrl) else {
             throw ValidationError("'\(judgeUrl ?? "")' is not a URL")

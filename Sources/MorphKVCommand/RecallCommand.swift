@@ -21,13 +21,11 @@ struct RecallCommand: ParsableCommand {
     @Option(help: "The shares of the entries that stay, joined by commas.")
     var ratios = "1,0.7,0.5,0.3,0.2,0.1"
 
-    @Option(help: "What comes before the text and is never cut.")
-    var system = ""
+    @OptionGroup var contextFlags: ContextFlags
 
     @OptionGroup var types: CacheTypeFlags
 
-    @Option(help: "Tokens of the text that the model repeats at a time.")
-    var chunk = 2000
+    @OptionGroup var repetition: RepetitionFlags
 
     @Option(help: "How the model is asked to repeat the text (default: the paper's words).")
     var request: String?
@@ -43,10 +41,10 @@ struct RecallCommand: ParsableCommand {
         }
         let asked = try questions.map { try Self.questions($0) } ?? []
         let whole = try CompressedContext(
-            reading: Input.text(ofFile: context), after: system, model: model,
+            reading: Input.text(ofFile: context), after: contextFlags.system, model: model,
             options: types.options(FullPolicy(), default: .f32),
             threads: modelFlags.threadCount)
-        var prompt = ReconstructionPrompt(chunk: chunk)
+        var prompt = ReconstructionPrompt(chunk: repetition.chunk)
         if let request { (prompt.first, prompt.next) = (.text(request), .text(request)) }
         if !json {
             print("| method | ratio | bytes | log-likelihood (nats per token) | right answers |\n|---|---|---|---|---|")

@@ -102,7 +102,7 @@ struct ServeCommand: AsyncParsableCommand {
         return ServingOptions(
             cache: try cache.options(), tokensPerSequence: sequenceTokens, parallel: parallel, spareCaches: keep,
             queueLimit: queue, promptChunk: promptPart, maxPromptTokens: maxPrompt,
-            maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: modelFlags.threads)
+            maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: modelFlags.threadFlags.threads)
     }
 
     private func loadContexts(_ model: Model) throws -> [String: CompressedContext] {

@@ -24,8 +24,7 @@ struct TraceCommand: ParsableCommand {
 
     @OptionGroup var types: CacheTypeFlags
 
-    @Option(name: [.short, .long], help: "CPU threads (default: all cores).")
-    var threads: Int?
+    @OptionGroup var threadFlags: ThreadFlags
 
     func run() throws {
         var failures = 0
@@ -36,9 +35,7 @@ struct TraceCommand: ParsableCommand {
                 model.map { URL(fileURLWithPath: $0) }
                 ?? url.deletingLastPathComponent().appendingPathComponent(trace.model)
             let options = types.options(try trace.cachePolicy(), default: .f32)
-            let run = try trace.rerun(
-                Model(contentsOf: modelURL), options,
-                threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+            let run = try trace.rerun(Model(contentsOf: modelURL), options, threads: threadFlags.count)
             guard check else {
                 try Output.printJSON(run)
                 continue

@@ -63,6 +63,22 @@ struct ContextCommandTests {
         #expect(try ask(heads, [" Ben"]).status == 0)
     }
 
+    @Test("scores are written and used in one call, and are new even where the file was there before")
+    func headsAreSavedAndUsed() throws {
+        let heads = folder.path("heads.json")
+        let flags = ["--ratio", "0.5", "--recent", "16"]
+        let (atOnce, one) = try compress("a.gguf", ["--save-heads", heads, "--heads", heads] + flags)
+        #expect(atOnce.status == 0, "\(atOnce.errors)")
+        let (after, two) = try compress("b.gguf", ["--heads", heads] + flags)
+        #expect(after.status == 0, "\(after.errors)")
+        let expected = try Data(contentsOf: URL(fileURLWithPath: two))
+        #expect(try Data(contentsOf: URL(fileURLWithPath: one)) == expected)
+        try folder.write("not scores", to: "heads.json")
+        let (again, three) = try compress("c.gguf", ["--save-heads", heads, "--heads", heads] + flags)
+        #expect(again.status == 0, "\(again.errors)")
+        #expect(try Data(contentsOf: URL(fileURLWithPath: three)) == expected)
+    }
+
     @Test(
         "mistakes are named and leave no file",
         arguments: [

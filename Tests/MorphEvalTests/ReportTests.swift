@@ -1,5 +1,6 @@
 import Foundation
 import MorphEval
+import MorphKV
 import TestSupport
 import Testing
 
@@ -47,6 +48,25 @@ struct ReportTests {
         #expect(rows[3].hasPrefix("| <echo> | h2o:capacity=64,window=8 | 50.00 [0.00, 100.00], n = 4 |"))
         #expect(rows[4].hasPrefix("| <echo> | h2o:capacity=128,window=8 | 100.00"))
         #expect(report.markdown.contains("bootstrap"))
+    }
+
+    @Test("runs that differ in the capacity only are one line of the chart, whosever policy it is")
+    func families() async throws {
+        let runs = [
+            try await run("a", policy: "mine:alpha=2,capacity=64", capacity: 64, right: 2),
+            try await run("b", policy: "mine:alpha=2,capacity=128", capacity: 128, right: 4),
+            try await run("c", policy: "cutting:promptCapacity=64", capacity: 64, right: 2),
+            try await run("d", policy: "own:alpha=2,entries=64", capacity: 64, right: 2),
+            try await run("e", policy: "own:alpha=2,entries=128", capacity: 128, right: 4),
+        ]
+        func isLine(_ name: String, _ report: EvaluationReport) -> Bool {
+            report.html.contains("</svg>\(name)</li>")
+        }
+        let unknown = try EvaluationReport(runs)
+        #expect(isLine("mine:alpha=2", unknown) && isLine("cutting", unknown))
+        #expect(!isLine("own:alpha=2", unknown) && isLine("own:alpha=2,entries=64", unknown))
+        let known = try EvaluationReport(runs, policies: .standard.adding(OwnPolicy.self))
+        #expect(isLine("mine:alpha=2", known) && isLine("own:alpha=2", known))
     }
 
     @Test("the page loads nothing, is well-formed where it draws, and shows names as they are")
@@ -175,4 +195,17 @@ struct ReportTests {
             #expect(!chart.figure.contains("nan") && !chart.figure.contains("inf"))
         }
     }
+}
+
+/// A policy whose capacity has a name of its own.
+private struct OwnPolicy: CachePolicy {
+    static let descriptor = PolicyDescriptor(
+        name: "own", summary: "everything", source: "a test",
+        parameters: [.number("alpha", in: 0...9, default: 1, "a number"), .capacity(named: "entries", "entries")])
+
+    let arguments: PolicyArguments
+
+    init(_ arguments: PolicyArguments) { self.arguments = arguments }
+
+    func rule(for layer: LayerGeometry) throws -> RetentionRule { .everything }
 }

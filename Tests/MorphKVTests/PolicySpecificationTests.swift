@@ -58,6 +58,42 @@ import Testing
         }
     }
 
+    @Test(
+        "every word must be a preset, wherever it stands",
+        arguments: [
+            "morphkv:windw,reference,capacity=64", "morphkv:reference,windw,capacity=64",
+            "morphkv:capacity=64,windw,reference", "morphkv:windw,windw,capacity=64", "full:x",
+            "h2o:reference,capacity=64",
+        ])
+    func unknownWords(_ text: String) throws {
+        let specification = try PolicySpecification(parsing: text)
+        let fromText = #expect(throws: CacheError.self) { try PolicyRegistry.standard.policy(text) }
+        let fromValue = #expect(throws: CacheError.self) { try PolicyRegistry.standard.policy(specification) }
+        for error in [fromText, fromValue] {
+            #expect(error?.kind == .invalidPolicy && error?.description.contains("nor a preset") == true)
+        }
+    }
+
+    @Test("of several presets the last one counts")
+    func severalPresets() throws {
+        let registry = PolicyRegistry([TwoPresetsPolicy.self])
+        for (text, expected) in [
+            ("two:large", "two:entries=9"), ("two:large,small", "two:entries=3"), ("two:small,large", "two:entries=9"),
+            ("two:small,entries=5,large", "two:entries=5"),
+        ] {
+            #expect(try registry.policy(text).specification == expected)
+        }
+        #expect(throws: CacheError.self) { try registry.policy("two:medium,small") }
+    }
+
+    @Test(
+        "of several mistakes the unknown policy is reported",
+        arguments: ["nosuch:a=1,a=2", "nosuch:word", ":a=1,a=2", ""])
+    func unknownPolicies(_ text: String) {
+        let error = #expect(throws: CacheError.self) { try PolicyRegistry.standard.policy(text) }
+        #expect(error?.kind == .unknownPolicy)
+    }
+
     @Test("long text is read in one go")
     func longText() throws {
         let count = 1 << 20
@@ -111,6 +147,33 @@ import Testing
         #expect(specification.description == text)
     }
 
+    @Test(
+        "a whole number named like a capacity is one, where none is declared",
+        arguments: ["capacity", "promptCapacity"])
+    func undeclaredCapacity(_ name: String) throws {
+        let plain = PolicyDescriptor(
+            name: "plain", summary: "", source: "", parameters: [.integer(name, in: 1...100, "entries")])
+        #expect(plain.capacity?.name == name && plain.parameters.allSatisfy { !$0.isCapacity })
+        let both = PolicyDescriptor(
+            name: "both", summary: "", source: "",
+            parameters: [.integer(name, in: 1...100, "something else"), .capacity(named: "entries", "entries")])
+        #expect(both.capacity?.name == "entries")
+    }
+
+    @Test("a policy that only names its capacity so is given one like any other")
+    func undeclaredCapacityIsStated() throws {
+        let registry = PolicyRegistry([UndeclaredPolicy.self])
+        var specification = try PolicySpecification(parsing: "mine")
+        #expect(specification.lacksCapacity(in: registry))
+        try specification.addCapacity(64, in: registry)
+        #expect(specification.description == "mine:capacity=64" && !specification.lacksCapacity(in: registry))
+        #expect(try registry.policy(specification).declaredCapacity == 64)
+        try specification.setCapacity(65, in: registry)
+        #expect(try registry.policy(specification).declaredCapacity == 65)
+        specification.removeCapacity(in: registry)
+        #expect(specification.description == "mine")
+    }
+
     @Test("policies without a capacity take none", arguments: ["full", "kvzip:ratio=0.5", "nothing"])
     func noCapacity(_ text: String) throws {
         var specification = try PolicySpecification(parsing: text)
@@ -147,4 +210,31 @@ import Testing
                 ? word ?? "" : (0...3).map { _ in "\(Int.random(in: 0...9, using: &random))" }.joined(separator: "+")
         }
     }
+}
+
+/// A policy with two presets, of which the last one counts.
+private struct TwoPresetsPolicy: CachePolicy {
+    static let descriptor = PolicyDescriptor(
+        name: "two", summary: "the recent tokens", source: "a test",
+        parameters: [.integer("entries", in: 1...100, default: 1, "entries")],
+        presets: ["large": ["entries": "9"], "small": ["entries": "3"]])
+
+    let arguments: PolicyArguments
+
+    init(_ arguments: PolicyArguments) { self.arguments = arguments }
+
+    func rule(for layer: LayerGeometry) throws -> RetentionRule { .everything }
+}
+
+/// A policy that does not say which of its parameters is the capacity.
+private struct UndeclaredPolicy: CachePolicy {
+    static let descriptor = PolicyDescriptor(
+        name: "mine", summary: "the recent tokens", source: "a test",
+        parameters: [.integer("capacity", in: 1...100, "entries")])
+
+    let arguments: PolicyArguments
+
+    init(_ arguments: PolicyArguments) { self.arguments = arguments }
+
+    func rule(for layer: LayerGeometry) throws -> RetentionRule { .everything }
 }

@@ -1,5 +1,5 @@
 internal import Foundation
-internal import MorphKV
+public import MorphKV
 
 /// A comparison of runs: one table, and one page with the same table and charts.
 public struct EvaluationReport: Sendable {
@@ -27,16 +27,21 @@ public struct EvaluationReport: Sendable {
 
     /// Arranges runs.
     ///
-    /// - Parameter allowsDifferentSamples: Whether runs on different samples are compared all the same, and the difference
-    ///   is named in ``notes``.
+    /// - Parameters:
+    ///   - policies: What knows which parameter of a policy is its capacity; runs that differ in it only are one series.
+    ///     Of policies that it does not know it is the one named `capacity` or `promptCapacity`.
+    ///   - allowsDifferentSamples: Whether runs on different samples are compared all the same, and the difference is named
+    ///     in ``notes``.
     /// - Throws: ``EvaluationError`` of kind `differentSamples` naming the difference, or `differentRun` if two runs are
     ///   the same.
-    public init(_ runs: [EvaluationRun], allowsDifferentSamples: Bool = false) throws {
+    public init(
+        _ runs: [EvaluationRun], policies: PolicyRegistry = .standard, allowsDifferentSamples: Bool = false
+    ) throws {
         let differences = SampleComparison.differences(among: runs)
         guard differences.isEmpty || allowsDifferentSamples else {
             throw EvaluationError(.differentSamples, differences.joined(separator: "\n"))
         }
-        rows = try Self.rows(runs)
+        rows = try Self.rows(runs, policies)
         columns = runs.flatMap { run in run.scores.map { Column(dataset: run.dataset, score: $0.name) } }
             .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
         let unfinished = runs.filter { $0.lines.count < $0.settings.samples }.map {
@@ -55,13 +60,13 @@ public struct EvaluationReport: Sendable {
             ] + Self.limits(runs) + unfinished + differences
     }
 
-    private static func rows(_ runs: [EvaluationRun]) throws -> [Row] {
+    private static func rows(_ runs: [EvaluationRun], _ policies: PolicyRegistry) throws -> [Row] {
         let keys = runs.map(\.settings.rowKey)
         var rows: [Row] = []
         for run in runs {
             let key = run.settings.rowKey
             guard let index = rows.firstIndex(where: { $0.key == key }) else {
-                let family = run.settings.policyFamily
+                let family = run.settings.policyFamily(in: policies)
                 rows.append(
                     Row(
                         key: key, model: key.model, policy: key.policy, family: family,
@@ -114,9 +119,14 @@ extension EvaluationSettings {
     }
 
     /// The policy without its capacity.
-    var policyFamily: String {
+    fileprivate func policyFamily(in policies: PolicyRegistry) -> String {
         guard var specification = try? PolicySpecification(parsing: policy) else { return policy }
-        specification.removeCapacity()
+        if (try? policies.descriptor(named: specification.name)) != nil {
+            specification.removeCapacity(in: policies)
+        } else {
+            specification.remove("capacity")
+            specification.remove("promptCapacity")
+        }
         return specification.description
     }
 

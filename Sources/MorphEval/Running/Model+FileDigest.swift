@@ -3,8 +3,8 @@ package import MorphKV
 
 extension Model {
     private static let beginning = 64 << 10
-    private static let pieces = 64
-    private static let pieceLength = 2 << 10
+    private static let samples = 64
+    private static let sampleLength = 2 << 10
 
     /// What result files and kept answers of judges state of a model, 16 hexadecimal digits: a digest of the file's size,
     /// of its beginning, which holds the shape, the vocabulary and the chat template, and of parts of the weights from
@@ -25,8 +25,8 @@ extension Model {
                 bytes += try file.read(upToCount: count) ?? Data()
             }
             try add(0, beginning)
-            let last = size - min(size, UInt64(pieceLength))
-            for piece in 1...pieces { try add(last / UInt64(pieces) * UInt64(piece), pieceLength) }
+            let last = size - min(size, UInt64(sampleLength))
+            for sample in 1...samples { try add(last / UInt64(samples) * UInt64(sample), sampleLength) }
             return String(SHA256.hexadecimal(of: bytes).prefix(16))
         } catch {
             throw EvaluationError(.file, file: url, "it cannot be read")

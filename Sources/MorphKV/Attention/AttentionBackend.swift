@@ -2,8 +2,8 @@ internal import Ggml
 
 /// One way to compute attention while an answer is written, behind which engines, batches and contexts see no other.
 ///
-/// The implementations are `Fused` (one kernel over memory of the host) and `Graph` (ggml's operations, on any device);
-/// ``ModelRunner`` chooses.
+/// The implementations are ``FusedBackend`` (one kernel over memory of the host) and ``GraphBackend`` (ggml's operations,
+/// on any device); ``ModelRunner`` chooses.
 protocol AttentionBackend: AnyObject {
     /// Bytes of intermediate results held, those left out that belong to single caches.
     var allocatedBytes: Int { get }

@@ -4,7 +4,7 @@ internal import Ggml
 ///
 /// The result for a sequence does not depend on which others take part.
 final class ModelRunner {
-    /// Whether steps are filled up with columns that nobody reads.
+    /// Whether steps are filled up with padding columns.
     enum ColumnRounding {
         /// They are not.
         case none

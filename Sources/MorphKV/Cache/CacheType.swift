@@ -3,8 +3,8 @@ package import Ggml
 
 /// How the numbers of stored keys and values are kept.
 ///
-/// Every type is one that the fused kernel reads and writes: a further one is a case here, a loader in the kernel
-/// (`rows.h`) and a row of the kernel's tests.
+/// Every type is one that the fused kernel reads and writes: a further one is a case here, a loader in the kernel's
+/// `storage.h` and a row of the kernel's tests; the compiler names the other switches (`format.h`, `rows.h`, `store.c`).
 public enum CacheType: String, Sendable, Hashable, CaseIterable {
     /// 32-bit floating point.
     case f32

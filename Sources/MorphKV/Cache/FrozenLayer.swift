@@ -6,7 +6,7 @@ internal import Ggml
 /// Every KV head has as many as it has; all lie one after the other, without gaps. Any number of sequences may attend
 /// to them at the same time.
 final class FrozenLayer: @unchecked Sendable {
-    // Sound to share: nobody writes to the memory after `init`, and `owner` keeps it alive.
+    // Sound to share: nobody writes to the memory after `init`, and `owners` keep it alive.
 
     /// How many entries each KV head has, and how a key and a value are stored.
     struct Layout: Hashable, Sendable {
@@ -32,7 +32,7 @@ final class FrozenLayer: @unchecked Sendable {
     let allocatedBytes: Int
     private let owners: [AnyObject]
 
-    /// Entries that lie in memory which somebody else owns, such as a mapped file.
+    /// Entries in memory that `owner` holds, such as a mapped file.
     ///
     /// - Parameters:
     ///   - keys: `layout.entries` rows, unchanged as long as `owner` lives; likewise values and positions.
@@ -120,7 +120,7 @@ final class FrozenLayer: @unchecked Sendable {
     }
 }
 
-/// Rows of keys and values somewhere in the host's memory, valid while whoever made this holds on to them.
+/// Rows of keys and values in the host's memory, which another object owns; valid as long as that lives.
 struct EntryRows {
     struct Entry {
         /// Counted from the head's first row.
@@ -164,14 +164,14 @@ extension HostBlock {
     /// Fills it with rows of some numbers, which are used again and again.
     func fill(_ type: CacheType, rowLength: Int, from values: [Float]) throws {
         let count = values.count / rowLength * rowLength
-        let piece = try HostBlock(bytes: type.bytes(count))
+        let block = try HostBlock(bytes: type.bytes(count))
         values.withUnsafeBufferPointer {
             type.elementType.quantize(
-                UnsafeBufferPointer(rebasing: $0[..<count]), rowLength: rowLength, into: piece.memory.baseAddress!)
+                UnsafeBufferPointer(rebasing: $0[..<count]), rowLength: rowLength, into: block.memory.baseAddress!)
         }
-        for offset in stride(from: 0, to: bytes, by: piece.bytes) {
+        for offset in stride(from: 0, to: bytes, by: block.bytes) {
             (memory.baseAddress! + offset).copyMemory(
-                from: piece.memory.baseAddress!, byteCount: min(piece.bytes, bytes - offset))
+                from: block.memory.baseAddress!, byteCount: min(block.bytes, bytes - offset))
         }
     }
 }

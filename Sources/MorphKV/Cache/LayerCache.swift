@@ -23,7 +23,7 @@ final class LayerCache {
     /// Filled slots per KV head.
     private(set) var used = 0
     /// Where the slots are not in the order of the positions and no scores are kept: the positions that were chosen
-    /// among those before `chosenBefore`, per KV head. Later positions follow one by one.
+    /// among those before `chosen.before`, per KV head. Later positions follow one by one.
     private(set) var chosen: (positions: [[Int]], before: Int)?
     /// Entries that are seen besides the slots; they hold the positions before ``origin``.
     private(set) var frozen: FrozenLayer?

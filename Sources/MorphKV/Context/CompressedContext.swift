@@ -140,7 +140,7 @@ public struct CompressedContext: Sendable {
         }
     }
 
-    /// Cuts the context by scores that somebody else found.
+    /// Cuts the context by scores that were found elsewhere, by another method.
     mutating func compress(by scores: EntryScores, ratio: Double, level: Compression.Level) throws {
         cache = try Compressor(model: model, system: systemTokens)
             .compress(cache, scores, Compression(.ratio(ratio), level: level)).cache

@@ -60,13 +60,13 @@ final class LazyFingerprint: Sendable {
 }
 
 extension Checksum {
-    /// Adds the name, the type, the shape, and 16 pieces of 64 bytes that are spread over a tensor.
+    /// Adds the name, the type, the shape, and 16 samples of 64 bytes that are spread over a tensor.
     fileprivate mutating func add(samplesOf tensor: GgufFile.TensorInfo, in mapping: MappedFile) {
         add("\(tensor.name) \(tensor.type) \(tensor.shape)")
-        let piece = min(64, tensor.bytes)
+        let sample = min(64, tensor.bytes)
         for index in 0..<16 {
-            let offset = tensor.offset + (tensor.bytes - piece) * index / 15
-            add(UnsafeRawBufferPointer(rebasing: mapping.bytes[offset..<offset + piece]))
+            let offset = tensor.offset + (tensor.bytes - sample) * index / 15
+            add(UnsafeRawBufferPointer(rebasing: mapping.bytes[offset..<offset + sample]))
         }
     }
 }

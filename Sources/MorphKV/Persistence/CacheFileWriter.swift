@@ -51,11 +51,11 @@ final class CacheFileWriter {
     func add(_ name: String, _ tensor: Tensor) {
         writer.addTensor(name, tensor.type, tensor.shape)
         contents[name] = { write in
-            // In pieces, so that nothing is held twice.
-            let piece = 4 << 20
-            var buffer = [UInt8](repeating: 0, count: min(piece, tensor.bytes))
-            for offset in stride(from: 0, to: tensor.bytes, by: piece) {
-                let count = min(piece, tensor.bytes - offset)
+            // In blocks, so that nothing is held twice.
+            let block = 4 << 20
+            var buffer = [UInt8](repeating: 0, count: min(block, tensor.bytes))
+            for offset in stride(from: 0, to: tensor.bytes, by: block) {
+                let count = min(block, tensor.bytes - offset)
                 try buffer.withUnsafeMutableBytes { buffer in
                     let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
                     tensor.read(into: part, at: offset)

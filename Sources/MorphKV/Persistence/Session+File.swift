@@ -73,6 +73,7 @@ extension CacheFileWriter {
         set(CacheFile.live(index, part, "slots"), layer.slots)
         set(CacheFile.live(index, part, "used"), layer.used)
         set(CacheFile.live(index, part, "origin"), layer.origin)
+        // The phase, by the name that files of before have for it.
         set(CacheFile.live(index, part, "since_hand_over"), layer.scores?.state.phase ?? 0)
         if let chosen = layer.chosen {
             set(CacheFile.live(index, part, "chosen_before"), chosen.before)

@@ -37,8 +37,11 @@ extension CachePolicy {
     /// reads it back.
     public var specification: String { PolicySpecification(self).description }
 
-    /// The value of the parameter that the descriptor declares as the capacity, if there is one.
-    public var declaredCapacity: Int? { Self.descriptor.capacity.map { arguments.integer($0.name) } }
+    /// The value of the descriptor's ``PolicyDescriptor/capacity``, if it has one that is a whole number.
+    public var declaredCapacity: Int? {
+        guard let name = Self.descriptor.capacity?.name else { return nil }
+        return arguments.values.first { $0.name == name }.flatMap { Int($0.value) }
+    }
 }
 
 /// Coded as the values of its parameters by name.

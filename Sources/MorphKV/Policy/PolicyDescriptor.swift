@@ -22,7 +22,7 @@ public struct PolicyDescriptor: Sendable, Hashable {
         public let defaultValue: String?
         /// What it means, in a few words.
         public let summary: String
-        /// Whether it is the policy's capacity: how many entries a KV head keeps.
+        /// Whether it is declared as the policy's capacity: how many entries a KV head keeps.
         public private(set) var isCapacity = false
 
         /// Describes the policy's capacity, a whole number of entries per KV head. A policy has one at most.
@@ -88,8 +88,10 @@ public struct PolicyDescriptor: Sendable, Hashable {
         self.presets = presets
     }
 
-    /// The parameter that is the capacity, if there is one.
-    public var capacity: Parameter? { parameters.first(where: \.isCapacity) }
+    /// The parameter that is the capacity, if there is one: the one that is declared as such, else the one of that name.
+    public var capacity: Parameter? {
+        parameters.first(where: \.isCapacity) ?? parameter("capacity") ?? parameter("promptCapacity")
+    }
 
     /// The parameter of that name, if there is one.
     public func parameter(_ name: String) -> Parameter? { parameters.first { $0.name == name } }

@@ -30,7 +30,11 @@ public struct PolicyRegistry: Sendable {
     /// Reads a policy from text such as `morphkv:capacity=1024,window=32` or `morphkv:reference,capacity=1024`.
     ///
     /// - Throws: ``CacheError`` that lists the policies or names the parameter concerned.
-    public func policy(_ text: String) throws -> any CachePolicy { try policy(PolicySpecification(parsing: text)) }
+    public func policy(_ text: String) throws -> any CachePolicy {
+        // Of several mistakes the policy's name is reported first.
+        _ = try type(named: PolicySpecification.name(in: text))
+        return try policy(PolicySpecification(parsing: text))
+    }
 
     /// Makes a policy of what is stated about it.
     ///
@@ -38,12 +42,12 @@ public struct PolicyRegistry: Sendable {
     public func policy(_ specification: PolicySpecification) throws -> any CachePolicy {
         let type = try type(named: specification.name)
         var values: [String: String] = [:]
-        if let preset = specification.preset {
+        for preset in specification.presets {
             let presets = type.descriptor.presets
             guard let known = presets[preset] else {
                 throw CacheError(
                     .invalidPolicy,
-                    "'\(preset)' in '\(specification)' is neither key=value nor a preset "
+                    "'\(preset)' in '\(specification)' is neither key=value, each key once, nor a preset "
                         + "(\(presets.keys.sorted().joined(separator: ", ")))")
             }
             values = known

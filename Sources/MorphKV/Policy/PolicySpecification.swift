@@ -5,9 +5,10 @@
 public struct PolicySpecification: Sendable, Hashable {
     /// The policy's name.
     public let name: String
-    /// The name of values that the policy's descriptor has for some of its parameters.
-    public let preset: String?
-    /// What is stated beside the preset, in the order in which it was, each parameter once.
+    /// The words that name values which the policy's descriptor has for some of its parameters. All must be known to the
+    /// policy; the last one counts.
+    public let presets: [String]
+    /// What is stated beside the presets, in the order in which it was, each parameter once.
     public private(set) var arguments: [PolicyArguments.Value] = []
 
     /// Names a policy.
@@ -21,36 +22,41 @@ public struct PolicySpecification: Sendable, Hashable {
             throw CacheError(.invalidPolicy, "'\(preset)' cannot be the name of a preset")
         }
         self.name = name
-        self.preset = preset
+        presets = preset.map { [$0] } ?? []
     }
 
     /// Reads text such as `morphkv:capacity=1024,window=32` or `morphkv:reference,capacity=1024`.
     ///
     /// - Throws: ``CacheError`` of kind `invalidPolicy` for a parameter that is stated twice.
     public init(parsing text: String) throws {
+        name = Self.name(in: text)
+        var presets: [String] = []
         // Separators are bytes: what follows one may be a character that would combine with it.
-        let parts = text.utf8.split(separator: .colon, maxSplits: 1, omittingEmptySubsequences: false)
-        name = String(Substring(parts[0]))
-        var preset: String?
-        for word in parts.dropFirst().first?.split(separator: .comma) ?? [] {
+        for word in text.utf8.dropFirst(name.utf8.count + 1).split(separator: .comma) {
             let sides = word.split(separator: .equals, maxSplits: 1, omittingEmptySubsequences: false)
                 .map { String(Substring($0)) }
             if sides.count == 1 {
-                preset = sides[0]
+                presets.append(sides[0])
             } else {
                 try Self.add(sides[0], sides[1], to: &arguments)
             }
         }
-        self.preset = preset
+        self.presets = presets
     }
+
+    /// The policy's name in text that ``init(parsing:)`` reads.
+    static func name(in text: String) -> String { String(Substring(text.utf8.prefix { $0 != .colon })) }
 
     /// What says the same as a policy: its name and the values that are not the defaults.
     public init(_ policy: some CachePolicy) {
         let descriptor = type(of: policy).descriptor
         name = descriptor.name
-        preset = nil
+        presets = []
         arguments = zip(policy.arguments.values, descriptor.parameters).filter { $0.value != $1.defaultValue }.map(\.0)
     }
+
+    /// The name of the values that arguments come on top of, if there is one.
+    public var preset: String? { presets.last }
 
     /// The value that is stated for a parameter, the preset aside.
     public subscript(_ parameter: String) -> String? { arguments.first { $0.name == parameter }?.value }
@@ -134,7 +140,7 @@ extension PolicySpecification {
 extension PolicySpecification: CustomStringConvertible {
     /// The text that ``init(parsing:)`` reads.
     public var description: String {
-        let words = (preset.map { [$0] } ?? []) + arguments.map { "\($0.name)=\($0.value)" }
+        let words = presets + arguments.map { "\($0.name)=\($0.value)" }
         return words.isEmpty ? name : "\(name):\(words.joined(separator: ","))"
     }
 }

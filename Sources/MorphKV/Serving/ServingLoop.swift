@@ -47,12 +47,12 @@ final class ServingLoop {
             admit()
             feedPrompts()
             step()
-            report()
+            updateMeter()
         }
         let error = ServingError(.shuttingDown, "the server was shut down before the answer's end")
         for sequence in sequences { end(sequence, error: error) }
         for queued in queue.remove(where: { _ in true }) { refuse(queued, error) }
-        report()
+        updateMeter()
     }
 
     private func isReady(_ sequence: ServedSequence) -> Bool {
@@ -204,7 +204,7 @@ final class ServingLoop {
         }
         // The sequence is free, and the figures say so, before the reader sees the end: a request may follow at once.
         leave(sequence, end.reason == .stop ? .stop : .length, keeps: true)
-        report()
+        updateMeter()
         sequence.queued.answer.add(piece!)
     }
 
@@ -213,7 +213,7 @@ final class ServingLoop {
         do { try body() } catch { end(sequence, error: ServingError(error)) }
     }
 
-    private func report() {
+    private func updateMeter() {
         let (kept, used) = (caches.keptCount, caches.usedBytes)
         meter.update {
             $0.keptConversations = kept

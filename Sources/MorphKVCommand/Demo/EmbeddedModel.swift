@@ -28,14 +28,16 @@ struct DemoModelFlags: ParsableArguments {
         completion: .file(extensions: ["gguf"]))
     var model: String?
 
-    @Option(name: [.short, .long], help: "CPU threads for each answer; more than one does not help so small a model.")
-    var threads = 1
+    @OptionGroup var threadFlags: ThreadFlags
 
     @Option(help: "Answers to write at the same time (default: 1, of `demo` one for each core, but at most 4).")
     var parallel: Int?
 
     @Option(help: "Seed of the prompts; training looked at none of seed 8.")
     var seed: UInt32 = 8
+
+    /// CPU threads for each answer; more than one does not help so small a model.
+    var threads: Int { threadFlags.threads ?? 1 }
 
     func validate() throws {
         for (name, value) in [("--threads", threads), ("--parallel", parallel ?? 1)] where value < 1 {

@@ -18,8 +18,7 @@ struct CompressionFlags: ParsableArguments {
     @Option(help: "How the layers' budgets differ: uniform, pyramid:BETA, or a file with one number per layer.")
     var curve = "uniform"
 
-    @Option(help: "Tokens of the text that the model repeats at a time.")
-    var chunk = 2000
+    @OptionGroup var repetition: RepetitionFlags
 
     @Option(help: "Last tokens of a part with which the request for the next part ends.")
     var overlap = 8
@@ -31,7 +30,7 @@ struct CompressionFlags: ParsableArguments {
     var nextRequest: String?
 
     var prompt: ReconstructionPrompt {
-        var prompt = ReconstructionPrompt(chunk: chunk, overlap: overlap)
+        var prompt = ReconstructionPrompt(chunk: repetition.chunk, overlap: overlap)
         if let firstRequest { prompt.first = .text(firstRequest) }
         if let nextRequest { prompt.next = .text(nextRequest) }
         return prompt

@@ -8,8 +8,7 @@ struct ModelFlags: ParsableArguments {
     @Option(name: [.short, .long], help: "The GGUF model.", completion: .file(extensions: ["gguf"]))
     var model: String
 
-    @Option(name: [.short, .long], help: "CPU threads (default: all cores, of serve all but one).")
-    var threads: Int?
+    @OptionGroup var threadFlags: ThreadFlags
 
     @Option(help: "The device to compute on, as `morphkv inspect` lists them.")
     var device = "cpu"
@@ -32,5 +31,5 @@ struct ModelFlags: ParsableArguments {
             repacks: !noRepack)
     }
 
-    var threadCount: Int { threads ?? ProcessInfo.processInfo.activeProcessorCount }
+    var threadCount: Int { threadFlags.count }
 }

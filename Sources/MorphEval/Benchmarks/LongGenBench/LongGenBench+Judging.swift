@@ -6,8 +6,8 @@ extension BenchmarkJudging {
         let groups = try LongGenBenchSample.Group.allCases.map { group in
             let shares = try verdicts.map { verdict in
                 let answers = try verdict.object(group.rawValue)
-                return EvaluationScore.Share(
-                    sum: 100 * Double(answers.count { $0.value == .bool(true) }), weight: Double(answers.count))
+                let share = LongGenBenchAccuracy.share(answers.map { $0.value == .bool(true) })
+                return EvaluationScore.Share(sum: 100 * share.sum, weight: share.weight)
             }
             return (name: "accuracy_\(group.rawValue)", shares: shares)
         }

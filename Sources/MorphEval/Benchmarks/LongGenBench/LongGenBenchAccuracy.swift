@@ -16,11 +16,16 @@ public struct LongGenBenchAccuracy: Sendable, Hashable, Codable {
     ///   has accuracy 0, as published.
     public init(verdicts: [LongGenBenchSample.Group: [Bool]]) {
         func share(_ group: LongGenBenchSample.Group) -> Double {
-            guard let verdicts = verdicts[group], !verdicts.isEmpty else { return 0 }
-            return Double(verdicts.count(where: \.self)) / Double(verdicts.count)
+            let share = Self.share(verdicts[group] ?? [])
+            return share.weight > 0 ? share.sum / share.weight : 0
         }
         once = share(.once)
         range = share(.range)
         periodic = share(.periodic)
+    }
+
+    /// What some questions of one group contribute to its accuracy: the number of yes, and that of questions.
+    static func share(_ verdicts: [Bool]) -> EvaluationScore.Share {
+        EvaluationScore.Share(sum: Double(verdicts.count(where: \.self)), weight: Double(verdicts.count))
     }
 }

@@ -4,7 +4,7 @@ internal import MorphKV
 
 /// `morphkv`: GGUF models with a KV cache of constant size.
 @main
-struct MorphKVCommand: AsyncParsableCommand {
+struct RootCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "morphkv",
         abstract: "Runs GGUF language models with a KV cache of constant size.",
