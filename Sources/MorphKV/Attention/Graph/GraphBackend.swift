@@ -37,7 +37,8 @@ final class GraphBackend: AttentionBackend {
         for (index, feed) in feeds.enumerated() {
             let graph = try graph(feed.cache)
             for token in feed.tokens {
-                try graph.run(feed.tokens.count == 1 ? feeds[index...index] : [Feed(cache: feed.cache, tokens: [token])])
+                let single = feed.tokens.count == 1 ? feeds[index...index] : [Feed(cache: feed.cache, tokens: [token])]
+                try graph.run(single)
                 feed.cache.admit(1)
             }
             collect(index, graph.output(0))
