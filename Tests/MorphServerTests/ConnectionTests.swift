@@ -27,7 +27,7 @@ struct ConnectionTests {
         ])
     func malformed(_ bytes: String) async throws {
         try await TestServer.run(configure: { $0.bodyTime = .milliseconds(300) }) { client, _ in
-            let socket = try RawSocket(port: client.port ?? 0)
+            let socket = try RawSocket(port: client.port)
             socket.send(bytes)
             let answer = await socket.read()
             #expect(answer.isEmpty || answer.hasPrefix("HTTP/1.1 4"), "\(answer.prefix(100))")
@@ -40,9 +40,9 @@ struct ConnectionTests {
             $0.headerTime = .milliseconds(200)
             $0.bodyTime = .milliseconds(200)
         }) { client, _ in
-            let silent = try RawSocket(port: client.port ?? 0)
+            let silent = try RawSocket(port: client.port)
             #expect(await silent.read().isEmpty)
-            let slow = try RawSocket(port: client.port ?? 0)
+            let slow = try RawSocket(port: client.port)
             slow.send(
                 "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
             )
@@ -55,7 +55,7 @@ struct ConnectionTests {
             $0.maxBodyBytes = 100_000
             $0.bodyTime = .seconds(600)
         }) { client, _ in
-            var slow = try (0..<3).map { _ in try RawSocket(port: client.port ?? 0) }
+            var slow = try (0..<3).map { _ in try RawSocket(port: client.port) }
             for socket in slow {
                 socket.send(
                     "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -85,7 +85,7 @@ struct ConnectionTests {
 
     @Test func anIdleConnectionIsClosedAfterItsTime() async throws {
         try await TestServer.run(configure: { $0.idleTime = .milliseconds(200) }) { client, _ in
-            let socket = try RawSocket(port: client.port ?? 0)
+            let socket = try RawSocket(port: client.port)
             socket.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             #expect(await socket.read().contains("200 OK"))
         }
@@ -95,7 +95,7 @@ struct ConnectionTests {
         try await TestServer.run(configure: { $0.halfClosedTime = .milliseconds(100) }) { client, scheduler in
             let before = ProcessFigures()?.openFiles ?? 0
             for index in 0..<300 {
-                let socket = try RawSocket(port: client.port ?? 0)
+                let socket = try RawSocket(port: client.port)
                 socket.send(RawSocket.completion(Self.long + (index % 2 == 0 ? ",\"stream\":true}" : "}")))
                 if index % 4 == 0 { _ = await socket.read(until: "data:") }
                 if index % 3 == 0 { socket.closeInput() }
@@ -112,11 +112,11 @@ struct ConnectionTests {
 
     @Test func aClientThatClosesItsSideStillGetsAShortAnswer() async throws {
         try await TestServer.run { client, scheduler in
-            let whole = try RawSocket(port: client.port ?? 0)
+            let whole = try RawSocket(port: client.port)
             whole.send(RawSocket.completion(#"{"prompt":"Once upon a time","max_tokens":10,"temperature":0}"#))
             whole.closeInput()
             #expect(await whole.read().contains("there was"))
-            let streamed = try RawSocket(port: client.port ?? 0)
+            let streamed = try RawSocket(port: client.port)
             streamed.send(
                 RawSocket.completion(#"{"prompt":"Once upon a time","max_tokens":10,"temperature":0,"stream":true}"#))
             streamed.closeInput()
@@ -129,7 +129,7 @@ struct ConnectionTests {
         var options = TestServer.options
         options.readLimit = .milliseconds(300)
         try await TestServer.run(options, configure: { $0.writeTime = .milliseconds(300) }) { client, scheduler in
-            let sockets = try (0..<2).map { _ in try RawSocket(port: client.port ?? 0) }
+            let sockets = try (0..<2).map { _ in try RawSocket(port: client.port) }
             for socket in sockets {
                 socket.send(RawSocket.completion(Self.long + ",\"stream\":true,\"n\":2,\"logprobs\":20}"))
             }

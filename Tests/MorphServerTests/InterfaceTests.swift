@@ -60,7 +60,7 @@ struct InterfaceTests {
             let large = try await client.post("/v1/completions", ["prompt": String(repeating: "x", count: 3000)])
             #expect(large.status == 413 && large.error["code"] as? String == "body_too_large")
             // Without a length, too.
-            let socket = try RawSocket(port: client.port ?? 0)
+            let socket = try RawSocket(port: client.port)
             socket.send(
                 "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                     + "Transfer-Encoding: chunked\r\n\r\n")
@@ -116,7 +116,7 @@ struct InterfaceTests {
             for (host, status) in [
                 ("evil.example", "403"), ("localhost", "200"), ("127.0.0.1:80", "200"), ("[::1]:1", "200"),
             ] {
-                let socket = try RawSocket(port: client.port ?? 0)
+                let socket = try RawSocket(port: client.port)
                 socket.send("GET /v1/models HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n")
                 #expect(await socket.read(until: "\r\n").contains(status), "\(host)")
             }

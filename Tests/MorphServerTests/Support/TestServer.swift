@@ -22,7 +22,7 @@ enum TestServer {
     static func run(
         _ options: ServingOptions = options, configure: (inout ServerConfiguration) -> Void = { _ in },
         contexts: (Model) throws -> [String: CompressedContext] = { _ in [:] },
-        _ body: @escaping @Sendable (any TestClientProtocol, Scheduler) async throws -> Void
+        _ body: @escaping @Sendable (ServerClient, Scheduler) async throws -> Void
     ) async throws {
         let model = try Model(contentsOf: stories)
         var options = options
@@ -36,8 +36,29 @@ enum TestServer {
         var logger = Logger(label: "tests")
         logger.logLevel = .critical
         let server = try CompletionServer(scheduler, configuration: configuration, logger: logger)
-        try await server.application().test(.live) { client in try await body(client, scheduler) }
+        try await server.application().test(.live) { live in
+            let port = live.port ?? 0
+            try await TestClient.withClient(
+                host: "localhost", port: port, configuration: .init(timeout: .seconds(3600))
+            ) { client in try await body(ServerClient(client: client, port: port), scheduler) }
+        }
         await scheduler.stop()
+    }
+}
+
+/// A client that waits as long as a busy machine takes; the framework's own gives up after 20 seconds without a byte.
+struct ServerClient {
+    fileprivate let client: TestClient
+    let port: Int
+
+    private func execute(
+        _ path: String, _ method: HTTPRequest.Method, _ headers: HTTPFields, _ body: ByteBuffer?
+    ) async throws -> Reply {
+        var headers = headers
+        headers[.connection] = "keep-alive"
+        return Reply(
+            try await client.execute(
+                TestClient.Request(path, method: method, authority: "localhost", headers: headers, body: body)))
     }
 }
 
@@ -47,10 +68,10 @@ struct Reply {
     let headers: HTTPFields
     let body: String
 
-    init(_ response: TestResponse) {
+    init(_ response: TestClient.Response) {
         status = response.status.code
         headers = response.headers
-        body = String(buffer: response.body)
+        body = String(buffer: response.body ?? ByteBuffer())
     }
 
     var json: [String: Any] { object(body) }
@@ -77,7 +98,7 @@ private func object(_ text: String) -> [String: Any] {
     (try? JSONSerialization.jsonObject(with: Data(text.utf8))) as? [String: Any] ?? [:]
 }
 
-extension TestClientProtocol {
+extension ServerClient {
     func post(_ path: String, _ body: [String: Any], headers: HTTPFields = [:]) async throws -> Reply {
         let data = try JSONSerialization.data(withJSONObject: body)
         return try await post(path, raw: String(decoding: data, as: UTF8.self), headers: headers)
@@ -86,11 +107,11 @@ extension TestClientProtocol {
     func post(_ path: String, raw: String, headers: HTTPFields = [:]) async throws -> Reply {
         var all = headers
         if all[.contentType] == nil { all[.contentType] = "application/json" }
-        return Reply(try await executeRequest(uri: path, method: .post, headers: all, body: ByteBuffer(string: raw)))
+        return try await execute(path, .post, all, ByteBuffer(string: raw))
     }
 
     func get(_ path: String, headers: HTTPFields = [:]) async throws -> Reply {
-        Reply(try await executeRequest(uri: path, method: .get, headers: headers, body: nil))
+        try await execute(path, .get, headers, nil)
     }
 
     /// A greedy completion.
