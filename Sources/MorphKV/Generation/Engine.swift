@@ -65,13 +65,8 @@ package final class Engine {
         self.model = model
         self.workspace = workspace
         backend = workspace.backend
-        for layer in model.description.layers.indices {
-            guard case .scored(let rule) = try options.policy.rule(for: model.description.geometry(of: layer)) else {
-                continue
-            }
-            try rule.accumulation.formula.prepare(for: model)
-        }
         cache = try KVCache(model.description, options, on: backend, reserve: reserve, context: context)
+        for layer in cache.parts { try layer[0].plan.scoring?.accumulation.formula.prepare(for: model) }
         reader = EmbeddingReader(model)
         try workspace.runner.prepare(for: cache)
         logits = Array(repeating: 0, count: model.description.vocabularySize)

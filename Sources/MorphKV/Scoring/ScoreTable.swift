@@ -17,27 +17,27 @@ struct ScoreTable {
     /// The numbers of the columns that something was put into, ascending.
     var filled: [Int] { columns.keys.sorted() }
 
-    /// Adds values to those of the first entries.
+    /// Adds values to those of the first entries, in column 0.
     ///
     /// - Parameters:
     ///   - values: `[kvHead][visible]`, flat.
     ///   - visible: the number of entries that they are for.
-    mutating func add(_ values: [Float], visible: Int, to column: Int = 0) {
-        var sums = self[column]
-        columns[column] = nil  // the only reference, so that adding copies nothing
+    mutating func add(_ values: [Float], visible: Int) {
+        var sums = self[0]
+        columns[0] = nil  // the only reference, so that adding copies nothing
         for head in sums.indices {
             for entry in 0..<visible { sums[head][entry] += values[head * visible + entry] }
         }
-        columns[column] = sums
+        columns[0] = sums
     }
 
-    /// Adds another table's values, times a factor, to those of the first entries.
-    mutating func add(_ old: [[Float]], times factor: Float = 1, to column: Int = 0) {
-        var sums = self[column]
+    /// Adds another table's values, times a factor, to those of the first entries, in column 0.
+    mutating func add(_ old: [[Float]], times factor: Float = 1) {
+        var sums = self[0]
         for (head, values) in old.enumerated() {
             for (entry, value) in values.enumerated() { sums[head][entry] += factor * value }
         }
-        columns[column] = sums
+        columns[0] = sums
     }
 
     /// Which entries stay when all but `count` per KV head must go: indices, ascending.
