@@ -182,6 +182,15 @@ extension GgufFile {
         return gguf_get_arr_n(context, id)
     }
 
+    /// The 32-bit floats under a key; nil if the key is missing.
+    ///
+    /// - Throws: ``GgmlError`` of kind `metadata` if the value is something else.
+    public func floats(_ key: String) throws -> [Float]? {
+        guard let count = try floatCount(key), let id = find(key) else { return nil }
+        guard count > 0, let data = gguf_get_arr_data(context, id) else { return [] }
+        return Array(UnsafeBufferPointer(start: data.assumingMemoryBound(to: Float.self), count: count))
+    }
+
     private func find(_ key: String) -> Int64? {
         let id = gguf_find_key(context, key)
         return id >= 0 ? id : nil

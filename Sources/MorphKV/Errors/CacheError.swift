@@ -12,6 +12,8 @@ public struct CacheError: Error, Sendable, Hashable, CustomStringConvertible {
         case attention
         /// A token id is not in the vocabulary.
         case invalidToken
+        /// A policy needs a calibration of the model, and there is none, or it is not the model's, or damaged.
+        case calibration
         /// There is nothing to process.
         case emptyPrompt
     }

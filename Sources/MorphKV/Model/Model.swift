@@ -19,6 +19,7 @@ public final class Model: Sendable {
 
     package let weights: ReadOnly<Weights>
     let lazyFingerprint: LazyFingerprint
+    let lazyCalibration: LazyCalibration
 
     /// The names of all architectures that can be run.
     public static var architectures: [String] { MorphKV.architectures.map { $0.name } }
@@ -32,9 +33,11 @@ public final class Model: Sendable {
     ///     (Phi-3); what the model was trained for if nil.
     ///   - repacks: false leaves all weights in the mapped file, which starts faster, is shared between processes and
     ///     computes slower.
+    ///   - calibration: what ``calibration()`` reads; if nil, `model.augur.gguf` beside `model.gguf`, if there is one.
     /// - Throws: ``ModelError`` or ``/Ggml/GgmlError`` saying what is wrong with the file.
     public init(
-        contentsOf url: URL, device: Device? = nil, contextLength: Int? = nil, repacks: Bool = true
+        contentsOf url: URL, device: Device? = nil, contextLength: Int? = nil, repacks: Bool = true,
+        calibration: URL? = nil
     ) throws {
         let file = try GgufFile(contentsOf: url)
         let device = try device ?? .cpu()
@@ -43,6 +46,7 @@ public final class Model: Sendable {
         description = try DecoderDescription(file, intendedContext: contextLength)
         tokenizer = try Tokenizer(file, vocabularySize: description.vocabularySize)
         lazyFingerprint = try LazyFingerprint(file, description)
+        lazyCalibration = LazyCalibration(calibration, besideModel: url)
         let weights = try WeightLoader(file, description, on: device, repacks: repacks).load()
         weightBytes = weights.bytes
         self.weights = ReadOnly(weights)

@@ -1,0 +1,124 @@
+public import Foundation
+internal import Ggml
+
+/// Calibrations as files: GGUF, sealed by a checksum.
+extension Calibration {
+    private static let architecture = "augur"
+    private static let version = 1
+    private static func key(_ name: String) -> String { "augur.\(name)" }
+
+    /// Where the calibration of a model file lies if nobody says otherwise: `model.augur.gguf` beside `model.gguf`.
+    public static func url(besideModel url: URL) -> URL {
+        url.deletingPathExtension().appendingPathExtension("augur.gguf")
+    }
+
+    /// Reads a file.
+    ///
+    /// - Throws: ``CacheError`` of kind `calibration` if it is none, damaged or of a newer version; ``/Ggml/GgmlError``
+    ///   of kind `file` if it cannot be read.
+    public convenience init(contentsOf url: URL) throws {
+        let name = url.lastPathComponent
+        do {
+            let file = try GgufFile(contentsOf: url)
+            guard try file.string("general.architecture") == Self.architecture else {
+                throw CacheError(.calibration, "it is a GGUF file, but not a calibration")
+            }
+            let version = try file.integer(Self.key("version")) ?? 0
+            guard version == Self.version else {
+                throw CacheError(.calibration, "it has version \(version); version \(Self.version) can be read")
+            }
+            let mapping = try MappedFile(url)
+            try file.checkSeal(mapping)
+            let contents = CalibrationContents(file: file, mapping: mapping)
+            let layers = try contents.layers()
+            try self.init(
+                model: file.string(Self.key("model")) ?? "", ages: file.integers(Self.key("ages")) ?? [],
+                windows: file.integers(Self.key("windows")) ?? [],
+                thresholds: file.floats(Self.key("thresholds")) ?? [],
+                weights: layers.weights, biases: layers.biases, counts: contents.floats("counts"), type: contents.type,
+                provenance: Provenance(
+                    source: file.string(Self.key("source")) ?? "", texts: file.integer(Self.key("texts")) ?? 0,
+                    tokens: file.integer(Self.key("tokens")) ?? 0, longest: file.integer(Self.key("longest")) ?? 0))
+        } catch let error as CacheError where error.kind == .calibration {
+            throw CacheError(.calibration, "\(name) is no calibration that can be used: \(error.description)")
+        } catch let error as GgmlError where error.kind != .file {
+            throw CacheError(.calibration, "\(name) is damaged: \(error.description)")
+        }
+    }
+
+    /// Writes a file; it appears under its name only when it is whole.
+    ///
+    /// - Throws: ``/Ggml/GgmlError`` of kind `file` when the disk is full or the place cannot be written.
+    public func write(to url: URL) throws {
+        let writer = GgufWriter()
+        writer.set("general.architecture", Self.architecture)
+        for (name, value) in [
+            ("version", Self.version), ("texts", provenance.texts), ("tokens", provenance.tokens),
+            ("longest", provenance.longest),
+        ] {
+            writer.set(Self.key(name), value)
+        }
+        writer.set(Self.key("model"), model)
+        writer.set(Self.key("source"), provenance.source)
+        writer.set(Self.key("ages"), ages.map(Int32.init))
+        writer.set(Self.key("windows"), windows.map(Int32.init))
+        writer.set(Self.key("thresholds"), thresholds)
+        var contents: [String: [UInt8]] = [:]
+        func add(_ name: String, _ type: ElementType, _ shape: [Int], _ values: [Float]) {
+            writer.addTensor(name, type, shape)
+            contents[name] = type.encoded(values)
+        }
+        for layer in 0..<layerCount {
+            add("layer.\(layer).weight", type, [width, biases[layer].count], weights[layer])
+            add("layer.\(layer).bias", .f32, [biases[layer].count], biases[layer])
+        }
+        add("counts", .f32, [kvHeads, layerCount, thresholds.count, windows.count], counts)
+        try writer.write(to: url, isSealed: true) { name, write in try contents[name]!.withUnsafeBytes(write) }
+    }
+}
+
+/// The tensors of a calibration's file.
+private struct CalibrationContents {
+    let file: GgufFile
+    let mapping: MappedFile
+
+    /// The type of the weights.
+    var type: ElementType { file.tensors["layer.0.weight"]?.type ?? .f16 }
+
+    func layers() throws -> (weights: [[Float]], biases: [[Float]]) {
+        var (weights, biases): ([[Float]], [[Float]]) = ([], [])
+        while file.tensors["layer.\(weights.count).weight"] != nil {
+            let layer = weights.count
+            weights.append(try floats("layer.\(layer).weight"))
+            biases.append(try floats("layer.\(layer).bias"))
+        }
+        guard !weights.isEmpty else { throw CacheError(.calibration, "it has no layers") }
+        return (weights, biases)
+    }
+
+    /// The numbers of a tensor in f32 or f16.
+    func floats(_ name: String) throws -> [Float] {
+        guard let tensor = file.tensors[name], [.f32, .f16].contains(tensor.type) else {
+            throw CacheError(.calibration, "it has no numbers named \(name)")
+        }
+        let count = tensor.shape.reduce(1, *)
+        return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+            // Rows of up to 2^31 numbers are no limit here: headers with absurd extents do not fit their files.
+            tensor.type.dequantize(
+                mapping.bytes.baseAddress! + tensor.offset, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count])
+            )
+            initialized = count
+        }
+    }
+}
+
+extension ElementType {
+    /// Numbers in this type, f32 or f16.
+    func encoded(_ values: [Float]) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: bytes(values.count))
+        bytes.withUnsafeMutableBytes { memory in
+            values.withUnsafeBufferPointer { quantize($0, rowLength: values.count, into: memory.baseAddress!) }
+        }
+        return bytes
+    }
+}

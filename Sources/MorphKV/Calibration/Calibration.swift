@@ -1,0 +1,174 @@
+package import Ggml
+internal import Synchronization
+
+/// What was learned about a model once: how much each entry of its cache will be needed at several ages.
+///
+/// For each layer, KV head and age it has a linear map from what the entry's key and value are computed from, the layer's
+/// normed input, to the largest attention weight that the entry is expected to receive from then on; and how many
+/// entries exceed a threshold at a time, from which ``SlotBudgets`` are solved. `morphkv calibrate` makes it; docs/augur.md
+/// has the formulas.
+public final class Calibration: Sendable {
+    /// What it was learned from.
+    public struct Provenance: Sendable, Hashable {
+        /// The kind of texts, for a person.
+        public var source: String
+        /// Texts that were read.
+        public var texts: Int
+        /// Tokens of all texts.
+        public var tokens: Int
+        /// Tokens of the longest text: scores at greater ages than that are a guess.
+        public var longest: Int
+
+        /// States what a calibration was learned from.
+        public init(source: String, texts: Int, tokens: Int, longest: Int) {
+            self.source = source
+            self.texts = texts
+            self.tokens = tokens
+            self.longest = longest
+        }
+    }
+
+    /// The fingerprint of the model it belongs to; see ``Model/fingerprint``.
+    public let model: String
+    /// The ages, in tokens, from which on each score holds; ascending.
+    public let ages: [Int]
+    /// What it was learned from.
+    public let provenance: Provenance
+
+    /// Windows for which entries were counted, ascending.
+    let windows: [Int]
+    /// Thresholds above which entries were counted, ascending.
+    let thresholds: [Float]
+    let layerCount: Int
+    let kvHeads: Int
+    /// Length of the layers' input.
+    let width: Int
+    /// Per layer `[kvHeads * ages][width]`, flat.
+    let weights: [[Float]]
+    /// Per layer `[kvHeads * ages]`.
+    let biases: [[Float]]
+    /// The mean number of entries older than a window whose score exceeds a threshold: `[window][threshold][layer][kvHead]`.
+    let counts: [Float]
+    /// How weights are stored, in files and where they compute.
+    let type: ElementType
+    /// Tells calibrations apart.
+    let digest: UInt64
+    private let onDevice = Mutex<CalibratedWeights?>(nil)
+
+    /// - Parameters:
+    ///   - weights: per layer `[kvHeads * ages][width]`, flat.
+    ///   - biases: per layer `[kvHeads * ages]`.
+    ///   - counts: `[window][threshold][layer][kvHead]`, flat.
+    ///   - type: how weights are stored, f16 or f32.
+    /// - Throws: ``CacheError`` of kind `calibration` if the sizes do not fit together or a number is not finite.
+    package init(
+        model: String, ages: [Int], windows: [Int], thresholds: [Float], weights: [[Float]], biases: [[Float]],
+        counts: [Float], type: ElementType = .f16, provenance: Provenance
+    ) throws {
+        func require(_ condition: Bool, _ what: String) throws {
+            guard condition else { throw CacheError(.calibration, what) }
+        }
+        let ascend = { (numbers: [Int]) in zip(numbers, numbers.dropFirst()).allSatisfy { $0 < $1 } }
+        try require(
+            (1...Self.mostAges).contains(ages.count) && ages[0] >= 1 && ascend(ages),
+            "ages \(ages): 1 to \(Self.mostAges) ascending numbers are needed")
+        try require(!windows.isEmpty && windows[0] >= 0 && ascend(windows), "windows \(windows) do not ascend")
+        try require(
+            !thresholds.isEmpty && zip(thresholds, thresholds.dropFirst()).allSatisfy { $0 < $1 },
+            "the thresholds do not ascend")
+        let rows = biases.first?.count ?? 0
+        try require(rows > 0 && rows % ages.count == 0 && !weights[0].isEmpty, "there are no weights")
+        let width = weights[0].count / rows
+        try require(
+            weights.count == biases.count && weights.allSatisfy { $0.count == rows * width }
+                && biases.allSatisfy { $0.count == rows }, "the layers' weights differ in size")
+        let heads = rows / ages.count
+        try require(
+            counts.count == windows.count * thresholds.count * biases.count * heads,
+            "there are \(counts.count) counts of entries")
+        try require(
+            (weights + biases + [counts, thresholds]).allSatisfy { $0.allSatisfy(\.isFinite) }, "a number is not finite"
+        )
+        self.model = model
+        self.ages = ages
+        self.windows = windows
+        self.thresholds = thresholds
+        self.weights = weights
+        self.biases = biases
+        self.counts = counts
+        self.type = type
+        self.provenance = provenance
+        layerCount = biases.count
+        kvHeads = heads
+        self.width = width
+        var checksum = Checksum()
+        checksum.add("\(model) \(ages) \(windows)")
+        for numbers in weights + biases + [counts, thresholds] { numbers.withUnsafeBytes { checksum.add($0) } }
+        digest = checksum.value
+    }
+
+    /// Ages that a score may have: each takes a byte per slot.
+    static let mostAges = 8
+
+    /// The ages of `morphkv calibrate`.
+    public static let usualAges = [1, 16, 64, 256, 1024]
+
+    /// Copies the weights to a device, once.
+    ///
+    /// - Throws: ``GgmlError`` when memory is short.
+    func load(on device: Device) throws {
+        try onDevice.withLock { loaded in
+            if loaded == nil { loaded = try CalibratedWeights(self, on: device) }
+        }
+    }
+
+    /// The weights on the device that ``load(on:)`` named.
+    var loaded: CalibratedWeights { onDevice.withLock { $0! } }
+
+    /// Mean numbers of entries older than a window whose score exceeds each threshold: `[threshold][layer][kvHead]`.
+    ///
+    /// - Parameter window: the largest of ``windows`` that is not larger counts, else the first.
+    func counts(window: Int) -> [[[Float]]] {
+        let index = windows.lastIndex { $0 <= window } ?? 0
+        return thresholds.indices.map { threshold in
+            (0..<layerCount).map { layer in
+                let first = ((index * thresholds.count + threshold) * layerCount + layer) * kvHeads
+                return Array(counts[first..<first + kvHeads])
+            }
+        }
+    }
+}
+
+/// Equal if they say the same about the same model.
+extension Calibration: Hashable {
+    /// Whether both say the same about the same model.
+    public static func == (a: Calibration, b: Calibration) -> Bool { a.digest == b.digest }
+    /// Hashes what it says.
+    public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
+}
+
+/// A calibration's weights where a model computes.
+final class CalibratedWeights: @unchecked Sendable {
+    // Sound to share: written once, in `init`; graphs read it.
+    private let arena: Arena
+    /// Per layer `[width, kvHeads * ages]`
+    let weights: [Tensor]
+    /// Per layer `[kvHeads * ages]`
+    let biases: [Tensor]
+
+    init(_ calibration: Calibration, on device: Device) throws {
+        let rows = calibration.biases[0].count
+        let layers = calibration.layerCount
+        let arena = try Arena(tensors: 2 * layers)
+        self.arena = arena
+        weights = (0..<layers).map {
+            arena.tensor(calibration.type, [calibration.width, rows], name: "layer.\($0).weight")
+        }
+        biases = (0..<layers).map { arena.tensor(.f32, [rows], name: "layer.\($0).bias") }
+        try arena.allocate(on: Backend(device, threads: 1))
+        for layer in 0..<layers {
+            weights[layer].write(calibration.type.encoded(calibration.weights[layer]))
+            biases[layer].write(calibration.biases[layer])
+        }
+    }
+}

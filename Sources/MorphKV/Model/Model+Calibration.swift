@@ -1,0 +1,50 @@
+public import Foundation
+internal import Synchronization
+
+extension Model {
+    /// What was learned about the model (see ``Calibration``): the file named when the model was read, else the one
+    /// beside it; nil if there is none. Read when it is first asked for.
+    ///
+    /// - Throws: ``CacheError`` of kind `calibration` if it is damaged or another model's; ``/Ggml/GgmlError`` if it
+    ///   cannot be read or copied to the device.
+    public func calibration() throws -> Calibration? {
+        try lazyCalibration.value { calibration in
+            guard calibration.model == fingerprint else {
+                throw CacheError(
+                    .calibration,
+                    "the calibration is of the model \(calibration.model); this one is \(fingerprint)")
+            }
+            guard
+                calibration.layerCount == description.layers.count, calibration.kvHeads == description.kvHeads,
+                calibration.width == description.embeddingLength
+            else { throw CacheError(.calibration, "the calibration is of a model of another shape") }
+            try calibration.load(on: device)
+        }
+    }
+}
+
+/// Reads a model's calibration when it is first asked for.
+final class LazyCalibration: Sendable {
+    /// The file that was named, or may be there.
+    let url: URL
+    private let isNamed: Bool
+    private let known = Mutex<Calibration?>(nil)
+
+    /// - Parameter url: the file, or nil for the one beside the model.
+    init(_ url: URL?, besideModel model: URL) {
+        self.url = url ?? Calibration.url(besideModel: model)
+        isNamed = url != nil
+    }
+
+    /// - Parameter check: throws if it does not fit the model.
+    func value(check: (Calibration) throws -> Void) throws -> Calibration? {
+        try known.withLock { known in
+            if let known { return known }
+            guard isNamed || FileManager.default.fileExists(atPath: url.path) else { return nil }
+            let calibration = try Calibration(contentsOf: url)
+            try check(calibration)
+            known = calibration
+            return calibration
+        }
+    }
+}
