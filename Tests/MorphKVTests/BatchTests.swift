@@ -10,6 +10,8 @@ import Testing
         ("morphkv:capacity=24,window=6", 40, 50), ("full", 7, 60), ("streaming:capacity=16,sinks=2", 33, 20),
         ("tova:capacity=20,heads=layer", 12, 45), ("morphkv:capacity=24,window=6,fusion=max,evictAfter=1.5", 30, 60),
         ("h2o:capacity=24,window=5", 25, 33), ("full", 90, 10),
+        ("h2o:capacity=24,window=5,prompt=0.5", 30, 40), ("keydiff:capacity=20,window=5", 28, 41),
+        ("random:capacity=20,window=5", 9, 37),
     ]
 
     @Test(

@@ -115,8 +115,11 @@ package final class Engine {
     ) throws -> [Float] {
         guard !tokens.isEmpty else { throw CacheError(.emptyPrompt, "there is no token to process") }
         for token in tokens { try model.check(token) }
-        if cache.hasFrozenEntries { return try feed(tokens, wantsAllLogits: wantsAllLogits) }
-        let isFirst = cache.seen == 0 || continuesFirstPrompt
+        let isFirst = !hasLogits || continuesFirstPrompt
+        if cache.hasFrozenEntries {
+            if isFirst { cache.extendPrompt(by: tokens.count) }
+            return try feed(tokens, wantsAllLogits: wantsAllLogits)
+        }
         var all: [Float] = []
         for part in parts(of: tokens) {
             let new = try prefill(part, isFirstPrompt: isFirst, wantsAllLogits: wantsAllLogits)
@@ -145,6 +148,7 @@ package final class Engine {
         _ tokens: ArraySlice<Token>, isFirstPrompt: Bool, wantsAllLogits: Bool
     ) throws -> [Float] {
         try cache.grow(by: tokens.count, isFirstPrompt: isFirstPrompt)
+        if isFirstPrompt { cache.extendPrompt(by: tokens.count) }
         let stream = try reader.stream(of: tokens, on: backend)
         let prefill = Prefill(
             model: model, cache: cache, backend: backend, allocator: prefillAllocator, isFirstPrompt: isFirstPrompt)

@@ -11,6 +11,7 @@ public struct H2OPolicy: CachePolicy {
             .capacity("entries per KV head, the current token included"),
             .integer("window", in: 0...Int.max, default: 32, "recent tokens that stay"),
             .choice("group", default: ScoringRule.GroupReduction.sum, "how the query heads of a KV head are combined"),
+            .prompt(),
         ])
 
     /// Entries a KV head may hold, the current token included (the authors' `hh_size + recent_size` + 1).
@@ -19,24 +20,31 @@ public struct H2OPolicy: CachePolicy {
     public var window: Int
     /// How the query heads of a group become one weight.
     public var groupReduction: ScoringRule.GroupReduction
+    /// The share of the capacity that the first prompt is sure of.
+    public var prompt: Double
 
     /// Creates the policy.
-    public init(capacity: Int, window: Int = 32, groupReduction: ScoringRule.GroupReduction = .sum) {
+    public init(
+        capacity: Int, window: Int = 32, groupReduction: ScoringRule.GroupReduction = .sum, prompt: Double = 0
+    ) {
         self.capacity = capacity
         self.window = window
         self.groupReduction = groupReduction
+        self.prompt = prompt
     }
 
     /// Creates the policy from its parameters.
     public init(_ arguments: PolicyArguments) {
         self.init(
             capacity: arguments.integer("capacity"), window: arguments.integer("window"),
-            groupReduction: arguments.choice("group"))
+            groupReduction: arguments.choice("group"), prompt: arguments.number("prompt"))
     }
 
     /// The values of its parameters.
     public var arguments: PolicyArguments {
-        PolicyArguments(["capacity": capacity, "window": window, "group": groupReduction.rawValue])
+        PolicyArguments([
+            "capacity": capacity, "window": window, "group": groupReduction.rawValue, "prompt": prompt,
+        ])
     }
 
     /// The sum of all weights ever received.
@@ -44,6 +52,7 @@ public struct H2OPolicy: CachePolicy {
         .scored(
             ScoringRule(
                 capacity: capacity, window: window, accumulation: .cumulative(decay: 1),
-                groupReduction: groupReduction))
+                groupReduction: groupReduction
+            ).keeping(prompt: prompt))
     }
 }

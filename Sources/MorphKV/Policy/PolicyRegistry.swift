@@ -7,6 +7,8 @@ public struct PolicyRegistry: Sendable {
         H2OPolicy.self,
         TOVAPolicy.self,
         MorphKVPolicy.self,
+        KeyDiffPolicy.self,
+        RandomPolicy.self,
         SnapKVPolicy.self,
         PyramidKVPolicy.self,
         AdaKVPolicy.self,

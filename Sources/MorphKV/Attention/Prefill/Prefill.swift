@@ -98,6 +98,7 @@ private struct LayerPass {
             let earlier = scores.state.table(old, seen: seen, origin: layer.origin)
             try scorer.scoring?.addEarlier(earlier, scorer.prompt, to: &table)
         }
+        try scorer.scoring?.addKeys(of: scorer.prompt, to: &table)
         try layer.select(table, seen: seen + tokens, scratch: scratch, prefill)
         return logits
     }
