@@ -145,7 +145,8 @@ static void attend_run(
     int first = head < 0 ? 0 : head, end = head < 0 ? cache->slots.heads : head + 1;
     int32_t phase = run->phase;
     for (int i = 0; i < run->columns; i++) {
-        struct unit u = {.rule = rule, .step = {.cache = cache, .position = run->position + i, .phase = phase}};
+        struct unit u = {.rule = rule, .step = {
+            .cache = cache, .position = run->position + i, .phase = phase, .prompt_end = run->prompt_end}};
         u.used = run->used + i < cache->slots.count ? run->used + i : cache->slots.count;
         u.slot = rule ? -1 : positional_slot(&cache->slots, u.step.position, u.used);
         if (rule && rule->advance) phase = rule->advance(cache, phase);

@@ -77,6 +77,12 @@ extension Graph {
     package func log(_ a: Tensor) -> Tensor { wrap(ggml_log(arena.context, a.pointer), uses: a) }
     package func tanh(_ a: Tensor) -> Tensor { wrap(ggml_tanh(arena.context, a.pointer), uses: a) }
 
+    /// The sum of each row: `[n, ...]` to `[1, ...]`.
+    package func sumRows(_ a: Tensor) -> Tensor { wrap(ggml_sum_rows(arena.context, a.pointer), uses: a) }
+
+    /// Each row divided by its length: unit vectors; rows of zeros stay zeros.
+    package func unitRows(_ a: Tensor) -> Tensor { wrap(ggml_l2_norm(arena.context, a.pointer, 1e-12), uses: a) }
+
     /// The index of the largest element of each row: `[n, rows]` to i32 `[rows]`.
     package func argmax(_ a: Tensor) -> Tensor { wrap(ggml_argmax(arena.context, a.pointer), uses: a) }
 
@@ -154,6 +160,11 @@ extension Graph {
             source = ggml_cast(arena.context, a.pointer, target.type.ggml)
         }
         return wrap(ggml_cpy(arena.context, source, target.pointer), uses: a, target)
+    }
+
+    /// The same values as f32.
+    package func floats(_ a: Tensor) -> Tensor {
+        a.type == .f32 ? a : wrap(ggml_cast(arena.context, a.pointer, ElementType.f32.ggml), uses: a)
     }
 
     /// The same values, laid out without gaps.

@@ -11,6 +11,8 @@ import Testing
         ("tova:capacity=20,heads=layer", 12, 45), ("morphkv:capacity=24,window=6,fusion=max,evictAfter=1.5", 30, 60),
         ("h2o:capacity=24,window=5", 25, 33), ("full", 90, 10), ("augur:capacity=20,window=4", 31, 45),
         ("augur:capacity=16,window=4,lambda=0,budgets=head", 9, 50),
+        ("h2o:capacity=24,window=5,prompt=0.5", 30, 40), ("keydiff:capacity=20,window=5", 28, 41),
+        ("random:capacity=20,window=5", 9, 37),
     ]
 
     @Test(

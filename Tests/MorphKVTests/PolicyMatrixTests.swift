@@ -14,12 +14,15 @@ import Testing
         var testDescription: String { "\(policy) \(queryHeads)/\(kvHeads) \(type)" }
 
         /// The policy with that capacity and otherwise its defaults, but a window that fits.
-        func make(capacity: Int) throws -> any CachePolicy {
+        ///
+        /// - Parameter prompt: the first prompt's share; the default if nil.
+        func make(capacity: Int, prompt: Double? = nil) throws -> any CachePolicy {
             let descriptor = try #require(PolicyRegistry.standard.descriptors.first { $0.name == policy })
-            let values = [
+            var values = [
                 "capacity": "\(capacity)", "promptCapacity": "\(capacity)", "window": "6", "sinks": "2",
                 "ratio": capacity >= 200 ? "1" : "0.3", "repeatFirst": "7+8+9", "repeatNext": "10+11", "postfix": "12",
             ]
+            if let prompt { values["prompt"] = "\(prompt)" }
             let known = descriptor.parameters.map(\.name)
             return try PolicyRegistry.standard.policy(policy, values.filter { known.contains($0.key) })
         }
@@ -28,8 +31,9 @@ import Testing
             try TestCalibrations.model(TestModels.shape("llama", queryHeads: queryHeads, kvHeads: kvHeads))
         }
 
-        func engine(_ model: Model, capacity: Int) throws -> Engine {
-            try Engine(model, CacheOptions(policy: make(capacity: capacity), elementType: type), threads: 1)
+        func engine(_ model: Model, capacity: Int, prompt: Double? = nil) throws -> Engine {
+            try Engine(
+                model, CacheOptions(policy: make(capacity: capacity, prompt: prompt), elementType: type), threads: 1)
         }
 
         func full(_ model: Model) throws -> Engine {
@@ -198,8 +202,11 @@ import Testing
         guard test.type == .f32, test.isConstant else { return }
         let model = try test.model()
         let tokens = TestModels.tokens(40, seed: 13)
-        // The prompt fits, so nothing is evicted before the end of it, and the evictions that follow must agree.
-        let (one, two) = (try test.engine(model, capacity: 44), try test.engine(model, capacity: 44))
+        // The prompt fits, so nothing is evicted before the end of it, and the evictions that follow must agree. Which
+        // tokens are the first prompt's differs, so it has no share.
+        let (one, two) = (
+            try test.engine(model, capacity: 44, prompt: 0), try test.engine(model, capacity: 44, prompt: 0)
+        )
         try one.prefill(tokens)
         for part in [0..<30, 30..<33, 33..<40] { try two.prefill(Array(tokens[part])) }
         for token in TestModels.tokens(40, seed: 14) {

@@ -54,7 +54,7 @@ import Testing
     @Test(
         "a capacity below the window holds in every layer, and nothing out of sight is attended to",
         arguments: [
-            "streaming", "h2o", "tova", "morphkv",
+            "streaming", "h2o", "tova", "morphkv", "keydiff", "random",
         ])
     func smallCapacitiesHoldEverywhere(_ policy: String) throws {
         let engine = try Self.engine(Self.gemma(), policy, capacity: 40)

@@ -99,6 +99,11 @@ final class KVCache {
         for part in parts.joined() { part.admit(tokens) }
     }
 
+    /// Notes that the next tokens belong to the sequence's first prompt.
+    func extendPrompt(by tokens: Int) {
+        for part in parts.joined() { part.endPrompt(at: seen + tokens) }
+    }
+
     /// Notes that a prompt was read, of which every layer holds by now what its rule left.
     func admitPrompt(_ tokens: Int) { seen += tokens }
 

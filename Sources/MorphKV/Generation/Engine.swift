@@ -116,13 +116,15 @@ package final class Engine {
     ) throws -> [Float] {
         guard !tokens.isEmpty else { throw CacheError(.emptyPrompt, "there is no token to process") }
         for token in tokens { try model.check(token) }
+        let isFirst = !hasLogits || continuesFirstPrompt
         if cache.hasFrozenEntries || cache.hasParts && cache.seen > 0 {
+            if isFirst { cache.extendPrompt(by: tokens.count) }
             return try feed(tokens, wantsAllLogits: wantsAllLogits)
         }
-        let isFirst = cache.seen == 0 || continuesFirstPrompt
         var all: [Float] = []
         for part in parts(of: tokens) {
             if cache.hasParts && cache.seen > 0 {
+                if isFirst { cache.extendPrompt(by: part.count) }
                 all += try feed(Array(part), wantsAllLogits: wantsAllLogits)
             } else {
                 let new = try prefill(part, isFirstPrompt: isFirst, wantsAllLogits: wantsAllLogits)
@@ -152,6 +154,7 @@ package final class Engine {
         _ tokens: ArraySlice<Token>, isFirstPrompt: Bool, wantsAllLogits: Bool
     ) throws -> [Float] {
         try cache.grow(by: tokens.count, isFirstPrompt: isFirstPrompt)
+        if isFirstPrompt { cache.extendPrompt(by: tokens.count) }
         let stream = try reader.stream(of: tokens, on: backend)
         let prefill = Prefill(
             model: model, cache: cache, backend: backend, allocator: prefillAllocator, isFirstPrompt: isFirstPrompt)

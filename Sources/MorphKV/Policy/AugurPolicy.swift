@@ -13,7 +13,7 @@ public struct AugurPolicy: CachePolicy {
             .number(
                 "lambda", in: 0...1000, default: 0.05,
                 "how much the weights received since count; with 0 none are needed"),
-            SlotBudgets.parameter(default: .layer),
+            .prompt(), SlotBudgets.parameter(default: .layer),
         ])
 
     /// Entries a KV head may hold, the current token included; the mean over all heads of all layers.
@@ -22,6 +22,8 @@ public struct AugurPolicy: CachePolicy {
     public var window: Int
     /// How much the weights that an entry received since count beside what was foreseen; with 0 none are needed.
     public var lambda: Double
+    /// The share of the capacity that the first prompt is sure of.
+    public var prompt: Double
     /// How the slots are spread.
     public var budgets: SlotBudgets
     /// What was learned about the model; nil until the policy is prepared for one.
@@ -29,11 +31,13 @@ public struct AugurPolicy: CachePolicy {
 
     /// Creates the policy.
     public init(
-        capacity: Int, window: Int = 8, lambda: Double = 0.05, budgets: SlotBudgets = SlotBudgets(.layer)
+        capacity: Int, window: Int = 8, lambda: Double = 0.05, prompt: Double = 0,
+        budgets: SlotBudgets = SlotBudgets(.layer)
     ) {
         self.capacity = capacity
         self.window = window
         self.lambda = lambda
+        self.prompt = prompt
         self.budgets = budgets
     }
 
@@ -41,13 +45,15 @@ public struct AugurPolicy: CachePolicy {
     public init(_ arguments: PolicyArguments) {
         self.init(
             capacity: arguments.integer("capacity"), window: arguments.integer("window"),
-            lambda: arguments.number("lambda"), budgets: SlotBudgets(arguments.choice("budgets")))
+            lambda: arguments.number("lambda"), prompt: arguments.number("prompt"),
+            budgets: SlotBudgets(arguments.choice("budgets")))
     }
 
     /// The values of its parameters.
     public var arguments: PolicyArguments {
         PolicyArguments([
-            "capacity": capacity, "window": window, "lambda": lambda, "budgets": budgets.spread.rawValue,
+            "capacity": capacity, "window": window, "lambda": lambda, "prompt": prompt,
+            "budgets": budgets.spread.rawValue,
         ])
     }
 
@@ -67,10 +73,11 @@ public struct AugurPolicy: CachePolicy {
     /// Foresight, each head with its share of the slots.
     public func rules(for layer: LayerGeometry) throws -> [RetentionRule] {
         guard let calibration else { throw CacheError(.calibration, "augur needs a model with a calibration") }
-        return try budgets.capacities(mean: capacity, window: window, in: layer).map {
+        return try budgets.rules(mean: capacity, keeping: window, in: layer) {
             .scored(
                 ScoringRule(
-                    capacity: $0, window: window, accumulation: .foresight(calibration, lambda: Float(lambda))))
+                    capacity: $0, window: window, accumulation: .foresight(calibration, lambda: Float(lambda))
+                ).keeping(prompt: prompt))
         }
     }
 }

@@ -8,6 +8,8 @@ public struct PolicyRegistry: Sendable {
         TOVAPolicy.self,
         MorphKVPolicy.self,
         AugurPolicy.self,
+        KeyDiffPolicy.self,
+        RandomPolicy.self,
         SnapKVPolicy.self,
         PyramidKVPolicy.self,
         AdaKVPolicy.self,

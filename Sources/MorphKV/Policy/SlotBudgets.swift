@@ -42,7 +42,7 @@ public struct SlotBudgets: Sendable, Hashable {
     ///
     /// - Parameters:
     ///   - mean: the mean over all heads of all layers.
-    ///   - window: recent positions that always stay; every head has 2 entries more at least.
+    ///   - window: positions that always stay; every head has 2 entries more at least.
     /// - Throws: ``CacheError`` of kind `invalidPolicy` if the mean leaves no room for that, of kind `calibration` if the
     ///   policy was not prepared for a model.
     func capacities(mean: Int, window: Int, in layer: LayerGeometry) throws -> [Int] {
@@ -73,6 +73,16 @@ public struct SlotBudgets: Sendable, Hashable {
     }
 
     private static let limit = 1 << 24
+
+    /// The rules of a layer's KV heads, which differ in their capacity; see ``capacities(mean:window:in:)``.
+    ///
+    /// - Parameter kept: numbers of entries that always stay, such as the window and the sinks.
+    func rules(
+        mean: Int, keeping kept: Int..., in layer: LayerGeometry, _ rule: (_ capacity: Int) throws -> RetentionRule
+    ) throws -> [RetentionRule] {
+        let window = kept.allSatisfy((0...Self.limit).contains) ? kept.reduce(0, +) : -1
+        return try capacities(mean: mean, window: window, in: layer).map(rule)
+    }
 
     /// Whole numbers of slots that add up to a total.
     ///

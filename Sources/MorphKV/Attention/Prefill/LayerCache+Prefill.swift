@@ -27,7 +27,7 @@ extension LayerCache {
         if let scores {
             // One slot stays free for the next token, as if it had been appended before the cut.
             let count = entries < slots ? entries : scores.rule.capacity - 1
-            let kept = table.keep(count, rule: scores.rule, by: scores.state, next: seen)
+            let kept = table.keep(count, rule: scores.rule, by: scores.state, next: seen, promptEnd: promptEnd)
             try store(kept, of: entries, scratch: scratch, prefill)
             scores.store(kept, of: table, seen: seen)
             cut(to: count)

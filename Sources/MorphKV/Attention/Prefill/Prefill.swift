@@ -101,6 +101,7 @@ private struct LayerPass {
             let earlier = scores.state.table(old, seen: seen, origin: parts[0].origin)
             try scorer.scoring?.addEarlier(earlier, scorer.prompt, to: &table)
         }
+        try scorer.scoring?.addKeys(of: scorer.prompt, to: &table)
         for part in parts {
             try part.select(table.restricted(to: part.plan.heads), seen: seen + tokens, scratch: scratch, prefill)
         }
