@@ -36,19 +36,19 @@ public final class Calibration: Sendable {
     public let provenance: Provenance
 
     /// Windows for which entries were counted, ascending.
-    let windows: [Int]
+    package let windows: [Int]
     /// Thresholds above which entries were counted, ascending.
-    let thresholds: [Float]
+    package let thresholds: [Float]
     let layerCount: Int
     let kvHeads: Int
     /// Length of the layers' input.
     let width: Int
     /// Per layer `[kvHeads * ages][width]`, flat.
-    let weights: [[Float]]
+    package let weights: [[Float]]
     /// Per layer `[kvHeads * ages]`.
-    let biases: [[Float]]
+    package let biases: [[Float]]
     /// The mean number of entries older than a window whose score exceeds a threshold: `[window][threshold][layer][kvHead]`.
-    let counts: [Float]
+    package let counts: [Float]
     /// How weights are stored, in files and where they compute.
     let type: ElementType
     /// Tells calibrations apart.

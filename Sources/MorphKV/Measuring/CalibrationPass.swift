@@ -114,7 +114,8 @@ final class CalibrationPass {
 
     /// Takes the weights of some queries of a chunk, which lie in the scratch memory.
     private func weigh(
-        _ queries: Range<Int>, in chunk: Range<Int>, _ mask: AttentionMask, entries: Int, into future: inout FutureWeights
+        _ queries: Range<Int>, in chunk: Range<Int>, _ mask: AttentionMask, entries: Int,
+        into future: inout FutureWeights
     ) throws {
         let visible = queries.upperBound
         let graph = try Graph(on: backend, capacity: 32, allocator: allocator)

@@ -84,10 +84,14 @@ public struct Calibrator {
         let least = options.windows[0] + 2
         for text in texts {
             for token in text.tokens { try model.check(token) }
-            guard text.tokens.count >= least, (0..<text.tokens.count).contains(text.answer) else {
+            guard text.tokens.count >= least else {
                 throw CacheError(
                     .calibration,
-                    "a text of \(text.tokens.count) tokens, \(text.answer) before the answer: at least \(least) tokens are needed, the smallest window and 2")
+                    "a text of \(text.tokens.count) tokens: the smallest window and 2, \(least), are needed")
+            }
+            guard text.tokens.indices.contains(text.answer) else {
+                throw CacheError(
+                    .calibration, "an answer after \(text.answer) of \(text.tokens.count) tokens is none")
             }
         }
         let counting = texts.reduce(0) { $0 + max(0, $1.tokens.count - options.ages[0]) }

@@ -49,7 +49,8 @@ struct RidgeRegression {
             let square = group.squares[column * width + column] / count
             let variance = square - means[column] * means[column]
             // A column that is constant up to rounding says nothing.
-            return variance > 1e-12 * (square + offset * offset) ? (variance * count / max(1, count - 1)).squareRoot() : 0
+            guard variance > 1e-12 * (square + offset * offset) else { return 0.0 }
+            return (variance * count / (count - 1)).squareRoot()
         }
         let inverses = scales.map { $0 > 0 ? 1 / $0 : 0 }
         let system = SymmetricSystem(size: width, threads: threads)
