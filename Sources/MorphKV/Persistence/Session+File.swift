@@ -75,7 +75,7 @@ extension CacheFileWriter {
         set(CacheFile.live(index, part, "origin"), layer.origin)
         // The phase, by the name that files of before have for it.
         set(CacheFile.live(index, part, "since_hand_over"), layer.scores?.state.phase ?? 0)
-        if layer.promptEnd > 0 { set(CacheFile.live(index, part, "prompt_end"), layer.promptEnd) }
+        if layer.scores != nil { set(CacheFile.live(index, part, "prompt_end"), layer.promptEnd) }
         if let chosen = layer.chosen {
             set(CacheFile.live(index, part, "chosen_before"), chosen.before)
             set(CacheFile.live(index, part, "chosen"), chosen.positions.flatMap { $0 })

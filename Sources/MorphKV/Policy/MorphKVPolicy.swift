@@ -3,7 +3,8 @@
 ///
 /// Source: Ghadia et al., "Dialogue Without Limits: Constant-Sized KV Caches for Extended Responses in LLMs", ICML 2025,
 /// arXiv 2503.00979. The rule is aligned under grouped-query attention, as the paper means it. The presets repeat the
-/// two variants of the authors' code (github ghadiaravi13/MorphKV, commit 8903d2a).
+/// two variants of the authors' code (github ghadiaravi13/MorphKV, commit 8903d2a); the second is also what their commit
+/// 1dc7d30 has for Qwen 2, where the newest of the window's queries is the current one and does not vote.
 public struct MorphKVPolicy: CachePolicy {
     /// Its entry in the registry.
     public static let descriptor = PolicyDescriptor(

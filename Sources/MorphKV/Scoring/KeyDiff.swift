@@ -3,7 +3,7 @@ internal import Ggml
 
 extension ScoringRule.Accumulation {
     /// Minus the cosine between an entry's key and the mean direction of all keys held, anew at every choice; needs no
-    /// attention weights.
+    /// attention weights. Keys of a context that the sequence goes on from do not count.
     public static var keyDiff: Self { Self(KeyDiff()) }
 }
 
