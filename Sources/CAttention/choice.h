@@ -50,6 +50,7 @@ static void shared_scores(
         other.head = head;
         other.positions = step->cache->slots.positions + head_offset(step->cache, head);
         other.query = other.features = NULL;
+        other.feature_width = 0;
         rule->choose(&other, own, room);
         reduce_into(own, slots, ATTENTION_SUM, scores);
     }

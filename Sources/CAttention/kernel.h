@@ -109,6 +109,7 @@ static void describe_head(struct unit *u, const struct attention_vectors *v, siz
     u->step.positions = slots->positions ? slots->positions + head_offset(u->step.cache, head) : NULL;
     u->step.query = v->query + at * group * d;
     u->step.features = v->features ? v->features + at * (size_t)v->feature_width : NULL;
+    u->step.feature_width = v->features ? v->feature_width : 0;
     u->key = v->key + at * d;
     u->value = v->value + at * d;
     u->output = v->output + at * group * d;

@@ -60,6 +60,19 @@ extension Graph {
         add(wrap(ggml_relu(arena.context, subtract(a, b).pointer)), b)
     }
 
+    package func abs(_ a: Tensor) -> Tensor { wrap(ggml_abs(arena.context, a.pointer), uses: a) }
+    /// 1, 0 or -1, as the sign is.
+    package func sign(_ a: Tensor) -> Tensor { wrap(ggml_sgn(arena.context, a.pointer), uses: a) }
+    package func squareRoot(_ a: Tensor) -> Tensor { wrap(ggml_sqrt(arena.context, a.pointer), uses: a) }
+    /// The nearest whole number; halves go away from zero.
+    package func round(_ a: Tensor) -> Tensor { wrap(ggml_round(arena.context, a.pointer), uses: a) }
+    package func clamp(_ a: Tensor, to range: ClosedRange<Float>) -> Tensor {
+        wrap(ggml_clamp(arena.context, a.pointer, range.lowerBound, range.upperBound), uses: a)
+    }
+    /// The same numbers in another type.
+    package func cast(_ a: Tensor, to type: ElementType) -> Tensor {
+        wrap(ggml_cast(arena.context, a.pointer, type.ggml), uses: a)
+    }
     package func exp(_ a: Tensor) -> Tensor { wrap(ggml_exp(arena.context, a.pointer), uses: a) }
     package func log(_ a: Tensor) -> Tensor { wrap(ggml_log(arena.context, a.pointer), uses: a) }
     package func tanh(_ a: Tensor) -> Tensor { wrap(ggml_tanh(arena.context, a.pointer), uses: a) }

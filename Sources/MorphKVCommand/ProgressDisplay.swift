@@ -35,6 +35,14 @@ final class ProgressDisplay: Sendable {
     /// Takes note of how much of some other work is done.
     func show(done: Int, of total: Int) { show(EvaluationRunner.Progress(total: total, done: done, resumed: 0)) }
 
+    /// The same with the time left, from the time that this call took for what an earlier one had not done.
+    func show(done: Int, of total: Int, resumed: Int, since start: ContinuousClock.Instant) {
+        var progress = EvaluationRunner.Progress(total: total, done: done, resumed: resumed)
+        let share = Double(done - resumed) / Double(max(1, total - resumed))
+        if share > 0 { progress.secondsLeft = (ContinuousClock.now - start) / .seconds(1) * (1 / share - 1) }
+        show(progress)
+    }
+
     /// Gives the line back.
     func finish() {
         state.withLock { state in

@@ -10,8 +10,8 @@ struct RootCommand: AsyncParsableCommand {
         abstract: "Runs GGUF language models with a KV cache of constant size.",
         subcommands: [
             DemoCommand.self, GenerateCommand.self, ChatCommand.self, ServeCommand.self, CompressCommand.self,
-            AskCommand.self, InspectCommand.self, PoliciesCommand.self, PerplexityCommand.self, TraceCommand.self,
-            EvalGroup.self, ScoreCommand.self, JudgeCommand.self, ReportCommand.self, RecallCommand.self,
-            BenchCommand.self, ContextBenchCommand.self, MakeModelCommand.self,
+            AskCommand.self, CalibrateCommand.self, InspectCommand.self, PoliciesCommand.self, PerplexityCommand.self,
+            TraceCommand.self, EvalGroup.self, ScoreCommand.self, JudgeCommand.self, ReportCommand.self,
+            RecallCommand.self, BenchCommand.self, ContextBenchCommand.self, MakeModelCommand.self,
         ])
 }

@@ -12,13 +12,14 @@ import Testing
         "morphkv:capacity=24,window=6,fusion=max,normalization=candidates,group=max",
         "morphkv:capacity=24,window=6,group=max,sinks=3", "morphkv:capacity=24,window=6,evictAfter=1.5",
         "morphkv:capacity=24,window=6,fusion=max,evictAfter=2", "morphkv:capacity=24,window=6,decay=0.9",
+        "augur:capacity=24,window=6", "augur:capacity=24,window=6,lambda=0", "augur:capacity=24,budgets=even",
         "snapkv:promptCapacity=24,window=6", "pyramidkv:promptCapacity=24,window=6",
     ]
 
     @Test(
         "the kernel keeps what the graph keeps and gives the same logits", arguments: policies, ["llama", "gemma3"])
     func equalsTheGraph(_ policy: String, architecture: String) throws {
-        let model = try Model(contentsOf: TestModels.url(TestModels.shape(architecture, queryHeads: 4, kvHeads: 2)))
+        let model = try TestCalibrations.model(TestModels.shape(architecture, queryHeads: 4, kvHeads: 2))
         let engines = try [CacheOptions.AttentionPath.graph, .fused].map { path in
             try Engine(
                 model,

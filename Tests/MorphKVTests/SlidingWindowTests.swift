@@ -17,7 +17,7 @@ import Testing
 
     /// Gemma 3 with two layers that see 96 tokens and two that see everything.
     private static func gemma() throws -> Model {
-        try Model(contentsOf: TestModels.url(TestModels.shape("gemma3")))
+        try TestCalibrations.model(TestModels.shape("gemma3"))
     }
 
     @Test("with ample capacity the logits are the full cache's, far beyond the window", arguments: policies)

@@ -33,6 +33,8 @@ enum attention_rule {
     ATTENTION_PROFILE = 3,
     /// The caller's functions.
     ATTENTION_CUSTOM = 4,
+    /// The lowest score, which each entry brings for several ages; what it received counts too.
+    ATTENTION_FORESIGHT = 5,
 };
 
 /// How several numbers become one.
@@ -98,6 +100,21 @@ struct attention_profile {
     bool candidates_only; ///< whether each query's scores are normalised over the slots that may be chosen only
 };
 
+/// The most ages that a score may be stated for.
+#define ATTENTION_MOST_AGES 8
+/// Codes are from minus this to this; code c means sign(c) * (c / 127)^2.
+#define ATTENTION_LARGEST_CODE 127
+
+/// ATTENTION_FORESIGHT. An entry's score is the code of the largest age that is not above its own, plus lambda * received.
+/// Its features are the codes for all ages.
+struct attention_foresight {
+    int32_t age_count;
+    int32_t ages[ATTENTION_MOST_AGES]; ///< ascending; the first holds for younger entries too
+    float lambda, decay;
+    int8_t *codes;   ///< `[age_count][heads][count]`
+    float *received; ///< `[heads][count]`: decay * received + weight; NULL if it does not count
+};
+
 struct attention_rule_table;
 
 /// ATTENTION_CUSTOM.
@@ -118,6 +135,7 @@ struct attention_score {
         struct attention_window_sum window_sum;
         struct attention_cumulative cumulative;
         struct attention_profile profile;
+        struct attention_foresight foresight;
         struct attention_custom custom;
     };
 };
@@ -141,6 +159,7 @@ struct attention_step {
     const float *positions; ///< `[count]`: of the head's slots
     const float *query;     ///< `[group][dimension]`, not scaled
     const float *features;  ///< `[feature_width]`; NULL if there are none
+    int32_t feature_width;
 };
 
 /// What one thread knows of a token's attention: a range of slots. Arrays are as long as all slots; only the range is
@@ -161,7 +180,7 @@ struct attention_weights {
 /// others are called by one thread while no other looks at the head, but for `leaving` and `advance`, which every
 /// thread calls.
 struct attention_rule_table {
-    /// Features that the rule reads per token and head; 0 for none.
+    /// Features that the rule reads per token and head, at least; 0 for none.
     int32_t feature_width;
 
     /// Writes each slot's score; the kernel takes the lowest that is not protected. Required. Where heads share their

@@ -16,7 +16,7 @@ public struct EvaluationRunner: Sendable {
         /// The samples that are being answered, each with the tokens of its answer so far.
         public internal(set) var current: [String: Int] = [:]
         /// The time left in seconds, from the time that the samples of this call took; `nil` before the first.
-        public internal(set) var secondsLeft: Double?
+        public package(set) var secondsLeft: Double?
 
         /// How far something is.
         package init(total: Int, done: Int, resumed: Int) {

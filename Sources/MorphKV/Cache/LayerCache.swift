@@ -47,7 +47,7 @@ final class LayerCache {
         keys = arena.tensor(plan.keyType.elementType, rows, name: "keys")
         values = arena.tensor(plan.valueType.elementType, plan.isFused ? rows : transposed, name: "values")
         if let scoring = plan.scoring {
-            scores = SlotScores(scoring, SlotShape(geometry: g, slots: slots), in: arena)
+            scores = SlotScores(scoring, SlotShape(geometry: g, slots: slots, isFused: plan.isFused), in: arena)
         } else {
             scores = nil
         }

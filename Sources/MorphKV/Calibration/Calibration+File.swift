@@ -121,4 +121,15 @@ extension ElementType {
         }
         return bytes
     }
+
+    /// Numbers in this type, f32 or f16, as 32-bit floats.
+    func decoded(_ encoded: [UInt8]) -> [Float] {
+        let count = encoded.count / bytes(1)
+        return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+            encoded.withUnsafeBytes {
+                dequantize($0.baseAddress!, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+            }
+            initialized = count
+        }
+    }
 }

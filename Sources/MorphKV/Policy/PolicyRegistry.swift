@@ -7,6 +7,7 @@ public struct PolicyRegistry: Sendable {
         H2OPolicy.self,
         TOVAPolicy.self,
         MorphKVPolicy.self,
+        AugurPolicy.self,
         SnapKVPolicy.self,
         PyramidKVPolicy.self,
         AdaKVPolicy.self,

@@ -98,11 +98,14 @@ final class PromptBatch {
         return tensor
     }
 
-    /// Ranges of queries whose attention scores take at most 32 MB at a time.
+    /// Bytes that the attention scores of a batch take at most.
+    static let largestBytes = 32 << 20
+
+    /// Ranges of queries whose attention scores take at most ``largestBytes`` at a time.
     ///
     /// - Parameter scores: scores per query, all heads together.
     static func ranges(of queries: Range<Int>, scores: Int) -> [Range<Int>] {
-        let size = max(1, (32 << 20) / (scores * MemoryLayout<Float>.stride))
+        let size = max(1, largestBytes / (scores * MemoryLayout<Float>.stride))
         return stride(from: queries.lowerBound, to: queries.upperBound, by: size).map {
             $0..<min($0 + size, queries.upperBound)
         }

@@ -17,6 +17,14 @@ struct ScoreTable {
     /// The numbers of the columns that something was put into, ascending.
     var filled: [Int] { columns.keys.sorted() }
 
+    /// The same for some of the KV heads; all of them if nil.
+    func restricted(to heads: [Int]?) -> ScoreTable {
+        guard let heads else { return self }
+        var table = ScoreTable(positions: heads.map { positions[$0] })
+        for (column, values) in columns { table[column] = heads.map { values[$0] } }
+        return table
+    }
+
     /// Adds values to those of the first entries, in column 0.
     ///
     /// - Parameters:
@@ -31,13 +39,13 @@ struct ScoreTable {
         columns[0] = sums
     }
 
-    /// Adds another table's values, times a factor, to those of the first entries, in column 0.
-    mutating func add(_ old: [[Float]], times factor: Float = 1) {
-        var sums = self[0]
+    /// Adds another table's values, times a factor, to those of the first entries in a column.
+    mutating func add(_ old: [[Float]], times factor: Float = 1, to column: Int = 0) {
+        var sums = self[column]
         for (head, values) in old.enumerated() {
             for (entry, value) in values.enumerated() { sums[head][entry] += factor * value }
         }
-        columns[0] = sums
+        columns[column] = sums
     }
 
     /// Which entries stay when all but `count` per KV head must go: indices, ascending.

@@ -44,7 +44,17 @@ struct ScoredStep: ScoringStep {
         }
         order = graph.add(order, graph.scale(isRecent(positions), by: -1e9))
         if let sinks = isSink(positions) { order = graph.add(order, graph.scale(sinks, by: -1e9)) }
-        return graph.argmax(graph.add(order, graph.scale(invisible(positions), by: 1e20)))
+        return highest(graph.add(order, graph.scale(invisible(positions), by: 1e20)), positions)
+    }
+
+    /// The slot with the highest value in each row; of equal ones that with the highest position.
+    private func highest(_ values: Tensor, _ positions: Tensor) -> Tensor {
+        let rows = values[1]
+        let any = graph.reshape(graph.argmax(values), [1, rows])
+        let most = graph.rows(graph.reshape(values, [1, shape.slots, rows]), at: any)
+        let isLess = graph.step(graph.scale(graph.subtract(values, graph.reshape(most, [1, rows])), by: -1))
+        let isMost = graph.scale(isLess, by: -1, plus: 1)
+        return graph.argmax(graph.multiply(isMost, graph.scale(positions, by: 1, plus: 2)))
     }
 
     func write(_ values: Tensor, to target: Tensor, at slot: AdmittedSlot) -> Tensor {

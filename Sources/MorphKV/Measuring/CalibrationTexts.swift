@@ -1,0 +1,158 @@
+internal import Foundation
+internal import Ggml
+
+/// Where the texts of a calibration come from: files that are cut up, or the model itself.
+public struct CalibrationTexts {
+    /// Sequences that are written at a time; what they are does not depend on it.
+    private static let parallel = 8
+
+    private let model: Model
+    private let tokenizer: Tokenizer
+    private let length: Int
+    private let threads: Int
+
+    /// - Parameters:
+    ///   - length: tokens of a text at most.
+    ///   - threads: CPU threads; as many as the machine has cores if nil.
+    /// - Throws: ``GenerationError`` of kind `noTokenizer`; ``CacheError`` of kind `calibration` for less than two tokens.
+    public init(_ model: Model, length: Int, threads: Int? = nil) throws {
+        guard let tokenizer = model.tokenizer else {
+            throw GenerationError(.noTokenizer, "the model has no tokenizer: it can neither read text nor write it")
+        }
+        guard length > 1 else { throw CacheError(.calibration, "texts of \(length) tokens: 2 or more are needed") }
+        self.model = model
+        self.tokenizer = tokenizer
+        self.length = length
+        self.threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+    }
+
+    /// The length of texts if nobody says otherwise: what the model was trained for, but at most 2,048 tokens.
+    public static func usualLength(_ model: Model) -> Int { min(model.description.contextLength, 2048) }
+
+    /// Cuts text into pieces, each of which begins as a text does.
+    ///
+    /// - Parameters:
+    ///   - tokens: of all pieces together at most; pieces are then taken from all over the text.
+    public func pieces(of text: String, tokens: Int) -> [Calibrator.Text] {
+        let start = tokenizer.encode("").filter { $0 == tokenizer.beginOfText }
+        let all = tokenizer.encode(text, addSpecial: false)
+        let size = max(1, length - start.count)
+        let pieces = stride(from: 0, to: all.count, by: size).map { Array(all[$0..<min($0 + size, all.count)]) }
+        // A last piece that is much shorter says little, and nothing of great ages.
+        let whole = pieces.count > 1 && (pieces.last?.count ?? 0) < size / 2 ? pieces.dropLast() : pieces[...]
+        let wanted = min(whole.count, max(1, tokens / length))
+        return (0..<wanted).map { Calibrator.Text(start + whole[$0 * whole.count / wanted]) }
+    }
+
+    /// Lets the model write texts of its own, one token after another by its probabilities; where one ends before its length
+    /// the next begins in it.
+    ///
+    /// - Parameters:
+    ///   - tokens: of all texts together.
+    ///   - progress: called with the tokens written; what it throws ends the run.
+    /// - Throws: ``CacheError`` of kind `calibration` if the model has no token with which a text begins; what generating
+    ///   throws.
+    public func samples(
+        tokens: Int, seed: UInt32, progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
+    ) throws -> [Calibrator.Text] {
+        let ids = (0..<Token(model.description.vocabularySize)).lazy
+        guard let start = tokenizer.beginOfText ?? ids.first(where: tokenizer.endsGeneration) else {
+            throw CacheError(.calibration, "the model's tokenizer has no token with which a text begins; give it texts")
+        }
+        let count = max(1, tokens / length)
+        let jobs = (0..<count).map { index in
+            let sampling = SamplingOptions(
+                temperature: 1, topK: 0, topP: 1, minP: 0, seed: seed &+ UInt32(truncatingIfNeeded: index))
+            return Job(prompt: [start], sampling: sampling, separator: start)
+        }
+        return try write(jobs) { try progress($0, count * length) }
+    }
+
+    /// Lets the model answer prompts, greedily.
+    ///
+    /// - Parameter progress: called with the tokens written and the largest possible number; what it throws ends the run.
+    /// - Throws: ``CacheError`` of kind `calibration` for a prompt that leaves no room for an answer; what generating throws.
+    public func answers(
+        to prompts: [String], progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
+    ) throws -> [Calibrator.Text] {
+        let jobs = try prompts.map { prompt in
+            let tokens = tokenizer.encode(prompt, parseSpecial: true)
+            guard !tokens.isEmpty, tokens.count < length else {
+                throw CacheError(
+                    .calibration, "a prompt of \(tokens.count) tokens leaves no room in texts of \(length) tokens")
+            }
+            return Job(prompt: tokens, sampling: SamplingOptions(), separator: nil)
+        }
+        return try write(jobs) { try progress($0, jobs.count * length) }
+    }
+
+    // MARK: Writing
+
+    private struct Job {
+        let prompt: [Token]
+        let sampling: SamplingOptions
+        /// What stands in the text where the model ends it; nil ends it.
+        let separator: Token?
+    }
+
+    /// A text while it is written.
+    private struct Sequence {
+        let job: Int
+        let engine: Engine
+        let sampler: Sampler
+        var tokens: [Token]
+    }
+
+    private func write(_ jobs: [Job], progress: (Int) throws -> Void) throws -> [Calibrator.Text] {
+        let workspace = try EngineWorkspace(model, threads: threads)
+        let batch = try Batch(model, threads: threads)
+        var texts = [Calibrator.Text?](repeating: nil, count: jobs.count)
+        var (idle, next, done): ([Engine], Int, Int) = ([], 0, 0)
+        var running: [Sequence] = []
+        while next < jobs.count || !running.isEmpty {
+            while running.count < Self.parallel, next < jobs.count {
+                let engine = try idle.popLast() ?? Engine(model, .full, in: workspace, reserve: length)
+                running.append(try begin(next, jobs[next], engine))
+                next += 1
+            }
+            var steps: [(engine: Engine, token: Token)] = []
+            running = try running.compactMap { sequence in
+                var sequence = sequence
+                if let token = try self.next(of: sequence, jobs[sequence.job]) {
+                    sequence.tokens.append(token)
+                    if sequence.tokens.count < length {
+                        steps.append((sequence.engine, token))
+                        return sequence
+                    }
+                }
+                texts[sequence.job] = Calibrator.Text(sequence.tokens, answer: answerStart(sequence, jobs))
+                done += sequence.tokens.count
+                sequence.engine.clear()
+                idle.append(sequence.engine)
+                return nil
+            }
+            if !steps.isEmpty { try batch.decode(steps) }
+            try Task.checkCancellation()
+            try progress(running.reduce(done) { $0 + $1.tokens.count })
+        }
+        return texts.map { $0! }
+    }
+
+    private func begin(_ index: Int, _ job: Job, _ engine: Engine) throws -> Sequence {
+        try engine.prefill(job.prompt)
+        let sampler = try Sampler(
+            job.sampling, after: job.prompt, vocabularySize: model.description.vocabularySize)
+        return Sequence(job: index, engine: engine, sampler: sampler, tokens: job.prompt)
+    }
+
+    /// The next token of a text; nil if it ends here.
+    private func next(of sequence: Sequence, _ job: Job) throws -> Token? {
+        let token = try sequence.sampler.sample(sequence.engine.logits)
+        return tokenizer.endsGeneration(token) ? job.separator : token
+    }
+
+    /// Texts of the model's own are answers from the beginning.
+    private func answerStart(_ sequence: Sequence, _ jobs: [Job]) -> Int {
+        jobs[sequence.job].separator == nil ? jobs[sequence.job].prompt.count : 0
+    }
+}
