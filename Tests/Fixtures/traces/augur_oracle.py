@@ -62,10 +62,10 @@ def solve_budgets(counts, kind, capacity, window, windows):
     """Slots [layer][kv head] for `capacity` on average; counts [window, threshold, layer, kv head]."""
     layers, heads = counts.shape[2:]
     least = window + 2
-    if capacity < least:
-        raise ValueError(f"a capacity of {capacity} with a window of {window}")
     if kind == "even":
         return np.full((layers, heads), capacity)
+    if capacity < least:
+        raise ValueError(f"a capacity of {capacity} with a window of {window}")
     fitting = [i for i, w in enumerate(windows) if w <= window]
     needs = counts[fitting[-1] if fitting else 0] + least
     needs = needs.mean(-1) if kind == "layer" else needs.reshape(len(needs), -1)
