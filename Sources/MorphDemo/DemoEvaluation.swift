@@ -15,11 +15,16 @@ package struct DemoEvaluation: Sendable {
     private let writer: DiaryWriter
     private let tasks: [DiaryTask]
     private let jobs: Int
+    private let comparesBytes: Bool
 
     /// Takes the prompts.
     ///
-    /// - Parameter jobs: How many answers to write at the same time.
-    package init(_ writer: DiaryWriter, tasks: [DiaryTask], jobs: Int = 1) {
+    /// - Parameters:
+    ///   - jobs: How many answers to write at the same time.
+    ///   - comparesBytes: Whether a share is one of the bytes that the full cache takes for the response, everything
+    ///     counted that a policy keeps, instead of the response's tokens.
+    package init(_ writer: DiaryWriter, tasks: [DiaryTask], jobs: Int = 1, comparesBytes: Bool = false) {
+        self.comparesBytes = comparesBytes
         self.writer = writer
         self.tasks = tasks
         self.jobs = jobs
@@ -51,13 +56,15 @@ package struct DemoEvaluation: Sendable {
         let lengths = fullOutcomes.map(\.tokens)
         for method in methods {
             let outcomes = method.isFull ? fullOutcomes : try await answers(method, lengths)
-            try result(DemoResult(method, outcomes, lengths: lengths))
+            try result(DemoResult(method, outcomes))
         }
     }
 
     /// What one answer adds to a result.
     struct Outcome: Sendable {
         let index: Int
+        /// Entries per KV head; nil if the policy has no capacity.
+        let entries: Int?
         let score: DiaryScore
         let tokens: Int
         let tokensAfterFirst: Int
@@ -92,9 +99,15 @@ package struct DemoEvaluation: Sendable {
 
     private func write(_ method: DemoMethod, _ index: Int, _ fullLength: Int) async throws -> Outcome {
         let task = tasks[index]
-        let answer = try await writer.answer(to: task, policy: method.cachePolicy(responseTokens: fullLength))
+        let entries = try method.capacity.map { capacity in
+            comparesBytes && capacity.isShare
+                ? try writer.entries(of: method, capacity, forResponse: fullLength)
+                : capacity.entries(forResponse: fullLength)
+        }
+        let policy = try entries.map { try method.cachePolicy(entries: $0) } ?? method.cachePolicy(responseTokens: 0)
+        let answer = try await writer.answer(to: task, policy: policy)
         return Outcome(
-            index: index, score: DiaryScore(answer.text, to: task), tokens: answer.tokens,
+            index: index, entries: entries, score: DiaryScore(answer.text, to: task), tokens: answer.tokens,
             tokensAfterFirst: max(0, answer.tokens - 1), seconds: answer.seconds, isFinished: answer.isFinished,
             cacheBytes: answer.cacheBytes, peakBytes: answer.peakBytes)
     }

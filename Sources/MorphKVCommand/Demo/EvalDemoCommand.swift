@@ -28,6 +28,11 @@ struct EvalDemoCommand: AsyncParsableCommand {
     @Option(help: "Prompts.")
     var samples = 20
 
+    @Flag(
+        help: ArgumentHelp(
+            "A share is one of the bytes that the full cache takes for the response; all that a policy keeps counts."))
+    var equalBytes = false
+
     @Flag(help: "Print one JSON object a line, each as soon as it is there, instead of a table.")
     var json = false
 
@@ -40,7 +45,8 @@ struct EvalDemoCommand: AsyncParsableCommand {
         let methods = try DemoMethod.methods(policies, capacity)
         let evaluation = DemoEvaluation(
             try DiaryWriter(modelFlags.load(), threads: modelFlags.threads),
-            tasks: DiaryTask.tasks(seed: modelFlags.seed, count: samples), jobs: modelFlags.parallel ?? 1)
+            tasks: DiaryTask.tasks(seed: modelFlags.seed, count: samples), jobs: modelFlags.parallel ?? 1,
+            comparesBytes: equalBytes)
         let display = ProgressDisplay()
         defer { display.finish() }
         var results: [DemoResult] = []
