@@ -35,6 +35,8 @@ void attention_compute(
     }
 }
 
+int32_t attention_padded(int32_t dimension) { return (int32_t)padded_row(dimension); }
+
 size_t attention_workspace(int32_t dimension, int32_t group, int64_t visible) {
     return workspace_at(NULL, dimension, group, largest_workspace_stride((size_t)visible)).floats;
 }

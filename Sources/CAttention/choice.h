@@ -5,20 +5,19 @@
 #include "slots.h"
 #include "workspace.h"
 
-/// The lowest score outside the window and the sinks; of equal ones the highest position. Entries that the layer no
+/// The lowest score of those that are not protected; of equal ones the highest position. Entries that the layer no
 /// longer sees go first.
-static int lowest_slot(
-    const struct attention_cache *cache, const float *positions, const float *scores, int slots, int64_t position
-) {
+static int lowest_slot(const struct attention_step *step, const float *scores, int slots) {
+    const float *positions = step->positions, position = (float)step->position;
     vf low = splat(INFINITY), low_position = splat(-1);
     vi low_index = 0, index;
     for (int i = 0; i < LANES; i++) index[i] = i;
     for (int i = 0; i < slots; i += LANES) {
-        vf held = load_part(positions + i, slots - i, (float)position);
+        vf held = load_part(positions + i, slots - i, position);
         vf score = load_part(scores + i, slots - i, 0);
-        vi gone = is_out_of_sight(cache, held, (float)position);
+        vi gone = is_out_of_sight(step->cache, held, position);
         score = choose(gone, splat(-1e30f), score);
-        vi open = ~is_protected(cache, held, (float)position) | gone;
+        vi open = ~is_protected(step, held, position) | gone;
         vi better = open & ((score < low) | ((score == low) & (held > low_position)));
         low = choose(better, score, low);
         low_position = choose(better, held, low_position);
@@ -50,6 +49,7 @@ static void shared_scores(
         other.head = head;
         other.positions = step->cache->slots.positions + head_offset(step->cache, head);
         other.query = other.features = NULL;
+        other.feature_width = 0;
         rule->choose(&other, own, room);
         reduce_into(own, slots, ATTENTION_SUM, scores);
     }
@@ -66,7 +66,9 @@ static int chosen_slot(
     if (used < slots) return cache->slots.has_gaps ? first_empty(step->positions, slots) : used;
     DEBUG_CHECK((size_t)slots <= w->stride);
     float *scores = w->choice, *own = scores + w->stride, *room = own + w->stride;
-    if (cache->score.shares_choice) shared_scores(step, rule, slots, scores, own, room);
-    else rule->choose(step, scores, room);
-    return lowest_slot(cache, step->positions, scores, slots, step->position);
+    struct attention_step choice = *step;
+    choice.kept_before = kept_before(step);
+    if (cache->score.shares_choice) shared_scores(&choice, rule, slots, scores, own, room);
+    else rule->choose(&choice, scores, room);
+    return lowest_slot(&choice, scores, slots);
 }

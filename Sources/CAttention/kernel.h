@@ -109,6 +109,7 @@ static void describe_head(struct unit *u, const struct attention_vectors *v, siz
     u->step.positions = slots->positions ? slots->positions + head_offset(u->step.cache, head) : NULL;
     u->step.query = v->query + at * group * d;
     u->step.features = v->features ? v->features + at * (size_t)v->feature_width : NULL;
+    u->step.feature_width = v->features ? v->feature_width : 0;
     u->key = v->key + at * d;
     u->value = v->value + at * d;
     u->output = v->output + at * group * d;
@@ -144,7 +145,8 @@ static void attend_run(
     int first = head < 0 ? 0 : head, end = head < 0 ? cache->slots.heads : head + 1;
     int32_t phase = run->phase;
     for (int i = 0; i < run->columns; i++) {
-        struct unit u = {.rule = rule, .step = {.cache = cache, .position = run->position + i, .phase = phase}};
+        struct unit u = {.rule = rule, .step = {
+            .cache = cache, .position = run->position + i, .phase = phase, .prompt_end = run->prompt_end}};
         u.used = run->used + i < cache->slots.count ? run->used + i : cache->slots.count;
         u.slot = rule ? -1 : positional_slot(&cache->slots, u.step.position, u.used);
         if (rule && rule->advance) phase = rule->advance(cache, phase);

@@ -14,11 +14,23 @@ INLINE int model_head(const struct attention_cache *cache, int head) {
     return cache->slots.head_numbers ? cache->slots.head_numbers[head] : head;
 }
 
-/// Whether slots may not be chosen by score: the window, the sinks, and empty ones (which are chosen before).
-INLINE vi is_protected(const struct attention_cache *cache, vf positions, float position) {
-    vi recent = positions >= splat(position - (float)cache->score.window);
-    vi sink = positions < splat((float)cache->score.sinks);
-    return recent | sink;
+/// The position before which nothing is evicted: the sinks, and the whole prompt while no more of it is held than its
+/// floor. Told once per choice, when all slots are filled.
+static int64_t kept_before(const struct attention_step *step) {
+    const struct attention_score *score = &step->cache->score;
+    if (score->prompt_floor <= 0 || step->prompt_end <= score->sinks) return score->sinks;
+    float end = (float)step->prompt_end;
+    int32_t held = 0;
+    for (int i = 0; i < step->cache->slots.count; i++) held += step->positions[i] < end;
+    return held <= score->prompt_floor ? step->prompt_end : score->sinks;
+}
+
+/// Whether slots may not be chosen by score: the window, what comes before `kept_before`, and empty ones (which are
+/// chosen before).
+INLINE vi is_protected(const struct attention_step *step, vf positions, float position) {
+    vi recent = positions >= splat(position - (float)step->cache->score.window);
+    vi first = positions < splat((float)step->kept_before);
+    return recent | first;
 }
 
 /// Whether slots hold nothing that the layer still sees.

@@ -33,6 +33,9 @@ struct workspace {
 
 static inline size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
+/// Floats of a row's numbers and the zeros behind them.
+static inline size_t padded_row(int32_t dimension) { return round_up((size_t)dimension, WORKSPACE_LINE); }
+
 /// The next area; `base` is NULL where only sizes are wanted.
 static inline float *take_area(float *base, size_t *used, size_t floats) {
     float *area = base ? base + *used : NULL;
@@ -44,7 +47,7 @@ static inline float *take_area(float *base, size_t *used, size_t floats) {
 ///
 /// - stride: at least the slots and the frozen entries, each rounded up to a line.
 static inline struct workspace workspace_at(float *base, int32_t dimension, int32_t group, size_t stride) {
-    struct workspace w = {.stride = stride, .padded = round_up((size_t)dimension, WORKSPACE_LINE)};
+    struct workspace w = {.stride = stride, .padded = padded_row(dimension)};
     size_t heads = (size_t)group, used = 0;
     w.slot = (int32_t *)take_area(base, &used, 1);
     w.peaks = take_area(base, &used, heads);

@@ -18,6 +18,8 @@ public struct ElementType: Sendable, Hashable, CustomStringConvertible {
     public static let bf16 = ElementType(GGML_TYPE_BF16)
     /// 8 bits, blocks of 32 with one scale.
     public static let q8_0 = ElementType(GGML_TYPE_Q8_0)
+    /// 8-bit integers.
+    public static let i8 = ElementType(GGML_TYPE_I8)
     /// 32-bit integers.
     public static let i32 = ElementType(GGML_TYPE_I32)
 

@@ -60,9 +60,28 @@ extension Graph {
         add(wrap(ggml_relu(arena.context, subtract(a, b).pointer)), b)
     }
 
+    package func abs(_ a: Tensor) -> Tensor { wrap(ggml_abs(arena.context, a.pointer), uses: a) }
+    /// 1, 0 or -1, as the sign is.
+    package func sign(_ a: Tensor) -> Tensor { wrap(ggml_sgn(arena.context, a.pointer), uses: a) }
+    package func squareRoot(_ a: Tensor) -> Tensor { wrap(ggml_sqrt(arena.context, a.pointer), uses: a) }
+    /// The nearest whole number; halves go away from zero.
+    package func round(_ a: Tensor) -> Tensor { wrap(ggml_round(arena.context, a.pointer), uses: a) }
+    package func clamp(_ a: Tensor, to range: ClosedRange<Float>) -> Tensor {
+        wrap(ggml_clamp(arena.context, a.pointer, range.lowerBound, range.upperBound), uses: a)
+    }
+    /// The same numbers in another type.
+    package func cast(_ a: Tensor, to type: ElementType) -> Tensor {
+        wrap(ggml_cast(arena.context, a.pointer, type.ggml), uses: a)
+    }
     package func exp(_ a: Tensor) -> Tensor { wrap(ggml_exp(arena.context, a.pointer), uses: a) }
     package func log(_ a: Tensor) -> Tensor { wrap(ggml_log(arena.context, a.pointer), uses: a) }
     package func tanh(_ a: Tensor) -> Tensor { wrap(ggml_tanh(arena.context, a.pointer), uses: a) }
+
+    /// The sum of each row: `[n, ...]` to `[1, ...]`.
+    package func sumRows(_ a: Tensor) -> Tensor { wrap(ggml_sum_rows(arena.context, a.pointer), uses: a) }
+
+    /// Each row divided by its length: unit vectors; rows of zeros stay zeros.
+    package func unitRows(_ a: Tensor) -> Tensor { wrap(ggml_l2_norm(arena.context, a.pointer, 1e-12), uses: a) }
 
     /// The index of the largest element of each row: `[n, rows]` to i32 `[rows]`.
     package func argmax(_ a: Tensor) -> Tensor { wrap(ggml_argmax(arena.context, a.pointer), uses: a) }
@@ -141,6 +160,11 @@ extension Graph {
             source = ggml_cast(arena.context, a.pointer, target.type.ggml)
         }
         return wrap(ggml_cpy(arena.context, source, target.pointer), uses: a, target)
+    }
+
+    /// The same values as f32.
+    package func floats(_ a: Tensor) -> Tensor {
+        a.type == .f32 ? a : wrap(ggml_cast(arena.context, a.pointer, ElementType.f32.ggml), uses: a)
     }
 
     /// The same values, laid out without gaps.

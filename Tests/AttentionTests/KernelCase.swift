@@ -129,13 +129,15 @@ final class KernelCase {
     func run(
         queries: [Float], newKeys: [Float], newValues: [Float], features: [Float] = [],
         columns: Int = 1,
-        position: Int? = nil, used: Int? = nil, phase: Int = 0, level: attention_level, threads: Int
+        position: Int? = nil, used: Int? = nil, phase: Int = 0, promptEnd: Int = 0, level: attention_level,
+        threads: Int
     ) -> [Float] {
         let visible = Int64(shape.slots + (shape.frozen.max() ?? 0))
         let stride = attention_workspace(cache.slots.dimension, cache.slots.group, visible)
         let run = attention_run(
             cache: place(cache), column: 0, columns: Int32(columns), used: Int32(used ?? shape.used),
-            position: Int64(position ?? shape.used), phase: Int32(phase))
+            position: Int64(position ?? shape.used), phase: Int32(phase),
+            prompt_end: Int64(promptEnd))
         let batch = attention_batch(
             runs: place(run), run_count: 1, workspace: zeros(stride * threads, filledWith: .nan),
             workspace_stride: stride, barrier: place(attention_barrier()), level: level)

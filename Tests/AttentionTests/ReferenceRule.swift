@@ -48,15 +48,17 @@ struct ReferenceRule {
             let entry = slots[head][slot]!
             if !isVisible(entry.position, at: position) {
                 choices[slot] = -.infinity
-            } else if !isProtected(entry.position, at: position) {
+            } else if !isProtected(entry.position, of: head, at: position) {
                 choices[slot] = summed.reduce(0) { $0 + $1[slot] }
             }
         }
         return choices
     }
 
-    private func isProtected(_ entry: Int, at position: Int) -> Bool {
-        entry >= position - test.window || entry < test.sinks
+    private func isProtected(_ entry: Int, of head: Int, at position: Int) -> Bool {
+        if entry >= position - test.window || entry < test.sinks { return true }
+        let prompt = slots[head].compactMap { $0 }.filter { $0.position < test.promptEnd }
+        return entry < test.promptEnd && prompt.count <= test.promptFloor
     }
 
     func isVisible(_ entry: Int, at position: Int) -> Bool {
@@ -84,6 +86,10 @@ struct ReferenceRule {
             return slots[head].indices.map { slot in
                 given.reduce(0) { fusionMax ? max($0, $1[slot]) : $0 + $1[slot] }
             }
+        case .keyDiff: return keyDifferences(slots[head])
+        case .recency: return slots[head].map { Double($0?.position ?? 0) }
+        case .random(let seed):
+            return slots[head].map { entry in entry.map { Self.random(seed, head, $0.position) } ?? 0 }
         case .custom(let rule):
             return slots[head].map { entry in
                 guard let entry else { return 0 }
@@ -91,6 +97,32 @@ struct ReferenceRule {
                 return rule.score(entry, given, position)
             }
         }
+    }
+
+    /// Minus the cosine of each key with the mean of all keys' directions.
+    private func keyDifferences(_ entries: [Entry?]) -> [Double] {
+        let directions = entries.map { direction($0!.key) }
+        let sum = directions.dropFirst().reduce(directions[0]) { zip($0, $1).map(+) }
+        let mean = direction(sum)
+        return directions.map { -product($0, mean) }
+    }
+
+    private func direction(_ vector: [Double]) -> [Double] {
+        let length = product(vector, vector).squareRoot()
+        return vector.map { $0 / length }
+    }
+
+    /// The finalizer of MurmurHash3, of the seed, then of that and the head, then of that and the position.
+    static func random(_ seed: UInt32, _ head: Int, _ position: Int) -> Double {
+        var hash: UInt32 = 0
+        for part in [seed, UInt32(head), UInt32(position)] {
+            hash = hash &+ part
+            for (shift, factor) in [(16, 0x85eb_ca6b), (13, 0xc2b2_ae35)] as [(UInt32, UInt32)] {
+                hash = (hash ^ (hash >> shift)) &* factor
+            }
+            hash ^= hash >> 16
+        }
+        return Double(hash >> 8) / Double(1 << 24)
     }
 
     private func lastQueries(_ count: Int, before position: Int) -> [Int] {
@@ -116,7 +148,7 @@ struct ReferenceRule {
         let scores = entries.map { rawScores($0, query) }
         let candidates = entries.indices.filter {
             isVisible(entries[$0].position, at: position)
-                && !isProtected(entries[$0].position, at: position)
+                && !isProtected(entries[$0].position, of: head, at: position)
         }
         var shares = [Double](repeating: 0, count: entries.count)
         for part in scores[0].indices {

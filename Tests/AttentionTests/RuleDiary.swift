@@ -69,7 +69,7 @@ final class RuleDiary {
         let output = kernel.run(
             queries: queries, newKeys: keys, newValues: values, features: features, position: position,
             used: used,
-            phase: phase, level: level, threads: threads)
+            phase: phase, promptEnd: test.promptEnd, level: level, threads: threads)
         (used, phase) = (min(used + 1, shape.slots), phase % test.queries + 1)
         let slots = (0..<shape.heads).map { chosenSlot($0, at: position) }
         for (head, slot) in slots.enumerated() {
@@ -175,6 +175,7 @@ final class RuleDiary {
             switch test.formula {
             case .windowSum: check(score.window_sum.fresh[at] + score.window_sum.expiring[at], sums[slot])
             case .cumulative: check(score.cumulative.scores[at], sums[slot])
+            case .recency, .random: check(score.fixed.scores[at], sums[slot])
             case .profile(let queries, _, let candidates):
                 for query in max(test.origin, position + 1 - queries)...position {
                     let expected =
@@ -184,8 +185,8 @@ final class RuleDiary {
                         check(score.profile.scores[row * slots + slot], expected)
                     }
                 }
-            // What its memory means is its own.
-            case .custom: break
+            // Nothing is remembered, or what it means is its own.
+            case .keyDiff, .custom: break
             }
         }
     }

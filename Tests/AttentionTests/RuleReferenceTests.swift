@@ -5,14 +5,14 @@ import Testing
 ///
 /// The reference follows the kernel where two scores are equal but for rounding.
 @Suite struct RuleReferenceTests {
-    static let cases = (0..<64).map { ScoringCase(seed: $0) }
+    static let cases = (0..<144).map { ScoringCase(seed: $0) }
 
     @Test(
         "every rule does what its definition says, whatever the instructions and threads",
         arguments: cases)
     func followsDefinition(_ test: ScoringCase) {
         for level in levels {
-            let threads = Int(test.seed / 4 % 3) + 1
+            let threads = Int(test.seed / 6 % 3) + 1
             let diary = RuleDiary(test, level: level, threads: threads)
             diary.follow(tokens: test.shape.slots + 25)
             #expect(diary.complaints == [], "level \(level.rawValue), \(threads) threads")
@@ -21,7 +21,7 @@ import Testing
 
     @Test("of equal scores the highest position outside the window goes")
     func ties() {
-        for seed in 0..<8 {
+        for seed in 0..<12 {
             var test = ScoringCase(seed: UInt64(seed))
             // One query remembered, and queries of zeros: every weight is the same.
             switch test.formula {
@@ -29,11 +29,12 @@ import Testing
             case .cumulative: test.formula = .cumulative(decay: 0)
             case .profile(_, let fusionMax, let candidates):
                 test.formula = .profile(queries: 1, fusionMax: fusionMax, candidates: candidates)
-            case .custom: continue
+            case .keyDiff, .recency, .random, .custom: continue
             }
             (test.window, test.sinks, test.slidingWindow, test.isBursty, test.shape.frozen) = (
                 1, 0, 0, false, []
             )
+            test.promptFloor = 0
             for level in levels {
                 let diary = RuleDiary(test, level: level, threads: 1)
                 diary.queryScale = 0
@@ -77,7 +78,8 @@ import Testing
             outputs += kernel.run(
                 queries: part(queries, token), newKeys: part(keys, token), newValues: part(values, token),
                 columns: columns, position: test.origin + token, used: min(token, shape.slots),
-                phase: token == 0 ? 0 : (token - 1) % test.queries + 1, level: level, threads: threads)
+                phase: token == 0 ? 0 : (token - 1) % test.queries + 1, promptEnd: test.promptEnd, level: level,
+                threads: threads)
         }
         return (outputs, (0..<shape.heads).map(kernel.positions))
     }

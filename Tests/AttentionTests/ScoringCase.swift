@@ -8,6 +8,9 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
         case windowSum(queries: Int)
         case cumulative(decay: Float)
         case profile(queries: Int, fusionMax: Bool, candidates: Bool)
+        case keyDiff
+        case recency
+        case random(seed: UInt32)
         case custom(Custom)
     }
 
@@ -29,6 +32,9 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
     var sharesChoice: Bool
     var window: Int
     var sinks: Int
+    /// Entries before `promptEnd` that a head is sure to keep; 0 for none.
+    var promptFloor: Int
+    var promptEnd: Int
     /// 0 for none.
     var slidingWindow: Int
     var visibleSinks: Int
@@ -42,18 +48,22 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
         var random = SeededNumbers(seed)
         self.seed = seed
         let queries = Int.random(in: 1...7, using: &random)
-        switch seed % 4 {
+        switch seed % 6 {
         case 0: formula = .windowSum(queries: queries)
         case 1: formula = .cumulative(decay: [0, 0.5, 0.9, 1].randomElement(using: &random)!)
+        case 2: formula = .keyDiff
+        case 3: formula = seed % 12 == 3 ? .recency : .random(seed: .random(in: 0 ... .max, using: &random))
         default:
             formula = .profile(
-                queries: queries, fusionMax: .random(using: &random), candidates: seed % 4 == 3)
+                queries: queries, fusionMax: .random(using: &random), candidates: seed % 6 == 5)
         }
         groupMax = .random(using: &random)
         sharesChoice = Int.random(in: 0..<3, using: &random) == 0
         let slots = Int.random(in: 4...27, using: &random)
         window = Int.random(in: 0...min(6, slots - 3), using: &random)
         sinks = Int.random(in: 0...2, using: &random)
+        promptFloor = Bool.random(using: &random) ? Int.random(in: 0..<slots - window - sinks, using: &random) : 0
+        promptEnd = Int.random(in: 0...slots + 12, using: &random)
         slidingWindow =
             Int.random(in: 0..<3, using: &random) == 0 ? Int.random(in: 3...40, using: &random) : 0
         visibleSinks = slidingWindow > 0 && Bool.random(using: &random) ? 2 : 0
@@ -67,6 +77,7 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
             dimension: 32, group: .random(in: 1...4, using: &random), heads: heads,
             slots: slots, used: 0,
             frozen: hasFrozen ? (0..<heads).map { _ in .random(in: 0...20, using: &random) } : [])
+        promptEnd += origin
         if shape.keyType != ATTENTION_Q8_0, shape.valueType != ATTENTION_Q8_0 {
             shape.dimension = [16, 20, 36].randomElement(using: &random)!
         }
@@ -74,6 +85,7 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
 
     var testDescription: String {
         "seed \(seed): \(name), group max \(groupMax), shares \(sharesChoice), window \(window), sinks \(sinks), "
+            + "prompt \(promptFloor) before \(promptEnd), "
             + "sliding \(slidingWindow)+\(visibleSinks), bursts \(isBursty), \(shape.testDescription)"
     }
 
@@ -89,7 +101,7 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
     var queries: Int {
         switch formula {
         case .windowSum(let queries), .profile(let queries, _, _): queries
-        case .cumulative, .custom: 1
+        case .cumulative, .keyDiff, .recency, .random, .custom: 1
         }
     }
 
@@ -113,6 +125,7 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
         test.cache.visible_sinks = Int32(visibleSinks)
         test.cache.score.window = Int32(window)
         test.cache.score.sinks = Int32(sinks)
+        test.cache.score.prompt_floor = Int32(promptFloor)
         test.cache.score.group_reduction = groupMax ? ATTENTION_MAX : ATTENTION_SUM
         test.cache.score.shares_choice = sharesChoice
         switch formula {
@@ -134,6 +147,17 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
                 scores: test.zeros(queries * rows * parts, filledWith: candidates ? -1e30 : 0),
                 rows_per_head: Int32(parts), fusion: fusionMax ? ATTENTION_MAX : ATTENTION_SUM,
                 candidates_only: candidates)
+        case .keyDiff:
+            let padded = attention_padded(test.cache.slots.dimension)
+            test.cache.score.rule = ATTENTION_KEYDIFF
+            test.cache.score.keydiff = attention_keydiff(
+                means: test.zeros(shape.heads * Int(padded), filledWith: .nan), padded: padded)
+        case .recency:
+            test.cache.score.rule = ATTENTION_FIXED
+            test.cache.score.fixed = attention_fixed(scores: test.zeros(rows), is_random: false, seed: 0)
+        case .random(let seed):
+            test.cache.score.rule = ATTENTION_FIXED
+            test.cache.score.fixed = attention_fixed(scores: test.zeros(rows), is_random: true, seed: seed)
         case .custom(let rule):
             test.cache.score.rule = ATTENTION_CUSTOM
             test.cache.score.custom = rule.rule(test)

@@ -18,7 +18,9 @@ import Testing
     @Test func policiesAreListedWithTheirSource() throws {
         let result = try Command.run(["policies"])
         #expect(result.status == 0)
-        for name in ["full", "streaming", "h2o", "tova", "morphkv", "snapkv", "pyramidkv", "adakv", "kvzip"] {
+        for name in [
+            "full", "streaming", "h2o", "tova", "morphkv", "keydiff", "random", "snapkv", "pyramidkv", "adakv", "kvzip",
+        ] {
             #expect(result.output.contains("\n\(name): ") || result.output.hasPrefix("\(name): "))
         }
         #expect(result.output.contains("arXiv 2503.00979"))

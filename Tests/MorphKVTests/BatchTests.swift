@@ -9,7 +9,10 @@ import Testing
     private static let sequences = [
         ("morphkv:capacity=24,window=6", 40, 50), ("full", 7, 60), ("streaming:capacity=16,sinks=2", 33, 20),
         ("tova:capacity=20,heads=layer", 12, 45), ("morphkv:capacity=24,window=6,fusion=max,evictAfter=1.5", 30, 60),
-        ("h2o:capacity=24,window=5", 25, 33), ("full", 90, 10),
+        ("h2o:capacity=24,window=5", 25, 33), ("full", 90, 10), ("augur:capacity=20,window=4", 31, 45),
+        ("augur:capacity=16,window=4,lambda=0,budgets=head", 9, 50),
+        ("h2o:capacity=24,window=5,prompt=0.5", 30, 40), ("keydiff:capacity=20,window=5", 28, 41),
+        ("random:capacity=20,window=5", 9, 37),
     ]
 
     @Test(
@@ -17,9 +20,8 @@ import Testing
         arguments: ["f32", "f16", "q8_0", "q4_K", "q4_0"], [1, 2])
     func independence(_ type: String, threads: Int) throws {
         // Eight heads make rows long enough for every type's blocks, and for the layouts they are repacked into.
-        let model = try Model(
-            contentsOf: TestModels.url(
-                TestModels.shape("llama", queryHeads: 8, kvHeads: 2), #require(ElementType(named: type))))
+        let model = try TestCalibrations.model(
+            TestModels.shape("llama", queryHeads: 8, kvHeads: 2), #require(ElementType(named: type)))
         func engines() throws -> [Engine] {
             try Self.sequences.enumerated().map { index, sequence in
                 let policy = try PolicyRegistry.standard.policy(sequence.0)

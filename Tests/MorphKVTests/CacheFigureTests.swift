@@ -54,7 +54,7 @@ import Testing
 
     @Test("under every policy, on a model with local and global layers", arguments: policies)
     func localAndGlobalLayers(_ policy: String) async throws {
-        let model = try Model(contentsOf: TestModels.url(TestModels.shape("gemma3")))
+        let model = try TestCalibrations.model(TestModels.shape("gemma3"))
         let cache = try cache(policy)
         let session = try Session(model, cache: cache, threads: 1)
         try await check(session, served: scheduler(model), request(cache))
@@ -67,7 +67,7 @@ import Testing
 
     @Test("behind a context, whole or cut, whose tokens are nobody's evictions", arguments: ["full", "morphkv", "h2o"])
     func behindAContext(_ policy: String) async throws {
-        let model = try Model(contentsOf: TestModels.url(TestModels.shape("gemma3")))
+        let model = try TestCalibrations.model(TestModels.shape("gemma3"))
         var context = try TestContexts.make(model)
         for level in [nil, Compression.Level.pair, .head(sinks: 4, recent: 48)] {
             if let level { try context.compress(TestContexts.compression(0.4, level), threads: 1) }

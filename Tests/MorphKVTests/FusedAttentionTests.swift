@@ -12,13 +12,21 @@ import Testing
         "morphkv:capacity=24,window=6,fusion=max,normalization=candidates,group=max",
         "morphkv:capacity=24,window=6,group=max,sinks=3", "morphkv:capacity=24,window=6,evictAfter=1.5",
         "morphkv:capacity=24,window=6,fusion=max,evictAfter=2", "morphkv:capacity=24,window=6,decay=0.9",
+        "augur:capacity=24,window=6", "augur:capacity=24,window=6,lambda=0", "augur:capacity=24,budgets=even",
+        "augur:capacity=24,window=6,prompt=0.5", "morphkv:capacity=24,window=6,budgets=layer",
+        "streaming:capacity=24,budgets=layer", "keydiff:capacity=24,window=6,budgets=layer",
+        "keydiff:capacity=24,window=6", "random:capacity=24,window=5,seed=7", "random:capacity=24,window=0,prompt=0.3",
+        "streaming:capacity=24,sinks=2,prompt=0.5", "h2o:capacity=24,window=5,prompt=0.4",
+        "tova:capacity=24,heads=layer,prompt=0.5", "morphkv:capacity=24,window=6,prompt=0.5",
+        "morphkv:capacity=24,window=6,fusion=max,normalization=candidates,group=max,prompt=0.5",
+        "morphkv:capacity=24,window=6,evictAfter=1.5,prompt=0.6", "keydiff:capacity=24,window=6,prompt=0.5",
         "snapkv:promptCapacity=24,window=6", "pyramidkv:promptCapacity=24,window=6",
     ]
 
     @Test(
         "the kernel keeps what the graph keeps and gives the same logits", arguments: policies, ["llama", "gemma3"])
     func equalsTheGraph(_ policy: String, architecture: String) throws {
-        let model = try Model(contentsOf: TestModels.url(TestModels.shape(architecture, queryHeads: 4, kvHeads: 2)))
+        let model = try TestCalibrations.model(TestModels.shape(architecture, queryHeads: 4, kvHeads: 2))
         let engines = try [CacheOptions.AttentionPath.graph, .fused].map { path in
             try Engine(
                 model,

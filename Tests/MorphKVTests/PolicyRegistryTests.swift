@@ -37,7 +37,8 @@ import Testing
             "nothing", "morphkv", "morphkv:capacity=0", "morphkv:capacity=x", "morphkv:capacity=10,capacity=11",
             "morphkv:capacity=10,colour=red", "morphkv:capacity=10,fusion=mean", "morphkv:capacity", "full:x=1", "",
             "morphkv:capacity=99999999999999999999", "morphkv:capacity=10,evictAfter=0.5",
-            "morphkv:capacity=10,decay=nan",
+            "morphkv:capacity=10,decay=nan", "h2o:capacity=64,prompt=1.5", "tova:capacity=64,prompt=-0.1",
+            "random:capacity=64,seed=-1", "random:capacity=64,seed=4294967296",
         ])
     func mistakesAreNamed(_ text: String) {
         #expect(throws: CacheError.self) { try PolicyRegistry.standard.policy(text) }

@@ -17,7 +17,7 @@ import Testing
 
     /// Gemma 3 with two layers that see 96 tokens and two that see everything.
     private static func gemma() throws -> Model {
-        try Model(contentsOf: TestModels.url(TestModels.shape("gemma3")))
+        try TestCalibrations.model(TestModels.shape("gemma3"))
     }
 
     @Test("with ample capacity the logits are the full cache's, far beyond the window", arguments: policies)
@@ -54,7 +54,7 @@ import Testing
     @Test(
         "a capacity below the window holds in every layer, and nothing out of sight is attended to",
         arguments: [
-            "streaming", "h2o", "tova", "morphkv",
+            "streaming", "h2o", "tova", "morphkv", "keydiff", "random",
         ])
     func smallCapacitiesHoldEverywhere(_ policy: String) throws {
         let engine = try Self.engine(Self.gemma(), policy, capacity: 40)

@@ -33,6 +33,12 @@ enum attention_rule {
     ATTENTION_PROFILE = 3,
     /// The caller's functions.
     ATTENTION_CUSTOM = 4,
+    /// The lowest score, which each entry brings for several ages; what it received counts too.
+    ATTENTION_FORESIGHT = 5,
+    /// The key that is most like the mean of all keys' directions goes.
+    ATTENTION_KEYDIFF = 6,
+    /// The lowest score, which an entry gets when it is written and then keeps.
+    ATTENTION_FIXED = 7,
 };
 
 /// How several numbers become one.
@@ -98,6 +104,34 @@ struct attention_profile {
     bool candidates_only; ///< whether each query's scores are normalised over the slots that may be chosen only
 };
 
+/// The most ages that a score may be stated for.
+#define ATTENTION_MOST_AGES 8
+/// Codes are from minus this to this; code c means sign(c) * (c / 127)^2.
+#define ATTENTION_LARGEST_CODE 127
+
+/// ATTENTION_FORESIGHT. An entry's score is the code of the largest age that is not above its own, plus lambda * received.
+/// Its features are the codes for all ages.
+struct attention_foresight {
+    int32_t age_count;
+    int32_t ages[ATTENTION_MOST_AGES]; ///< ascending; the first holds for younger entries too
+    float lambda, decay;
+    int8_t *codes;   ///< `[age_count][heads][count]`
+    float *received; ///< `[heads][count]`: decay * received + weight; NULL if it does not count
+};
+
+/// ATTENTION_KEYDIFF. Nothing is kept: the keys are read at each choice.
+struct attention_keydiff {
+    float *means;   ///< `[heads][padded]` to work in
+    int32_t padded; ///< at least attention_padded(dimension)
+};
+
+/// ATTENTION_FIXED.
+struct attention_fixed {
+    float *scores;  ///< `[heads][count]`
+    bool is_random; ///< whether an entry's score is attention_random(seed, head, position); else it is its position
+    uint32_t seed;
+};
+
 struct attention_rule_table;
 
 /// ATTENTION_CUSTOM.
@@ -113,11 +147,16 @@ struct attention_score {
     int32_t sinks;  ///< first positions that are never evicted
     enum attention_reduction group_reduction; ///< how the weights of a group's query heads become one
     bool shares_choice; ///< whether all heads choose the same slot, by the sum of their scores
+    /// Entries of the prompt that a head is sure to keep: none is evicted while it holds no more of them.
+    int32_t prompt_floor;
     /// The rule's own.
     union {
         struct attention_window_sum window_sum;
         struct attention_cumulative cumulative;
         struct attention_profile profile;
+        struct attention_foresight foresight;
+        struct attention_keydiff keydiff;
+        struct attention_fixed fixed;
         struct attention_custom custom;
     };
 };
@@ -138,9 +177,13 @@ struct attention_step {
     int32_t head;           ///< of the cache
     int64_t position;       ///< the token's
     int32_t phase;          ///< see `attention_run`
+    int64_t prompt_end;     ///< see `attention_run`
+    /// While a slot is chosen, positions before it are not evicted: the sinks, and the prompt where its floor says so.
+    int64_t kept_before;
     const float *positions; ///< `[count]`: of the head's slots
     const float *query;     ///< `[group][dimension]`, not scaled
     const float *features;  ///< `[feature_width]`; NULL if there are none
+    int32_t feature_width;
 };
 
 /// What one thread knows of a token's attention: a range of slots. Arrays are as long as all slots; only the range is
@@ -161,7 +204,7 @@ struct attention_weights {
 /// others are called by one thread while no other looks at the head, but for `leaving` and `advance`, which every
 /// thread calls.
 struct attention_rule_table {
-    /// Features that the rule reads per token and head; 0 for none.
+    /// Features that the rule reads per token and head, at least; 0 for none.
     int32_t feature_width;
 
     /// Writes each slot's score; the kernel takes the lowest that is not protected. Required. Where heads share their
@@ -203,6 +246,7 @@ struct attention_run {
     int32_t used;     ///< filled slots before the first token
     int64_t position; ///< of the first token
     int32_t phase;    ///< a number of the rule's own before the first token; 0 for rules that have none
+    int64_t prompt_end; ///< positions before it are the prompt's
 };
 
 /// A barrier of the threads that compute one batch. Starts as zeros.
@@ -244,6 +288,12 @@ enum attention_level attention_best_level(void);
 
 /// Bytes of one row.
 size_t attention_row_bytes(enum attention_type type, int32_t dimension);
+
+/// Floats that hold a row's numbers for vectors: `dimension`, rounded up.
+int32_t attention_padded(int32_t dimension);
+
+/// A number from 0 to 1, 1 excluded, that depends on nothing but these.
+float attention_random(uint32_t seed, int32_t head, int64_t position);
 
 /// Floats of workspace that one thread needs for caches with that many visible entries.
 ///

@@ -65,7 +65,7 @@ static void normalize_candidates(const struct attention_step *step, const float 
     vf highest = splat(-INFINITY);
     for (int i = 0; i < slots; i += LANES) {
         vf held = load_part(step->positions + i, slots - i, -1);
-        vi out = is_protected(step->cache, held, position) | is_out_of_sight(step->cache, held, position);
+        vi out = is_protected(step, held, position) | is_out_of_sight(step->cache, held, position);
         vf score = choose(out, splat(-INFINITY), load_part(scores + i, slots - i, 0));
         highest = larger(highest, score);
         store_part(score, to + i, slots - i);

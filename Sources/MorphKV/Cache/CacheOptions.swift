@@ -55,6 +55,9 @@ public struct CacheOptions: Sendable {
         return changed
     }
 
+    /// The same with its policy prepared for a model.
+    func prepared(for model: Model) throws -> CacheOptions { with(try policy.prepared(for: model)) }
+
     /// Everything stays.
     public static let full = CacheOptions(policy: FullPolicy())
 

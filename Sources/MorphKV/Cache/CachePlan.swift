@@ -25,6 +25,7 @@ public struct CachePlan: Sendable, Hashable {
     /// Plans what follows a context, whose own bytes do not count.
     init(_ model: Model, _ options: CacheOptions, tokens: Int, following context: FrozenCache?) throws {
         let backend = try Backend(model.device, threads: 1)
+        let options = try options.prepared(for: model)
         let plans = try KVCache.plans(for: model.description, options, on: model.device, following: context)
         rules = plans.map { $0[0].rule }
         layerBytes = try plans.map { parts in

@@ -31,7 +31,7 @@ extension KVCache {
         let main = parts[index][0]
         let plan = main.plan
         var sources: [(rows: EntryRows, chosen: [[EntryRows.Entry]])] = []
-        let heads = main.frozen?.layout.counts.count ?? plan.geometry.kvHeads
+        let heads = plan.modelHeads
         var seenBefore = (0..<heads).map { _ in [EntryRows.Entry]() }
         for layer in parts[index] {
             var chosen = (0..<heads).map { _ in [EntryRows.Entry]() }

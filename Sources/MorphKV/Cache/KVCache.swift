@@ -12,8 +12,8 @@ final class KVCache {
     static let growth = 256
 
     let options: CacheOptions
-    /// For each layer of the model one cache for all of its heads, or two where only some of them stream: first that of
-    /// the others, then theirs.
+    /// For each layer of the model one cache for all of its heads, or several where heads have different numbers of slots
+    /// or, after a context, only some of them stream.
     private(set) var parts: [[LayerCache]]
     /// What the sequence goes on from, which others may share; nil if it begins with nothing.
     let context: FrozenCache?
@@ -45,13 +45,13 @@ final class KVCache {
                 try LayerCache($0, slots: $0.slots ?? Self.rounded(reserve), scale: description.attentionScale)
             }
         }
-        let wanted = parts.map { $0[0].plan.scoring?.featureAccumulation }
+        let wanted = parts.map { $0.lazy.compactMap { $0.plan.scoring?.featureAccumulation }.first }
         featureFormulas = wanted.allSatisfy { $0 == nil } ? [] : wanted
         for part in parts.joined() { try part.allocate(on: backend) }
         clear()
     }
 
-    /// One cache per layer of the model; where only some heads of a layer stream, for those that do not.
+    /// One cache per layer of the model: the first of its parts.
     var layers: [LayerCache] { parts.map { $0[0] } }
 
     /// Whether the fused kernel attends to the cache.
@@ -60,8 +60,12 @@ final class KVCache {
     /// Whether entries are seen besides those in the slots, so that prompts enter token by token.
     var hasFrozenEntries: Bool { parts.contains { $0[0].frozen != nil } }
 
+    /// Whether heads of a layer may hold different numbers of entries, so that a prompt on top of them enters token by
+    /// token.
+    var hasParts: Bool { parts.contains { $0.count > 1 } }
+
     /// Whether several tokens may not enter at once, because a rule drops many entries between two of them.
-    var isBursty: Bool { parts.contains { $0[0].plan.scoring?.isBursty == true } }
+    var isBursty: Bool { parts.joined().contains { $0.plan.scoring?.isBursty == true } }
 
     // MARK: Transitions
 
@@ -86,15 +90,18 @@ final class KVCache {
 
     /// Makes room in layers whose rule drops many entries at a time.
     func evictBursts() {
-        for layer in parts { layer[0].evictBurst(seen: seen) }
+        for part in parts.joined() { part.evictBurst(seen: seen) }
     }
 
     /// Notes that tokens were decoded.
     func admit(_ tokens: Int) {
         seen += tokens
-        for layer in parts {
-            for part in layer { part.admit(tokens) }
-        }
+        for part in parts.joined() { part.admit(tokens) }
+    }
+
+    /// Notes that the next tokens belong to the sequence's first prompt.
+    func extendPrompt(by tokens: Int) {
+        for part in parts.joined() { part.endPrompt(at: seen + tokens) }
     }
 
     /// Notes that a prompt was read, of which every layer holds by now what its rule left.
@@ -129,8 +136,8 @@ final class KVCache {
     /// - Parameter room: slots that stay free in layers that grow.
     func pretendFull(leaving room: Int) {
         let growing = layers.filter { $0.plan.slots == nil }.map { max(0, $0.slots - room) }
-        let tokens = growing.min() ?? layers.map(\.slots).max() ?? 0
-        for layer in layers { layer.pretendFilled(tokens) }
+        let tokens = growing.min() ?? parts.joined().map(\.slots).max() ?? 0
+        for part in parts.joined() { part.pretendFilled(tokens) }
         seen = (context?.tokens ?? 0) + tokens
     }
 

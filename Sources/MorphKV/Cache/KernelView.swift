@@ -44,7 +44,7 @@ extension attention_slots {
         dimension = Int32(geometry.headDimension)
         group = Int32(geometry.groupSize)
         heads = Int32(geometry.kvHeads)
-        model_heads = Int32(layer.frozen?.layout.counts.count ?? geometry.kvHeads)
+        model_heads = Int32(layer.plan.modelHeads)
         count = Int32(layer.slots)
         keys = layer.keys.hostAddress
         values = layer.values.hostAddress

@@ -31,6 +31,8 @@ final class LayerCache {
     private(set) var frozenMost = 0
     /// The first position that goes to the slots.
     private(set) var origin = 0
+    /// The position after the sequence's first prompt, of which the rule may keep a share; 0 before it was read.
+    private(set) var promptEnd = 0
 
     /// Describes the layer without allocating it.
     ///
@@ -47,7 +49,7 @@ final class LayerCache {
         keys = arena.tensor(plan.keyType.elementType, rows, name: "keys")
         values = arena.tensor(plan.valueType.elementType, plan.isFused ? rows : transposed, name: "values")
         if let scoring = plan.scoring {
-            scores = SlotScores(scoring, SlotShape(geometry: g, slots: slots), in: arena)
+            scores = SlotScores(scoring, SlotShape(geometry: g, slots: slots, isFused: plan.isFused), in: arena)
         } else {
             scores = nil
         }
@@ -72,6 +74,7 @@ final class LayerCache {
     /// Empties every slot.
     func clear() {
         used = 0
+        promptEnd = 0
         chosen = nil
         if frozen == nil { origin = 0 }
         keys.fill(byte: 0)
@@ -86,6 +89,9 @@ final class LayerCache {
         used = min(used + tokens, slots)
         scores?.state.advance(by: tokens)
     }
+
+    /// Notes that the sequence's first prompt, or what is read of it now, ends before a position.
+    func endPrompt(at position: Int) { promptEnd = position }
 
     /// Notes a choice among many entries: so many slots of each KV head are filled now.
     func cut(to count: Int) { used = count }
@@ -102,7 +108,7 @@ final class LayerCache {
     func evictBurst(seen: Int) {
         guard let scores, scores.rule.isBursty, used == slots else { return }
         let count = scores.rule.capacity - 1
-        scores.keepInPlace(count, seen: seen, origin: origin)
+        scores.keepInPlace(count, seen: seen, origin: origin, promptEnd: promptEnd)
         cut(to: count)
     }
 

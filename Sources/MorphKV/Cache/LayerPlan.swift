@@ -11,11 +11,32 @@ struct LayerPlan: Hashable {
     let isFused: Bool
     /// Which of the model's KV heads it is for, ascending; nil if it is for all of them.
     private(set) var heads: [Int]?
+    /// KV heads of the model.
+    let modelHeads: Int
     /// First positions that are seen even behind the sliding window.
     private(set) var visibleSinks = 0
 
+    /// The plans of a layer's heads: one, or several where rules differ between heads.
+    ///
     /// - Throws: ``CacheError`` when the policy or the type cannot be honoured.
-    init(_ geometry: LayerGeometry, _ options: CacheOptions, on device: Device) throws {
+    static func plans(_ geometry: LayerGeometry, _ options: CacheOptions, on device: Device) throws -> [LayerPlan] {
+        let rules = try options.policy.rules(for: geometry).map { $0.limited(to: geometry.slidingWindow) }
+        if Set(rules).count == 1 { return [try LayerPlan(geometry, rules[0], options, on: device)] }
+        var heads: [RetentionRule: [Int]] = [:]
+        for (head, rule) in rules.enumerated() { heads[rule, default: []].append(head) }
+        let plans = try heads.map { rule, heads in
+            try rule.checkDiffersBetweenHeads()
+            let plan = try LayerPlan(geometry, rule, options, on: device)
+            guard plan.isFused else {
+                throw CacheError(
+                    .attention, "heads with different numbers of slots are for the fused kernel, on the CPU, only")
+            }
+            return plan.restricted(to: heads)
+        }
+        return plans.sorted { $0.heads![0] < $1.heads![0] }
+    }
+
+    private init(_ geometry: LayerGeometry, _ rule: RetentionRule, _ options: CacheOptions, on device: Device) throws {
         isFused = try Self.isFused(options, on: device)
         for type in [options.keyType, options.valueType] {
             try Self.check(type, isFused: isFused, dimension: geometry.headDimension)
@@ -24,9 +45,10 @@ struct LayerPlan: Hashable {
             throw CacheError(.invalidPolicy, "a prompt in parts of \(tokens) tokens: 1 or more is needed")
         }
         self.geometry = geometry
+        self.rule = rule
+        modelHeads = geometry.kvHeads
         keyType = options.keyType
         valueType = options.valueType
-        rule = try options.policy.rule(for: geometry).limited(to: geometry.slidingWindow)
         if rule.cutsUnevenly || options.policy.compression != nil {
             try Self.checkUnevenCut(options, isFused: isFused)
         }
@@ -97,7 +119,7 @@ struct LayerPlan: Hashable {
         }
     }
 
-    /// The same for some of the KV heads.
+    /// The same for some of the model's KV heads.
     func restricted(to heads: [Int]) -> LayerPlan {
         var plan = self
         plan.heads = heads
@@ -133,6 +155,20 @@ struct LayerPlan: Hashable {
 }
 
 extension RetentionRule {
+    /// - Throws: ``CacheError`` of kind `invalidPolicy` if the rule must be the same for all heads of a layer.
+    fileprivate func checkDiffersBetweenHeads() throws {
+        switch self {
+        case .everything, .once: break
+        case .recent: return
+        case .scored(let scoring):
+            if scoring.accumulation.formula.rememberedQueries == 0, !scoring.sharesChoice { return }
+        }
+        throw CacheError(
+            .invalidPolicy,
+            "heads of a layer cannot differ under a rule that remembers queries, chooses for all heads, or grows; "
+                + "layers can (budgets=layer)")
+    }
+
     /// A layer that sees only a sliding window need not hold more than that window.
     func limited(to slidingWindow: Int?) -> RetentionRule {
         guard let slidingWindow else { return self }

@@ -6,10 +6,11 @@ extension CompressedContext {
     ///
     /// - Throws: ``CacheError`` when the options cannot be honoured for the model.
     package static func canHold(_ options: CacheOptions, of model: Model) throws -> Bool {
-        let plans = try KVCache.plans(for: model.description, options, on: model.device)
-        return zip(plans, model.description.layers).allSatisfy { plan, layer in
-            plan.isFused
-                && (plan.slots == nil || plan.rule == RetentionRule.everything.limited(to: layer.slidingWindow))
+        let plans = try KVCache.plans(for: model.description, options.prepared(for: model), on: model.device)
+        return zip(plans, model.description.layers).allSatisfy { plans, layer in
+            plans.allSatisfy {
+                $0.isFused && ($0.slots == nil || $0.rule == RetentionRule.everything.limited(to: layer.slidingWindow))
+            }
         }
     }
 }

@@ -65,8 +65,9 @@ package final class Engine {
         self.model = model
         self.workspace = workspace
         backend = workspace.backend
+        let options = try options.prepared(for: model)
         cache = try KVCache(model.description, options, on: backend, reserve: reserve, context: context)
-        for layer in cache.parts { try layer[0].plan.scoring?.accumulation.formula.prepare(for: model) }
+        for part in cache.parts.joined() { try part.plan.scoring?.accumulation.formula.prepare(for: model) }
         reader = EmbeddingReader(model)
         try workspace.runner.prepare(for: cache)
         logits = Array(repeating: 0, count: model.description.vocabularySize)
@@ -115,14 +116,22 @@ package final class Engine {
     ) throws -> [Float] {
         guard !tokens.isEmpty else { throw CacheError(.emptyPrompt, "there is no token to process") }
         for token in tokens { try model.check(token) }
-        if cache.hasFrozenEntries { return try feed(tokens, wantsAllLogits: wantsAllLogits) }
-        let isFirst = cache.seen == 0 || continuesFirstPrompt
+        let isFirst = !hasLogits || continuesFirstPrompt
+        if cache.hasFrozenEntries || cache.hasParts && cache.seen > 0 {
+            if isFirst { cache.extendPrompt(by: tokens.count) }
+            return try feed(tokens, wantsAllLogits: wantsAllLogits)
+        }
         var all: [Float] = []
         for part in parts(of: tokens) {
-            let new = try prefill(part, isFirstPrompt: isFirst, wantsAllLogits: wantsAllLogits)
-            if wantsAllLogits { all += new } else { all = new }
+            if cache.hasParts && cache.seen > 0 {
+                if isFirst { cache.extendPrompt(by: part.count) }
+                all += try feed(Array(part), wantsAllLogits: wantsAllLogits)
+            } else {
+                let new = try prefill(part, isFirstPrompt: isFirst, wantsAllLogits: wantsAllLogits)
+                logits.replaceSubrange(0..., with: new.suffix(logits.count))
+                if wantsAllLogits { all += new }
+            }
         }
-        logits.replaceSubrange(0..., with: all.suffix(logits.count))
         if isFirst, let compression = cache.options.policy.compression {
             do {
                 try compress(tokens, compression)
@@ -131,7 +140,7 @@ package final class Engine {
                 throw error
             }
         }
-        return wantsAllLogits ? all : []
+        return all
     }
 
     /// The parts, of nearly the same length, in which a prompt enters the cache.
@@ -145,6 +154,7 @@ package final class Engine {
         _ tokens: ArraySlice<Token>, isFirstPrompt: Bool, wantsAllLogits: Bool
     ) throws -> [Float] {
         try cache.grow(by: tokens.count, isFirstPrompt: isFirstPrompt)
+        if isFirstPrompt { cache.extendPrompt(by: tokens.count) }
         let stream = try reader.stream(of: tokens, on: backend)
         let prefill = Prefill(
             model: model, cache: cache, backend: backend, allocator: prefillAllocator, isFirstPrompt: isFirstPrompt)

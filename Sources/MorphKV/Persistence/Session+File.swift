@@ -75,6 +75,7 @@ extension CacheFileWriter {
         set(CacheFile.live(index, part, "origin"), layer.origin)
         // The phase, by the name that files of before have for it.
         set(CacheFile.live(index, part, "since_hand_over"), layer.scores?.state.phase ?? 0)
+        if layer.scores != nil { set(CacheFile.live(index, part, "prompt_end"), layer.promptEnd) }
         if let chosen = layer.chosen {
             set(CacheFile.live(index, part, "chosen_before"), chosen.before)
             set(CacheFile.live(index, part, "chosen"), chosen.positions.flatMap { $0 })
@@ -142,6 +143,7 @@ extension CacheFileReader {
             guard layer.scores?.state.restore(phase: phase) ?? (phase == 0) else {
                 throw damaged("layer \(index) has \(phase) queries since its scores were rotated")
             }
+            if has(key("prompt_end")) { layer.endPrompt(at: try integer(key("prompt_end"), in: 0...seen)) }
             layer.restore(used: used, chosen: try chosen(key, used: used, heads: shape[2], seen: seen))
             try check(layer, index, seen: seen)
         }

@@ -17,6 +17,14 @@ public protocol CachePolicy: Sendable, Hashable, Codable {
     ///
     /// - Throws: ``CacheError`` of kind `invalidPolicy` when the policy makes no sense for it.
     func rule(for layer: LayerGeometry) throws -> RetentionRule
+    /// The rules of one layer's KV heads, which may differ in their capacity; by default ``rule(for:)`` for all of them.
+    ///
+    /// - Throws: ``CacheError`` of kind `invalidPolicy` when the policy makes no sense for it.
+    func rules(for layer: LayerGeometry) throws -> [RetentionRule]
+    /// The policy with what it needs to know about a model, before it is asked for rules; by default the same.
+    ///
+    /// - Throws: ``CacheError`` of kind `calibration` when something is missing.
+    func prepared(for model: Model) throws -> Self
     /// What is done once with the first prompt after all layers have seen it; nil, as it is by default, if nothing is.
     ///
     /// The rules of such a policy keep everything.
@@ -26,6 +34,12 @@ public protocol CachePolicy: Sendable, Hashable, Codable {
 }
 
 extension CachePolicy {
+    /// The same for all.
+    public func rules(for layer: LayerGeometry) throws -> [RetentionRule] {
+        Array(repeating: try rule(for: layer), count: layer.kvHeads)
+    }
+    /// The same.
+    public func prepared(for model: Model) throws -> Self { self }
     /// Nothing is compressed.
     public var compression: Compression? { nil }
     /// None.

@@ -11,6 +11,7 @@ public struct H2OPolicy: CachePolicy {
             .capacity("entries per KV head, the current token included"),
             .integer("window", in: 0...Int.max, default: 32, "recent tokens that stay"),
             .choice("group", default: ScoringRule.GroupReduction.sum, "how the query heads of a KV head are combined"),
+            .prompt(), SlotBudgets.parameter(default: .even),
         ])
 
     /// Entries a KV head may hold, the current token included (the authors' `hh_size + recent_size` + 1).
@@ -19,31 +20,58 @@ public struct H2OPolicy: CachePolicy {
     public var window: Int
     /// How the query heads of a group become one weight.
     public var groupReduction: ScoringRule.GroupReduction
+    /// The share of the capacity that the first prompt is sure of.
+    public var prompt: Double
+
+    /// How the slots are spread over layers and heads.
+    public var budgets: SlotBudgets
 
     /// Creates the policy.
-    public init(capacity: Int, window: Int = 32, groupReduction: ScoringRule.GroupReduction = .sum) {
+    public init(
+        capacity: Int, window: Int = 32, groupReduction: ScoringRule.GroupReduction = .sum, prompt: Double = 0,
+        budgets: SlotBudgets = .even
+    ) {
         self.capacity = capacity
         self.window = window
         self.groupReduction = groupReduction
+        self.prompt = prompt
+        self.budgets = budgets
     }
 
     /// Creates the policy from its parameters.
     public init(_ arguments: PolicyArguments) {
         self.init(
             capacity: arguments.integer("capacity"), window: arguments.integer("window"),
-            groupReduction: arguments.choice("group"))
+            groupReduction: arguments.choice("group"), prompt: arguments.number("prompt"),
+            budgets: SlotBudgets(arguments.choice("budgets")))
     }
 
     /// The values of its parameters.
     public var arguments: PolicyArguments {
-        PolicyArguments(["capacity": capacity, "window": window, "group": groupReduction.rawValue])
+        PolicyArguments([
+            "capacity": capacity, "window": window, "group": groupReduction.rawValue, "prompt": prompt,
+            "budgets": budgets.spread.rawValue,
+        ])
     }
 
+    /// The same with the model's calibration, if ``budgets`` need it.
+    public func prepared(for model: Model) throws -> Self {
+        var prepared = self
+        prepared.budgets = try budgets.prepared(for: model)
+        return prepared
+    }
+
+    /// The rule of the layer's first head.
+    public func rule(for layer: LayerGeometry) throws -> RetentionRule { try rules(for: layer)[0] }
+
     /// The sum of all weights ever received.
-    public func rule(for layer: LayerGeometry) -> RetentionRule {
-        .scored(
-            ScoringRule(
-                capacity: capacity, window: window, accumulation: .cumulative(decay: 1),
-                groupReduction: groupReduction))
+    public func rules(for layer: LayerGeometry) throws -> [RetentionRule] {
+        try budgets.rules(mean: capacity, keeping: window, in: layer) {
+            .scored(
+                ScoringRule(
+                    capacity: $0, window: window, accumulation: .cumulative(decay: 1),
+                    groupReduction: groupReduction
+                ).keeping(prompt: prompt))
+        }
     }
 }

@@ -3,7 +3,8 @@
 ///
 /// Source: Ghadia et al., "Dialogue Without Limits: Constant-Sized KV Caches for Extended Responses in LLMs", ICML 2025,
 /// arXiv 2503.00979. The rule is aligned under grouped-query attention, as the paper means it. The presets repeat the
-/// two variants of the authors' code (github ghadiaravi13/MorphKV, commit 8903d2a).
+/// two variants of the authors' code (github ghadiaravi13/MorphKV, commit 8903d2a); the second is also what their commit
+/// 1dc7d30 has for Qwen 2, where the newest of the window's queries is the current one and does not vote.
 public struct MorphKVPolicy: CachePolicy {
     /// Its entry in the registry.
     public static let descriptor = PolicyDescriptor(
@@ -20,6 +21,7 @@ public struct MorphKVPolicy: CachePolicy {
                 "rows", in: -1_000_000...Int.max, default: 0, "queries that vote; 0 and less counts from the window"),
             .number("evictAfter", in: 1...64, default: 1, "evict only at this many times the capacity"),
             .number("decay", in: 0...1, default: 0, "if not 0, score = decay * score + weights, without any window"),
+            .prompt(), SlotBudgets.parameter(default: .even),
         ],
         presets: [
             "reference-llama": ["normalization": "candidates", "group": "sum", "fusion": "max"],
@@ -44,12 +46,18 @@ public struct MorphKVPolicy: CachePolicy {
     public var evictAfter: Double
     /// If not 0, every query counts, this much less with every further one (our own variant; no window is stored).
     public var decay: Double
+    /// The share of the capacity that the first prompt is sure of.
+    public var prompt: Double
+
+    /// How the slots are spread over layers and heads.
+    public var budgets: SlotBudgets
 
     /// Creates the policy.
     public init(
         capacity: Int, window: Int = 32, fusion: ScoringRule.Fusion = .sum,
         normalization: ScoringRule.Normalization = .full, groupReduction: ScoringRule.GroupReduction = .sum,
-        sinks: Int = 0, rows: Int = 0, evictAfter: Double = 1, decay: Double = 0
+        sinks: Int = 0, rows: Int = 0, evictAfter: Double = 1, decay: Double = 0,
+        prompt: Double = 0, budgets: SlotBudgets = .even
     ) {
         self.capacity = capacity
         self.window = window
@@ -60,6 +68,8 @@ public struct MorphKVPolicy: CachePolicy {
         self.rows = rows
         self.evictAfter = evictAfter
         self.decay = decay
+        self.prompt = prompt
+        self.budgets = budgets
     }
 
     /// Creates the policy from its parameters.
@@ -69,7 +79,8 @@ public struct MorphKVPolicy: CachePolicy {
             fusion: arguments.choice("fusion"), normalization: arguments.choice("normalization"),
             groupReduction: arguments.choice("group"), sinks: arguments.integer("sinks"),
             rows: arguments.integer("rows"), evictAfter: arguments.number("evictAfter"),
-            decay: arguments.number("decay"))
+            decay: arguments.number("decay"), prompt: arguments.number("prompt"),
+            budgets: SlotBudgets(arguments.choice("budgets")))
     }
 
     /// The values of its parameters.
@@ -77,16 +88,30 @@ public struct MorphKVPolicy: CachePolicy {
         PolicyArguments([
             "capacity": capacity, "window": window, "fusion": fusion.rawValue,
             "normalization": normalization.rawValue, "group": groupReduction.rawValue, "sinks": sinks, "rows": rows,
-            "evictAfter": evictAfter, "decay": decay,
+            "evictAfter": evictAfter, "decay": decay, "prompt": prompt, "budgets": budgets.spread.rawValue,
         ])
     }
 
+    /// The same with the model's calibration, if ``budgets`` need it.
+    public func prepared(for model: Model) throws -> Self {
+        var prepared = self
+        prepared.budgets = try budgets.prepared(for: model)
+        return prepared
+    }
+
+    /// The rule of the layer's first head.
+    public func rule(for layer: LayerGeometry) throws -> RetentionRule { try rules(for: layer)[0] }
+
     /// The window's attention scores, or the decaying sum of all.
-    public func rule(for layer: LayerGeometry) throws -> RetentionRule {
-        .scored(
-            ScoringRule(
-                capacity: capacity, window: window, sinks: sinks, accumulation: try accumulation,
-                groupReduction: groupReduction, evictAfter: evictAfter))
+    public func rules(for layer: LayerGeometry) throws -> [RetentionRule] {
+        let accumulation = try accumulation
+        return try budgets.rules(mean: capacity, keeping: window, sinks, in: layer) {
+            .scored(
+                ScoringRule(
+                    capacity: $0, window: window, sinks: sinks, accumulation: accumulation,
+                    groupReduction: groupReduction, evictAfter: evictAfter
+                ).keeping(prompt: prompt))
+        }
     }
 
     private var accumulation: ScoringRule.Accumulation {

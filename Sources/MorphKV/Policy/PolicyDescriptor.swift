@@ -48,6 +48,12 @@ public struct PolicyDescriptor: Sendable, Hashable {
             Parameter(name: name, domain: .number(range), defaultValue: value.map { "\($0)" }, summary: summary)
         }
 
+        /// Describes the share of a policy's capacity that the sequence's first prompt is sure of: it is not evicted below
+        /// it (``ScoringRule/keeping(prompt:)``).
+        public static func prompt(default value: Double = 0) -> Parameter {
+            number("prompt", in: 0...1, default: value, "share of the capacity that the first prompt is sure of")
+        }
+
         /// Describes a list of numbers.
         ///
         /// - Parameter word: what stands for something else, by default; if nil, the list is empty by default.

@@ -30,7 +30,7 @@ final class CumulativeState: ScoringState {
     private let groupReduction: ScoringRule.GroupReduction
     private let shape: SlotShape
     /// `[slots, kvHeads]`
-    private let scores: Tensor
+    let scores: Tensor
 
     init(decay: Float, _ groupReduction: ScoringRule.GroupReduction, _ shape: SlotShape, in arena: Arena) {
         self.decay = decay
@@ -50,9 +50,11 @@ final class CumulativeState: ScoringState {
         score.cumulative = attention_cumulative(decay: decay, scores: scores.hostFloats)
     }
 
-    func attend(_ step: some ScoringStep) -> Tensor {
+    func attend(_ step: some ScoringStep) -> Tensor { attend(step, step.admit(by: scores)) }
+
+    /// Attends, and adds the weights to the scores.
+    func attend(_ step: some ScoringStep, _ slot: AdmittedSlot) -> Tensor {
         let graph = step.graph
-        let slot = step.admit(by: scores)
         let weights = graph.softmax(step.masked(step.products(step.queries, slot), slot))
         let kept = step.write(step.zeros, to: graph.scale(scores, by: decay), at: slot)
         let now = graph.reduceGroup(weights, by: groupReduction)

@@ -26,6 +26,9 @@ protocol PromptScoring: AnyObject {
     ///
     /// - Parameter old: the scores of the entries from before the prompt, which come first in `table`.
     func addEarlier(_ old: ScoreTable, _ prompt: PromptEntries, to table: inout ScoreTable) throws
+
+    /// Takes what the formula reads off the keys of all entries into the table; the last call of a prompt.
+    func addKeys(of prompt: PromptEntries, to table: inout ScoreTable) throws
 }
 
 extension PromptScoring {
@@ -37,6 +40,7 @@ extension PromptScoring {
     }
     func collect(features values: [Float], of entries: Range<Int>, into table: inout ScoreTable) {}
     func addEarlier(_ old: ScoreTable, _ prompt: PromptEntries, to table: inout ScoreTable) throws {}
+    func addKeys(of prompt: PromptEntries, to table: inout ScoreTable) throws {}
 }
 
 /// A prompt on top of what the cache held before: all keys of a layer, for computing on them once more.

@@ -17,6 +17,14 @@ struct ScoreTable {
     /// The numbers of the columns that something was put into, ascending.
     var filled: [Int] { columns.keys.sorted() }
 
+    /// The same for some of the KV heads; all of them if nil.
+    func restricted(to heads: [Int]?) -> ScoreTable {
+        guard let heads else { return self }
+        var table = ScoreTable(positions: heads.map { positions[$0] })
+        for (column, values) in columns { table[column] = heads.map { values[$0] } }
+        return table
+    }
+
     /// Adds values to those of the first entries, in column 0.
     ///
     /// - Parameters:
@@ -31,23 +39,30 @@ struct ScoreTable {
         columns[0] = sums
     }
 
-    /// Adds another table's values, times a factor, to those of the first entries, in column 0.
-    mutating func add(_ old: [[Float]], times factor: Float = 1) {
-        var sums = self[0]
+    /// Adds another table's values, times a factor, to those of the first entries in a column.
+    mutating func add(_ old: [[Float]], times factor: Float = 1, to column: Int = 0) {
+        var sums = self[column]
         for (head, values) in old.enumerated() {
             for (entry, value) in values.enumerated() { sums[head][entry] += factor * value }
         }
-        columns[0] = sums
+        columns[column] = sums
     }
 
     /// Which entries stay when all but `count` per KV head must go: indices, ascending.
     ///
-    /// The window and the sinks stay without question, then the best scores; equal scores: the lower position.
+    /// The window, the sinks and the prompt's best entries up to its floor stay without question, then the best scores;
+    /// equal scores: the lower position.
     ///
-    /// - Parameter next: the position that the next token will have.
-    func keep(_ count: Int, rule: ScoringRule, by state: any ScoringState, next: Int) -> [[Int]] {
+    /// - Parameters:
+    ///   - next: the position that the next token will have.
+    ///   - promptEnd: the position after the sequence's first prompt.
+    func keep(_ count: Int, rule: ScoringRule, by state: any ScoringState, next: Int, promptEnd: Int) -> [[Int]] {
         guard count < positions[0].count else { return positions.map { Array($0.indices) } }
-        let isCandidate = positions.map { $0.map { $0 < next - rule.window && $0 >= rule.sinks } }
+        let isCandidate = positions.map { held in
+            let isPromptWhole = held.count { $0 < promptEnd } <= rule.promptFloor
+            let first = isPromptWhole ? max(rule.sinks, promptEnd) : rule.sinks
+            return held.map { $0 < next - rule.window && $0 >= first }
+        }
         var scores = positions.indices.map {
             state.scores(of: $0, in: self, isCandidate: isCandidate[$0], next: next)
         }
@@ -56,9 +71,13 @@ struct ScoreTable {
             scores = Array(repeating: total, count: scores.count)
         }
         return positions.indices.map { head in
-            let kept = positions[head].indices.filter { !isCandidate[head][$0] }
-            let others = positions[head].indices.filter { isCandidate[head][$0] }
-            return (kept + Self.best(count - kept.count, of: others, by: scores[head])).sorted()
+            let held = positions[head]
+            var kept = held.indices.filter { !isCandidate[head][$0] }
+            let missing = rule.promptFloor - kept.count { held[$0] < promptEnd }
+            let prompt = held.indices.filter { isCandidate[head][$0] && held[$0] < promptEnd }
+            kept += Self.best(max(0, missing), of: prompt, by: scores[head])
+            let others = Set(held.indices).subtracting(kept)
+            return (kept + Self.best(count - kept.count, of: Array(others), by: scores[head])).sorted()
         }
     }
 

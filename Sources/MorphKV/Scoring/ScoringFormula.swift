@@ -12,6 +12,8 @@ struct ScoringNeeds: OptionSet {
     static let queries = ScoringNeeds(rawValue: 2)
     /// Features of each token, made from the layer's normed input when its entry is written.
     static let features = ScoringNeeds(rawValue: 4)
+    /// The keys of all entries, at every choice; such a rule drops one entry at a time.
+    static let keys = ScoringNeeds(rawValue: 8)
 }
 
 /// One way in which successive queries become a score: its parameters.

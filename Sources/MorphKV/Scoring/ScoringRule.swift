@@ -52,11 +52,14 @@ public struct ScoringRule: Sendable, Hashable {
     public var sharesChoice: Bool
     /// A choice is made only when there would be this many times `capacity` entries.
     public var evictAfter: Double
+    /// Entries of the sequence's first prompt that a KV head is sure to keep: none is evicted while it holds no more of
+    /// them; of a longer prompt the best by score stay. 0 for none.
+    public var promptFloor: Int
 
     /// Composes a rule.
     public init(
         capacity: Int, window: Int, sinks: Int = 0, accumulation: Accumulation, groupReduction: GroupReduction = .sum,
-        sharesChoice: Bool = false, evictAfter: Double = 1
+        sharesChoice: Bool = false, evictAfter: Double = 1, promptFloor: Int = 0
     ) {
         self.capacity = capacity
         self.window = window
@@ -65,6 +68,18 @@ public struct ScoringRule: Sendable, Hashable {
         self.groupReduction = groupReduction
         self.sharesChoice = sharesChoice
         self.evictAfter = evictAfter
+        self.promptFloor = promptFloor
+    }
+
+    /// The rule with a share of its capacity for the first prompt.
+    ///
+    /// - Parameter share: 0 to 1; the window, the sinks and one more entry fit beside it in any case.
+    public func keeping(prompt share: Double) -> ScoringRule {
+        // Not in whole numbers, which may be too large for sums before they are checked.
+        let room = Double(capacity) - Double(window) - Double(sinks) - 1
+        var rule = self
+        rule.promptFloor = Int(exactly: max(0, min(share * Double(capacity), room)).rounded(.down)) ?? 0
+        return rule
     }
 
     /// Slots a KV head needs: the entries it may hold just before a choice is due.
@@ -83,6 +98,15 @@ public struct ScoringRule: Sendable, Hashable {
             throw CacheError(
                 .invalidPolicy,
                 "a capacity of \(capacity) must be larger than \(protected): it counts the current token too")
+        }
+        guard promptFloor >= 0, promptFloor < capacity - window - sinks else {
+            throw CacheError(
+                .invalidPolicy,
+                "a floor of \(promptFloor) for the prompt leaves no room beside \(window + sinks) protected entries in a "
+                    + "capacity of \(capacity)")
+        }
+        guard !isBursty || !accumulation.formula.needs.contains(.keys) else {
+            throw CacheError(.invalidPolicy, "scores that are read off the keys cannot drop many entries at a time")
         }
         guard evictAfter >= 1, evictAfter <= 64 else {
             throw CacheError(.invalidPolicy, "evictAfter is \(evictAfter), not 1 to 64 times the capacity")

@@ -19,6 +19,8 @@ protocol ScoringStep {
 
     /// The position in each slot before the token is written, -1 where it is empty: `[slots, kvHeads]`.
     var positions: Tensor { get }
+    /// The keys in the slots before the token's is written, `[headDim, slots, kvHeads]`.
+    var keys: Tensor { get }
 
     /// Chooses the slot with the lowest score that is not protected, and writes the token's key, value and position.
     ///

@@ -49,9 +49,11 @@ struct SlotScores {
     ///   - count: how many entries stay per KV head.
     ///   - seen: tokens that the sequence has so far.
     ///   - origin: the first position that went to the slots.
-    func keepInPlace(_ count: Int, seen: Int, origin: Int) {
+    ///   - promptEnd: the position after the sequence's first prompt.
+    func keepInPlace(_ count: Int, seen: Int, origin: Int, promptEnd: Int) {
         let held = entries()
-        let kept = state.table(held, seen: seen, origin: origin).keep(count, rule: rule, by: state, next: seen)
+        let kept = state.table(held, seen: seen, origin: origin)
+            .keep(count, rule: rule, by: state, next: seen, promptEnd: promptEnd)
         var left = [Float](repeating: -1, count: positions.count)
         for (head, indices) in kept.enumerated() {
             for entry in indices.map({ held[head][$0] }) {
@@ -75,6 +77,7 @@ struct SlotScores {
         cache.score.sinks = Int32(rule.sinks)
         cache.score.group_reduction = rule.groupReduction == .max ? ATTENTION_MAX : ATTENTION_SUM
         cache.score.shares_choice = rule.sharesChoice
+        cache.score.prompt_floor = Int32(rule.promptFloor)
         state.describe(in: &cache.score)
     }
 }

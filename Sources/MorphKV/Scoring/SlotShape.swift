@@ -8,6 +8,8 @@ struct SlotShape {
     let geometry: LayerGeometry
     /// Slots per KV head.
     let slots: Int
+    /// Whether the fused kernel attends to them, in the host's memory.
+    let isFused: Bool
 
     var kvHeads: Int { geometry.kvHeads }
 

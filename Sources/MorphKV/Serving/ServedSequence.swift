@@ -49,7 +49,7 @@ final class ServedSequence {
     /// - Returns: the number of tokens fed.
     func feedPrompt(to engine: Engine) throws -> Int {
         let part = Array(prompt[slot.fed.count..<endOfPart()])
-        try engine.prefill(part, continuesFirstPrompt: cachedTokens == 0)
+        try engine.prefill(part, continuesFirstPrompt: cachedTokens == contextTokens)
         slot.fed += part
         return part.count
     }

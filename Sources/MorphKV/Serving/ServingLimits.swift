@@ -40,7 +40,8 @@ struct ServingLimits: Sendable {
 
     /// Whether some layer's cache grows with the sequence.
     static func grows(_ model: Model, _ cache: CacheOptions) throws -> Bool {
-        try KVCache.plans(for: model.description, cache, on: model.device).contains { $0.slots == nil }
+        try KVCache.plans(for: model.description, cache.prepared(for: model), on: model.device)
+            .contains { $0[0].slots == nil }
     }
 
     private static func kind(of cache: CacheOptions, reserve: Int, context: String?) -> ServingSlot.Kind {

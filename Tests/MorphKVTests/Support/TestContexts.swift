@@ -9,8 +9,7 @@ enum TestContexts {
         chunk: 40, overlap: 8, first: .tokens([7, 8, 9]), next: .tokens([10, 11]), postfix: .tokens([12]))
 
     static func model(_ architecture: String = "llama", queryHeads: Int = 4, kvHeads: Int = 2) throws -> Model {
-        try Model(
-            contentsOf: TestModels.url(TestModels.shape(architecture, queryHeads: queryHeads, kvHeads: kvHeads)))
+        try TestCalibrations.model(TestModels.shape(architecture, queryHeads: queryHeads, kvHeads: kvHeads))
     }
 
     static func make(_ model: Model, tokens: Int = 150, type: CacheType = .f32, seed: UInt64 = 31) throws

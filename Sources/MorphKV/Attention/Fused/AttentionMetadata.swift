@@ -3,7 +3,7 @@ internal import CAttention
 /// What the kernel does in one step: for each layer, which tokens enter which caches.
 final class AttentionMetadata {
     private let layers: Int
-    /// Runs per layer: a sequence has two where a layer's heads differ.
+    /// Runs per layer: a sequence has several where a layer's heads differ.
     private let capacity: Int
     /// Sound: `layers` of them; the kernel reads them while a graph computes, we write them in between.
     private let batches: UnsafeMutablePointer<attention_batch>
@@ -13,9 +13,9 @@ final class AttentionMetadata {
     private var counts: [Int]
 
     /// - Parameter columns: tokens per step, which is the most sequences that can take part.
-    init(layers: Int, columns: Int) {
-        self.layers = layers
-        capacity = 2 * columns
+    init(_ description: DecoderDescription, columns: Int) {
+        layers = description.layers.count
+        capacity = description.kvHeads * columns
         batches = .allocate(capacity: layers)
         runs = .allocate(capacity: layers * capacity)
         counts = Array(repeating: 0, count: layers)
@@ -39,7 +39,7 @@ final class AttentionMetadata {
                     runs[layer * capacity + count] = attention_run(
                         cache: cache.kernelView!.pointer, column: Int32(column), columns: Int32(feed.tokens.count),
                         used: Int32(cache.used), position: Int64(feed.cache.seen),
-                        phase: Int32(cache.scores?.state.phase ?? 0))
+                        phase: Int32(cache.scores?.state.phase ?? 0), prompt_end: Int64(cache.promptEnd))
                     count += 1
                 }
                 column += feed.tokens.count

@@ -83,7 +83,7 @@ final class FusedAttention: StepAttention {
         self.description = description
         self.features = features
         self.workspace = workspace
-        metadata = AttentionMetadata(layers: description.layers.count, columns: columns)
+        metadata = AttentionMetadata(description, columns: columns)
     }
 
     func attend(_ p: BlockGraph.Projections, layer: Int, in graph: Graph) -> Tensor {

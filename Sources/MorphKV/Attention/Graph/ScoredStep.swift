@@ -13,6 +13,7 @@ struct ScoredStep: ScoringStep {
 
     var shape: SlotShape { scores.shape }
     var positions: Tensor { scores.positions }
+    var keys: Tensor { cache.keys }
     var queries: Tensor { writer.grouped(projections.queries) }
 
     private var rule: ScoringRule { scores.rule }
@@ -32,7 +33,7 @@ struct ScoredStep: ScoringStep {
             positions: writer.write(position, to: self.scores.positions, at: index))
     }
 
-    /// An empty slot if there is one, else the lowest score outside the window and the sinks.
+    /// An empty slot if there is one, else the lowest score that is not protected.
     private func victim(_ scores: Tensor) -> Tensor {
         var order = graph.scale(scores, by: -1)
         var positions = self.scores.positions
@@ -42,9 +43,18 @@ struct ScoredStep: ScoringStep {
             order = graph.reshape(graph.contiguous(total), [shape.slots, 1])
             positions = graph.view(positions, [shape.slots, 1], strides: [positions.strides[1]])
         }
-        order = graph.add(order, graph.scale(isRecent(positions), by: -1e9))
-        if let sinks = isSink(positions) { order = graph.add(order, graph.scale(sinks, by: -1e9)) }
-        return graph.argmax(graph.add(order, graph.scale(invisible(positions), by: 1e20)))
+        for protected in protected(positions) { order = graph.add(order, graph.scale(protected, by: -1e9)) }
+        return highest(graph.add(order, graph.scale(invisible(positions), by: 1e20)), positions)
+    }
+
+    /// The slot with the highest value in each row; of equal ones that with the highest position.
+    private func highest(_ values: Tensor, _ positions: Tensor) -> Tensor {
+        let rows = values[1]
+        let any = graph.reshape(graph.argmax(values), [1, rows])
+        let most = graph.rows(graph.reshape(values, [1, shape.slots, rows]), at: any)
+        let isLess = graph.step(graph.scale(graph.subtract(values, graph.reshape(most, [1, rows])), by: -1))
+        let isMost = graph.scale(isLess, by: -1, plus: 1)
+        return graph.argmax(graph.multiply(isMost, graph.scale(positions, by: 1, plus: 2)))
     }
 
     func write(_ values: Tensor, to target: Tensor, at slot: AdmittedSlot) -> Tensor {
@@ -71,9 +81,13 @@ struct ScoredStep: ScoringStep {
     // MARK: Which slots are what, 1 or 0
 
     var excluded: Tensor {
-        var excluded = graph.add(invisible(scores.positions), isRecent(scores.positions))
-        if let sinks = isSink(scores.positions) { excluded = graph.add(excluded, sinks) }
+        let excluded = protected(scores.positions).reduce(invisible(scores.positions), graph.add)
         return graph.scale(graph.step(excluded), by: maskedScore)
+    }
+
+    /// What may not be chosen by score, for each reason that there is.
+    private func protected(_ positions: Tensor) -> [Tensor] {
+        [isRecent(positions), isSink(positions), isKeptPrompt(positions)].compactMap { $0 }
     }
 
     /// Positions just before the token's that are never evicted.
@@ -86,6 +100,16 @@ struct ScoredStep: ScoringStep {
     private func isSink(_ positions: Tensor) -> Tensor? {
         guard rule.sinks > 0 else { return nil }
         return graph.step(graph.scale(positions, by: -1, plus: Float(rule.sinks) - 0.5))
+    }
+
+    /// The prompt, in heads that hold no more of it than its floor; what it says of empty slots does not matter, which are
+    /// chosen first.
+    private func isKeptPrompt(_ positions: Tensor) -> Tensor? {
+        guard rule.promptFloor > 0 else { return nil }
+        let end = scalar("promptEnd") { [cache] _ in Float(cache.promptEnd) - 0.5 }
+        let isPrompt = graph.step(graph.scale(graph.subtract(positions, end), by: -1))
+        let held = graph.sumRows(isPrompt)
+        return graph.multiply(isPrompt, graph.step(graph.scale(held, by: -1, plus: Float(rule.promptFloor) + 0.5)))
     }
 
     /// Empty slots, and positions behind the layer's sliding window.

@@ -20,14 +20,14 @@ extension LayerCache {
     /// Lets the policy choose among all entries in the scratch memory and puts those that stay into the slots.
     ///
     /// - Parameters:
-    ///   - table: positions and scores of all entries.
+    ///   - table: positions and scores of all entries of the cache's KV heads.
     ///   - seen: tokens of the sequence with the prompt.
     func select(_ table: ScoreTable, seen: Int, scratch: PrefillScratch, _ prefill: Prefill) throws {
         let entries = table.positions[0].count
         if let scores {
             // One slot stays free for the next token, as if it had been appended before the cut.
             let count = entries < slots ? entries : scores.rule.capacity - 1
-            let kept = table.keep(count, rule: scores.rule, by: scores.state, next: seen)
+            let kept = table.keep(count, rule: scores.rule, by: scores.state, next: seen, promptEnd: promptEnd)
             try store(kept, of: entries, scratch: scratch, prefill)
             scores.store(kept, of: table, seen: seen)
             cut(to: count)
@@ -67,15 +67,38 @@ extension LayerCache {
     /// Copies chosen entries, per KV head, into slots 0, 1, ...
     private func store(_ kept: [[Int]], of entries: Int, scratch: PrefillScratch, _ prefill: Prefill) throws {
         let count = kept[0].count
-        let graph = try Graph(on: prefill.backend, capacity: 24, allocator: prefill.allocator)
-        let indices = graph.input(.i32, [count, kept.count], name: "kept")
-        let keptKeys = graph.rows(scratch.keys(0..<entries, of: entries, in: graph), at: indices)
-        let keptValues = graph.rows(scratch.values(0..<entries, of: entries, in: graph), at: indices)
-        graph.schedule(graph.copy(keptKeys, to: firstKeys(count, in: graph)))
-        let asStored = plan.isFused ? keptValues : graph.permute(keptValues, [1, 0, 2, 3])
-        graph.schedule(graph.copy(asStored, to: firstValues(count, in: graph)))
+        let graph = try Graph(on: prefill.backend, capacity: 24 + 16 * kept.count, allocator: prefill.allocator)
+        let indices = graph.input(.i32, [count, 1, kept.count], name: "kept")
+        let (allKeys, allValues) = (
+            scratch.keys(0..<entries, of: entries, in: graph), scratch.values(0..<entries, of: entries, in: graph)
+        )
+        let (keys, values) = (firstKeys(count, in: graph), firstValues(count, in: graph))
+        func copy(_ from: (Tensor) -> Tensor, _ to: (Tensor) -> Tensor) {
+            let chosen = to(indices)
+            let rows = graph.reshape(chosen, [count, chosen[2]])
+            let keptValues = graph.rows(from(allValues), at: rows)
+            graph.schedule(graph.copy(graph.rows(from(allKeys), at: rows), to: to(keys)))
+            let asStored = plan.isFused ? keptValues : graph.permute(keptValues, [1, 0, 2, 3])
+            graph.schedule(graph.copy(asStored, to: to(values)))
+        }
+        if let heads = plan.heads {
+            for (own, number) in heads.enumerated() {
+                copy({ graph.head(number, of: $0) }, { graph.head(own, of: $0) })
+            }
+        } else {
+            copy({ $0 }, { $0 })
+        }
         try graph.allocate()
         indices.write(kept.flatMap { $0.map(Int32.init) })
         try graph.compute()
+    }
+}
+
+extension Graph {
+    /// What belongs to one head of `[a, b, heads]`: `[a, b, 1]`.
+    fileprivate func head(_ index: Int, of tensor: Tensor) -> Tensor {
+        view(
+            tensor, [tensor[0], tensor[1], 1], strides: Array(tensor.strides[1...2]),
+            offset: index * tensor.strides[2])
     }
 }

@@ -39,7 +39,8 @@ private struct LayerPass {
     let index: Int
     let scratch: PrefillScratch
     let stream: Tensor
-    let layer: LayerCache
+    /// The layer's caches: one, or one for each kind of head. Then there is nothing from before the prompt.
+    let parts: [LayerCache]
     /// The entries from before the prompt, per KV head.
     let old: SlotEntries
     let scorer: PromptScorer
@@ -50,9 +51,10 @@ private struct LayerPass {
         self.index = index
         self.scratch = scratch
         self.stream = stream
-        layer = prefill.cache.parts[index][0]
-        let (seen, tokens, geometry) = (prefill.cache.seen, stream[1], layer.plan.geometry)
-        old = layer.entries(seen: seen)
+        parts = prefill.cache.parts[index]
+        let description = prefill.model.description
+        let (seen, tokens, geometry) = (prefill.cache.seen, stream[1], description.geometry(of: index))
+        old = parts.count == 1 ? parts[0].entries(seen: seen) : Array(repeating: [], count: geometry.kvHeads)
         let oldPositions = old.map { $0.map(\.position) }
         let entries = oldPositions[0].count + tokens
         table = ScoreTable(positions: oldPositions.map { $0 + Array(seen..<seen + tokens) })
@@ -61,10 +63,11 @@ private struct LayerPass {
             slidingWindow: geometry.slidingWindow, queryHeads: geometry.queryHeads)
         let prompt = PromptEntries(
             backend: prefill.backend, allocator: prefill.allocator, geometry: geometry,
-            scale: prefill.model.description.attentionScale, tokens: seen..<seen + tokens,
+            scale: description.attentionScale, tokens: seen..<seen + tokens,
             keys: { scratch.keys(0..<entries, of: entries, in: $0) })
         scorer = PromptScorer(
-            scoring: layer.promptScoring(isFirstPrompt: prefill.isFirstPrompt), prompt: prompt, mask: mask)
+            scoring: parts.lazy.compactMap { $0.promptScoring(isFirstPrompt: prefill.isFirstPrompt) }.first,
+            prompt: prompt, mask: mask)
     }
 
     private var tokens: Int { stream[1] }
@@ -76,11 +79,11 @@ private struct LayerPass {
         LayerRun(
             model: prefill.model, backend: prefill.backend, allocator: prefill.allocator, index: index,
             scratch: scratch, stream: stream, mask: scorer.mask, oldCount: oldCount, seen: seen,
-            features: layer.plan.scoring?.featureAccumulation?.formula)
+            features: parts.lazy.compactMap { $0.plan.scoring?.featureAccumulation?.formula }.first)
     }
 
     mutating func run(wantsAllLogits: Bool) throws -> [Float] {
-        if oldCount > 0 { try layer.load(old, into: scratch, of: entries, prefill) }
+        if oldCount > 0 { try parts[0].load(old, into: scratch, of: entries, prefill) }
         var logits: [Float] = []
         for start in stride(from: 0, to: tokens, by: Prefill.chunk) {
             let range = start..<min(start + Prefill.chunk, tokens)
@@ -94,11 +97,14 @@ private struct LayerPass {
             scorer.scoring?.collect(features: result.features, of: written, into: &table)
             try score(range)
         }
-        if oldCount > 0, let scores = layer.scores {
-            let earlier = scores.state.table(old, seen: seen, origin: layer.origin)
+        if oldCount > 0, let scores = parts[0].scores {
+            let earlier = scores.state.table(old, seen: seen, origin: parts[0].origin)
             try scorer.scoring?.addEarlier(earlier, scorer.prompt, to: &table)
         }
-        try layer.select(table, seen: seen + tokens, scratch: scratch, prefill)
+        try scorer.scoring?.addKeys(of: scorer.prompt, to: &table)
+        for part in parts {
+            try part.select(table.restricted(to: part.plan.heads), seen: seen + tokens, scratch: scratch, prefill)
+        }
         return logits
     }
 

@@ -1,0 +1,126 @@
+internal import Foundation
+
+/// How a policy's slots are spread over layers and KV heads; the total is the same.
+public struct SlotBudgets: Sendable, Hashable {
+    /// What has a number of slots of its own.
+    public enum Spread: String, Sendable, Hashable, CaseIterable {
+        /// Nothing: every KV head of every layer has the same.
+        case even
+        /// Each layer; its heads have the same.
+        case layer
+        /// Each KV head; on the CPU only.
+        case head
+    }
+
+    /// What has a number of slots of its own.
+    public var spread: Spread
+    /// Whose counts of entries the numbers are solved from; nil until the policy is prepared for a model.
+    private(set) var calibration: Calibration?
+
+    /// Spreads slots.
+    public init(_ spread: Spread) { self.spread = spread }
+
+    /// Every KV head of every layer has the same.
+    public static let even = SlotBudgets(.even)
+
+    /// The policies' parameter.
+    static func parameter(default value: Spread) -> PolicyDescriptor.Parameter {
+        .choice("budgets", default: value, "what has a share of the slots of its own, by the model's calibration")
+    }
+
+    /// The same with the model's calibration, if it is needed.
+    ///
+    /// - Throws: ``CacheError`` of kind `calibration` if it is missing or damaged.
+    func prepared(for model: Model) throws -> SlotBudgets {
+        guard spread != .even else { return self }
+        var prepared = self
+        prepared.calibration = try model.neededCalibration(for: "budgets=\(spread.rawValue)")
+        return prepared
+    }
+
+    /// Entries that each KV head of a layer may hold.
+    ///
+    /// - Parameters:
+    ///   - mean: the mean over all heads of all layers.
+    ///   - window: positions that always stay; every head has 2 entries more at least.
+    /// - Throws: ``CacheError`` of kind `invalidPolicy` if the mean leaves no room for that, of kind `calibration` if the
+    ///   policy was not prepared for a model.
+    func capacities(mean: Int, window: Int, in layer: LayerGeometry) throws -> [Int] {
+        // Numbers that no cache can have are refused where it is planned.
+        guard spread != .even, (0...Self.limit).contains(mean), (0...Self.limit).contains(window) else {
+            return Array(repeating: mean, count: layer.kvHeads)
+        }
+        guard let calibration else {
+            throw CacheError(.calibration, "budgets=\(spread.rawValue) needs a model with a calibration")
+        }
+        guard mean >= window + 2 else {
+            throw CacheError(
+                .invalidPolicy,
+                "a capacity of \(mean) leaves layers no room beyond the window (\(window)): at least \(window + 2) is "
+                    + "needed where each \(spread.rawValue) has its own share")
+        }
+        let counts = calibration.counts(window: window)
+        switch spread {
+        case .even, .layer:
+            let needs = counts.map { $0.map { $0.reduce(0) { $0 + Double($1) } / Double($0.count) } }
+            let budgets = Self.solve(needs, total: mean * calibration.layerCount, window: window)
+            return Array(repeating: budgets[layer.layer], count: layer.kvHeads)
+        case .head:
+            let needs = counts.map { $0.flatMap { $0.map(Double.init) } }
+            let budgets = Self.solve(needs, total: mean * calibration.layerCount * calibration.kvHeads, window: window)
+            return Array(budgets[layer.layer * layer.kvHeads..<(layer.layer + 1) * layer.kvHeads])
+        }
+    }
+
+    private static let limit = 1 << 24
+
+    /// The rules of a layer's KV heads, which differ in their capacity; see ``capacities(mean:window:in:)``.
+    ///
+    /// - Parameter kept: numbers of entries that always stay, such as the window and the sinks.
+    func rules(
+        mean: Int, keeping kept: Int..., in layer: LayerGeometry, _ rule: (_ capacity: Int) throws -> RetentionRule
+    ) throws -> [RetentionRule] {
+        let window = kept.allSatisfy((0...Self.limit).contains) ? kept.reduce(0, +) : -1
+        return try capacities(mean: mean, window: window, in: layer).map(rule)
+    }
+
+    /// Whole numbers of slots that add up to a total.
+    ///
+    /// The threshold is the same for all, so that an entry at the brink is needed as much wherever it is; then all are
+    /// scaled to the total.
+    ///
+    /// - Parameter counts: entries older than the window that exceed each threshold, `[threshold][place]`.
+    static func solve(_ counts: [[Double]], total: Int, window: Int) -> [Int] {
+        let needs = counts.map { $0.map { $0 + Double(window + 2) } }
+        let sums = needs.map { $0.reduce(0, +) }
+        let nearest = sums.indices.min { abs(sums[$0] - Double(total)) < abs(sums[$1] - Double(total)) }!
+        let (need, factor) = (needs[nearest], Double(total) / sums[nearest])
+        var budgets = need.map { max(window + 2, Int(($0 * factor).rounded(.down))) }
+        var rest = total - budgets.reduce(0, +)
+        while rest < 0,
+            let largest = budgets.indices.max(by: {
+                budgets[$0] < budgets[$1] || (budgets[$0] == budgets[$1] && $0 > $1)
+            }),
+            budgets[largest] > window + 2
+        {
+            budgets[largest] -= 1
+            rest += 1
+        }
+        let neediest = need.indices.sorted { need[$0] != need[$1] ? need[$0] > need[$1] : $0 < $1 }
+        for turn in 0..<max(0, rest) { budgets[neediest[turn % neediest.count]] += 1 }
+        return budgets
+    }
+}
+
+extension Model {
+    /// The calibration, which something needs.
+    func neededCalibration(for what: String) throws -> Calibration {
+        guard let calibration = try calibration() else {
+            throw CacheError(
+                .calibration,
+                "\(what) needs a calibration of the model, and there is no \(lazyCalibration.url.path); "
+                    + "'morphkv calibrate -m \(url.path)' makes one")
+        }
+        return calibration
+    }
+}
