@@ -56,16 +56,16 @@ struct CalibrateCommand: ParsableCommand {
         try Self.checkWritable(url)
         let start = ContinuousClock.now
         let stop = StopSignal()
-        let calibrator = try Calibrator(model, texts: texts(model, stop), source: source)
+        let partial = (texts: url.appendingPathExtension("texts.partial"), layers: url.appendingPathExtension("partial"))
+        let calibrator = try Calibrator(model, texts: texts(model, partial.texts, stop), source: source)
         try announce(calibrator, model)
-        let partial = url.appendingPathExtension("partial")
         let work = Work(stop)
         defer { work.finish() }
-        let result = try calibrator.run(threads: modelFlags.threadCount, partial: partial) {
+        let result = try calibrator.run(threads: modelFlags.threadCount, partial: partial.layers) {
             try work.show(done: $0.done, of: $0.total, resumed: $0.resumed)
         }
         try result.calibration.write(to: url)
-        try? FileManager.default.removeItem(at: partial)
+        for file in [partial.texts, partial.layers] { try? FileManager.default.removeItem(at: file) }
         work.finish()
         try show(result, url, seconds: (ContinuousClock.now - start) / .seconds(1))
     }
@@ -88,7 +88,7 @@ struct CalibrateCommand: ParsableCommand {
             ?? "the model's own texts, seed \(seed)"
     }
 
-    private func texts(_ model: Model, _ stop: StopSignal) throws -> [Calibrator.Text] {
+    private func texts(_ model: Model, _ partial: URL, _ stop: StopSignal) throws -> [Calibrator.Text] {
         let length = length ?? CalibrationTexts.usualLength(model)
         let (texts, most) = (
             try CalibrationTexts(model, length: length, threads: modelFlags.threadCount), tokens ?? 32768
@@ -100,10 +100,10 @@ struct CalibrateCommand: ParsableCommand {
         let work = Work(stop)
         defer { work.finish() }
         guard let prompts else {
-            return try texts.samples(tokens: most, seed: seed) { try work.show(done: $0, of: $1) }
+            return try texts.samples(tokens: most, seed: seed, partial: partial) { try work.show(done: $0, of: $1) }
         }
         let asked = try Input.text(ofFile: prompts).split(whereSeparator: \.isNewline).map(Self.prompt)
-        return try texts.answers(to: asked) { try work.show(done: $0, of: $1) }
+        return try texts.answers(to: asked, partial: partial) { try work.show(done: $0, of: $1) }
     }
 
     /// A prompt as a line of text or of JSON.

@@ -1,4 +1,4 @@
-internal import Foundation
+public import Foundation
 internal import Ggml
 
 /// Where the texts of a calibration come from: files that are cut up, or the model itself.
@@ -49,11 +49,14 @@ public struct CalibrationTexts {
     ///
     /// - Parameters:
     ///   - tokens: of all texts together.
+    ///   - partial: a file for the texts that are finished, so that a later call with the same arguments goes on; the
+    ///     caller removes it.
     ///   - progress: called with the tokens written; what it throws ends the run.
     /// - Throws: ``CacheError`` of kind `calibration` if the model has no token with which a text begins; what generating
     ///   throws.
     public func samples(
-        tokens: Int, seed: UInt32, progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
+        tokens: Int, seed: UInt32, partial: URL? = nil,
+        progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
     ) throws -> [Calibrator.Text] {
         let ids = (0..<Token(model.description.vocabularySize)).lazy
         guard let start = tokenizer.beginOfText ?? ids.first(where: tokenizer.endsGeneration) else {
@@ -65,15 +68,18 @@ public struct CalibrationTexts {
                 temperature: 1, topK: 0, topP: 1, minP: 0, seed: seed &+ UInt32(truncatingIfNeeded: index))
             return Job(prompt: [start], sampling: sampling, separator: start)
         }
-        return try write(jobs) { try progress($0, count * length) }
+        return try write(jobs, partial) { try progress($0, count * length) }
     }
 
     /// Lets the model answer prompts, greedily.
     ///
-    /// - Parameter progress: called with the tokens written and the largest possible number; what it throws ends the run.
+    /// - Parameters:
+    ///   - partial: a file for the texts that are finished, so that a later call with the same arguments goes on; the
+    ///     caller removes it.
+    ///   - progress: called with the tokens written and the largest possible number; what it throws ends the run.
     /// - Throws: ``CacheError`` of kind `calibration` for a prompt that leaves no room for an answer; what generating throws.
     public func answers(
-        to prompts: [String], progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
+        to prompts: [String], partial: URL? = nil, progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
     ) throws -> [Calibrator.Text] {
         let jobs = try prompts.map { prompt in
             let tokens = tokenizer.encode(prompt, parseSpecial: true)
@@ -83,7 +89,7 @@ public struct CalibrationTexts {
             }
             return Job(prompt: tokens, sampling: SamplingOptions(), separator: nil)
         }
-        return try write(jobs) { try progress($0, jobs.count * length) }
+        return try write(jobs, partial) { try progress($0, jobs.count * length) }
     }
 
     // MARK: Writing
@@ -103,39 +109,49 @@ public struct CalibrationTexts {
         var tokens: [Token]
     }
 
-    private func write(_ jobs: [Job], progress: (Int) throws -> Void) throws -> [Calibrator.Text] {
+    private func write(
+        _ jobs: [Job], _ partial: URL?, progress: (Int) throws -> Void
+    ) throws -> [Calibrator.Text] {
         let workspace = try EngineWorkspace(model, threads: threads)
         let batch = try Batch(model, threads: threads)
-        var texts = [Calibrator.Text?](repeating: nil, count: jobs.count)
-        var (idle, next, done): ([Engine], Int, Int) = ([], 0, 0)
+        let file = partial.map { PartialFile($0, digest: digest(of: jobs)) }
+        var written = file?.read() ?? [:]
+        var waiting = jobs.indices.filter { written["\($0)"] == nil }[...]
+        var idle: [Engine] = []
         var running: [Sequence] = []
-        while next < jobs.count || !running.isEmpty {
-            while running.count < Self.parallel, next < jobs.count {
+        while !waiting.isEmpty || !running.isEmpty {
+            while running.count < Self.parallel, let index = waiting.popFirst() {
                 let engine = try idle.popLast() ?? Engine(model, .full, in: workspace, reserve: length)
-                running.append(try begin(next, jobs[next], engine))
-                next += 1
+                running.append(try begin(index, jobs[index], engine))
             }
-            var steps: [(engine: Engine, token: Token)] = []
+            let before = written.count
             running = try running.compactMap { sequence in
                 var sequence = sequence
-                if let token = try self.next(of: sequence, jobs[sequence.job]) {
+                if sequence.tokens.count < length, let token = try next(of: sequence, jobs[sequence.job]) {
                     sequence.tokens.append(token)
-                    if sequence.tokens.count < length {
-                        steps.append((sequence.engine, token))
-                        return sequence
-                    }
+                    return sequence
                 }
-                texts[sequence.job] = Calibrator.Text(sequence.tokens, answer: answerStart(sequence, jobs))
-                done += sequence.tokens.count
+                written["\(sequence.job)"] = sequence.tokens
                 sequence.engine.clear()
                 idle.append(sequence.engine)
                 return nil
             }
-            if !steps.isEmpty { try batch.decode(steps) }
+            if written.count > before { try file?.write(written) }
+            try batch.decode(running.map { ($0.engine, $0.tokens.last!) })
             try Task.checkCancellation()
-            try progress(running.reduce(done) { $0 + $1.tokens.count })
+            try progress(written.values.reduce(0) { $0 + $1.count } + running.reduce(0) { $0 + $1.tokens.count })
         }
-        return texts.map { $0! }
+        return jobs.enumerated().map { index, job in
+            // A text of the model's own is an answer from the beginning.
+            Calibrator.Text(written["\(index)"]!, answer: job.separator == nil ? job.prompt.count : 0)
+        }
+    }
+
+    private func digest(of jobs: [Job]) -> String {
+        var checksum = Checksum()
+        checksum.add("\(model.fingerprint) \(length)")
+        for job in jobs { checksum.add("\(job.prompt) \(job.sampling) \(job.separator ?? -1)") }
+        return checksum.digits
     }
 
     private func begin(_ index: Int, _ job: Job, _ engine: Engine) throws -> Sequence {
@@ -149,10 +165,5 @@ public struct CalibrationTexts {
     private func next(of sequence: Sequence, _ job: Job) throws -> Token? {
         let token = try sequence.sampler.sample(sequence.engine.logits)
         return tokenizer.endsGeneration(token) ? job.separator : token
-    }
-
-    /// Texts of the model's own are answers from the beginning.
-    private func answerStart(_ sequence: Sequence, _ jobs: [Job]) -> Int {
-        jobs[sequence.job].separator == nil ? jobs[sequence.job].prompt.count : 0
     }
 }

@@ -137,7 +137,7 @@ public struct Calibrator {
     ) throws -> Result {
         let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
         let layers = model.description.layers.count
-        let state = PartialCalibration(at: partial, digest: digest, model, options)
+        let state = PartialCalibration(partial.map { PartialFile($0, digest: digest) }, model, options)
         var learned = state.read()
         let resumed = learned.count
         // A layer that was learned is only passed; nothing follows the last one.
@@ -177,7 +177,7 @@ public struct Calibrator {
         let explained = options.ages.indices.map { age -> Double? in
             let shares = learned.flatMap { layer in
                 stride(from: age, to: layer.fit.explained.count, by: options.ages.count).compactMap {
-                    layer.fit.explained[$0]
+                    layer.fit.explained[$0].map(Double.init)
                 }
             }
             return shares.isEmpty ? nil : shares.reduce(0, +) / Double(shares.count)

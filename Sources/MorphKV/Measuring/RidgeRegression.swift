@@ -15,7 +15,7 @@ struct RidgeRegression {
         /// `[kvHead * ages + age]`
         var biases: [Float]
         /// The share of the targets' variance that is explained; nil where the map of another age was taken.
-        var explained: [Double?]
+        var explained: [Float?]
     }
 
     /// - Throws: ``CacheError`` of kind `calibration` if a number is not finite.
@@ -73,7 +73,7 @@ struct RidgeRegression {
             fit.biases[row] = Float(bias)
             let total = sums.targetSquares[row] - sum * sum / count
             // 2 w'c - w'Gw, where (G + penalty) w = c.
-            fit.explained[row] = total > 0 ? explained / total : 1
+            fit.explained[row] = total > 0 ? Float(explained / total) : 1
         }
     }
 
