@@ -71,6 +71,25 @@ package struct DiaryWriter: Sendable {
 }
 
 extension DiaryWriter {
+    /// Writes many diaries, decoded as batches.
+    ///
+    /// - Parameters:
+    ///   - policies: One for each task.
+    ///   - batch: Diaries to write at a time.
+    ///   - finished: Is told each answer when it is complete.
+    func answers(
+        to tasks: [DiaryTask], policies: [any CachePolicy], batch: Int,
+        finished: (Int, BatchGeneration.Answer) throws -> Void
+    ) throws {
+        try BatchGeneration(model, sequences: batch, threads: threads).run(tasks.count) { index in
+            BatchGeneration.Request(
+                tasks[index].sample.prompt, cache: CacheOptions(policy: policies[index]),
+                options: GenerationOptions(maxTokens: tasks[index].maximumNewTokens))
+        } finished: {
+            try finished($0, $1)
+        }
+    }
+
     /// The most entries per KV head with which a method's cache takes no more than a share of the bytes of the full
     /// cache's response; everything that it keeps counts, and tables that sequences share as if each had its own.
     func entries(of method: DemoMethod, _ share: DemoCapacity, forResponse tokens: Int) throws -> Int {
