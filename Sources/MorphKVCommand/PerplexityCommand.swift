@@ -10,8 +10,8 @@ struct PerplexityCommand: ParsableCommand {
     @OptionGroup var modelFlags: ModelFlags
     @OptionGroup var cache: CacheFlags
 
-    @Option(name: [.short, .long], help: "The text.")
-    var file: String
+    @Option(name: [.short, .long], parsing: .upToNextOption, help: "The text, or several texts.")
+    var file: [String]
 
     @Option(help: "Tokens per part; each part begins with an empty cache.")
     var context = 512
@@ -22,11 +22,12 @@ struct PerplexityCommand: ParsableCommand {
     func run() throws {
         let model = try modelFlags.load()
         guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
-        let tokens = tokenizer.encode(try Input.text(ofFile: file))
+        let texts = try file.map { tokenizer.encode(try Input.text(ofFile: $0)) }
+        let count = texts.reduce(0) { $0 + $1.count }
         var status = StatusLine(isShown: Output.isTerminal(.standardError))
         let result = try Perplexity.measure(
-            model, cache.options(), tokens: tokens, context: context, threads: modelFlags.threadCount
-        ) { status.show("\($0) of \(tokens.count) tokens") }
+            model, cache.options(), texts: texts, context: context, threads: modelFlags.threadCount
+        ) { status.show("\($0) of \(count) tokens") }
         status.clear()
         if json { return try Output.printJSON(result) }
         print("\(result.policy): \(result.tokens) tokens")

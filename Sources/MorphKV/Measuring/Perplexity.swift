@@ -26,7 +26,21 @@ public struct Perplexity: Sendable, Hashable, Codable {
         _ model: Model, _ cache: CacheOptions, tokens: [Token], context: Int, threads: Int? = nil,
         progress: (Int) -> Void = { _ in }
     ) throws -> Perplexity {
-        guard tokens.count > 1, context > 1 else {
+        try measure(model, cache, texts: [tokens], context: context, threads: threads, progress: progress)
+    }
+
+    /// Feeds texts token by token, as if the model had written them, each in independent parts.
+    ///
+    /// - Parameters:
+    ///   - texts: of each text the first token is not predicted.
+    ///   - context: tokens per part; each begins with an empty cache.
+    ///   - progress: called after every part with the tokens done.
+    /// - Throws: ``CacheError`` when the policy cannot be honoured or a text has fewer than two tokens.
+    public static func measure(
+        _ model: Model, _ cache: CacheOptions, texts: [[Token]], context: Int, threads: Int? = nil,
+        progress: (Int) -> Void = { _ in }
+    ) throws -> Perplexity {
+        guard !texts.isEmpty, texts.allSatisfy({ $0.count > 1 }), context > 1 else {
             throw CacheError(.emptyPrompt, "a perplexity needs at least two tokens and a context of two")
         }
         let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
@@ -34,9 +48,8 @@ public struct Perplexity: Sendable, Hashable, Codable {
         let full = try Engine(
             model, cache.with(FullPolicy()), threads: threads, reserve: context)
         var sums = Sums()
-        for start in stride(from: 0, to: tokens.count - 1, by: context) {
-            let part = tokens[start..<min(start + context, tokens.count)]
-            guard part.count > 1 else { break }
+        var done = 0
+        for part in texts.flatMap({ parts(of: $0, context) }) {
             engine.clear()
             full.clear()
             try engine.prefill([part.first!])
@@ -46,9 +59,15 @@ public struct Perplexity: Sendable, Hashable, Codable {
                 try engine.decode(token)
                 try full.decode(token)
             }
-            progress(part.endIndex)
+            done += part.count
+            progress(done)
         }
         return sums.result(policy: cache.policy.specification)
+    }
+
+    /// Parts in which something is predicted.
+    private static func parts(of tokens: [Token], _ context: Int) -> [ArraySlice<Token>] {
+        stride(from: 0, to: tokens.count - 1, by: context).map { tokens[$0..<min($0 + context, tokens.count)] }
     }
 
     private struct Sums {
