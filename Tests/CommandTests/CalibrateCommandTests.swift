@@ -96,7 +96,7 @@ struct CalibrateCommandTests {
         "mistakes are named, and an earlier file stays",
         arguments: [
             (["--tokens", "1"], "--tokens 1"), (["--length", "0"], "--length 0"),
-            (["--text", "/nonexistent.txt"], "/nonexistent.txt cannot be read"), (["--text", "/dev/null"], "0 tokens"),
+            (["--text", "/nonexistent.txt"], "/nonexistent.txt cannot be read"), (["--text", "/dev/null"], "/dev/null cannot be read"),
             (["--text", #filePath, "--length", "5"], "a text of 5 tokens"),
             (["--text", "a", "--prompts", "b"], "either --text or --prompts"),
             (["--prompts", #filePath, "--length", "3"], "leaves no room"),

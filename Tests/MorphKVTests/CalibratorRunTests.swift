@@ -41,13 +41,14 @@ import Testing
         var options = CalibratorTests.options
         options.ages = [1, 40]
         let calibration = try CalibratorTests.calibrate(model, texts, options).calibration
-        let targets = try targets(of: texts[0].tokens, model, ages: options.ages)
-        for head in 0..<16 {
+        let decoder = try ReferenceDecoder(shape, model.url)
+        for head in [3, 14] {
+            let targets = targets(of: texts[0].tokens, decoder, head: head, ages: options.ages)
             for (index, age) in options.ages.enumerated() {
                 let row = head * options.ages.count + index
                 // The intercept is free, so predictions and targets have the same mean.
-                let predicted = try mean(of: texts[0].tokens.dropLast(age), calibration, row, model, shape)
-                let expected = targets[head][index].dropLast(age).reduce(0) { $0 + Double($1) } / Double(1100 - age)
+                let predicted = mean(of: texts[0].tokens.dropLast(age), calibration, row, decoder, shape)
+                let expected = targets[index].dropLast(age).reduce(0, +) / Double(1100 - age)
                 #expect(abs(predicted - expected) < 1e-3 * expected, "head \(head), age \(age)")
             }
         }
@@ -55,10 +56,10 @@ import Testing
 
     /// The mean score of some tokens in the first layer, whose input depends on the token alone.
     private func mean(
-        of tokens: ArraySlice<Token>, _ calibration: Calibration, _ row: Int, _ model: Model, _ shape: ModelShape
-    ) throws -> Double {
+        of tokens: ArraySlice<Token>, _ calibration: Calibration, _ row: Int, _ decoder: ReferenceDecoder,
+        _ shape: ModelShape
+    ) -> Double {
         let width = shape.embedding
-        let decoder = try ReferenceDecoder(shape, model.url)
         let scores = (0..<Token(shape.vocabulary)).map { token in
             let weights = calibration.weights[0][row * width..<(row + 1) * width].map(Double.init)
             return ReferenceDecoder.dot(weights, decoder.layers(of: [token])[0].inputs[0])
@@ -67,22 +68,12 @@ import Testing
         return tokens.reduce(0) { $0 + scores[Int($1)] } / Double(tokens.count)
     }
 
-    /// The largest weights by the decode path, one query after another: `[head][age][token]`.
-    private func targets(of tokens: [Token], _ model: Model, ages: [Int]) throws -> [[[Float]]] {
-        let heads = model.description.kvHeads
-        var result = Array(
-            repeating: Array(repeating: Array(repeating: Float(0), count: tokens.count), count: ages.count),
-            count: heads)
-        let engine = try Engine(
-            model, CacheOptions(policy: TOVAPolicy(capacity: tokens.count), elementType: .f32), threads: 1)
-        for (query, token) in tokens.enumerated() {
-            if query == 0 { try engine.prefill([token]) } else { try engine.decode(token) }
-            for head in 0..<heads {
-                for (key, weight) in engine.lastWeights[0][head] {
-                    for (index, age) in ages.enumerated() where key + age <= query {
-                        result[head][index][key] = max(result[head][index][key], weight)
-                    }
-                }
+    /// The largest weights that tokens receive in one head of the first layer: `[age][token]`.
+    private func targets(of tokens: [Token], _ decoder: ReferenceDecoder, head: Int, ages: [Int]) -> [[Double]] {
+        var result = Array(repeating: Array(repeating: 0.0, count: tokens.count), count: ages.count)
+        for (query, weights) in decoder.firstWeights(of: tokens, head: head).enumerated() {
+            for (index, age) in ages.enumerated() where age <= query {
+                for key in 0...query - age { result[index][key] = max(result[index][key], weights[key]) }
             }
         }
         return result
