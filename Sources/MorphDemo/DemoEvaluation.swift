@@ -15,11 +15,20 @@ package struct DemoEvaluation: Sendable {
     private let writer: DiaryWriter
     private let tasks: [DiaryTask]
     private let jobs: Int
+    private let batch: Int
+    private let comparesBytes: Bool
 
     /// Takes the prompts.
     ///
-    /// - Parameter jobs: How many answers to write at the same time.
-    package init(_ writer: DiaryWriter, tasks: [DiaryTask], jobs: Int = 1) {
+    /// - Parameters:
+    ///   - jobs: How many answers to write at the same time, each by itself.
+    ///   - batch: How many of them to decode as one batch instead, if more than 1.
+    ///   - comparesBytes: Whether a share is one of the bytes that the full cache takes for the response, everything
+    ///     counted that a policy keeps, instead of the response's tokens.
+    package init(_ writer: DiaryWriter, tasks: [DiaryTask], jobs: Int = 1, batch: Int = 1, comparesBytes: Bool = false)
+    {
+        self.batch = batch
+        self.comparesBytes = comparesBytes
         self.writer = writer
         self.tasks = tasks
         self.jobs = jobs
@@ -51,13 +60,15 @@ package struct DemoEvaluation: Sendable {
         let lengths = fullOutcomes.map(\.tokens)
         for method in methods {
             let outcomes = method.isFull ? fullOutcomes : try await answers(method, lengths)
-            try result(DemoResult(method, outcomes, lengths: lengths))
+            try result(DemoResult(method, outcomes))
         }
     }
 
     /// What one answer adds to a result.
     struct Outcome: Sendable {
         let index: Int
+        /// Entries per KV head; nil if the policy has no capacity.
+        let entries: Int?
         let score: DiaryScore
         let tokens: Int
         let tokensAfterFirst: Int
@@ -71,7 +82,8 @@ package struct DemoEvaluation: Sendable {
     private func write(
         _ method: DemoMethod, lengths: [Int], progress: (Int) -> Void
     ) async throws -> [Outcome] {
-        try await withThrowingTaskGroup(of: Outcome.self) { group in
+        if batch > 1 { return try writeBatch(method, lengths: lengths, progress: progress) }
+        return try await withThrowingTaskGroup(of: Outcome.self) { group in
             var outcomes: [Outcome] = []
             var next = 0
             func startOne() {
@@ -92,10 +104,38 @@ package struct DemoEvaluation: Sendable {
 
     private func write(_ method: DemoMethod, _ index: Int, _ fullLength: Int) async throws -> Outcome {
         let task = tasks[index]
-        let answer = try await writer.answer(to: task, policy: method.cachePolicy(responseTokens: fullLength))
+        let (policy, entries) = try policy(method, fullLength)
+        let answer = try await writer.answer(to: task, policy: policy)
         return Outcome(
-            index: index, score: DiaryScore(answer.text, to: task), tokens: answer.tokens,
+            index: index, entries: entries, score: DiaryScore(answer.text, to: task), tokens: answer.tokens,
             tokensAfterFirst: max(0, answer.tokens - 1), seconds: answer.seconds, isFinished: answer.isFinished,
             cacheBytes: answer.cacheBytes, peakBytes: answer.peakBytes)
+    }
+
+    /// Writes the answers to all prompts, decoded as batches.
+    private func writeBatch(_ method: DemoMethod, lengths: [Int], progress: (Int) -> Void) throws -> [Outcome] {
+        let chosen = try tasks.indices.map { try policy(method, lengths.isEmpty ? 0 : lengths[$0]) }
+        var outcomes: [Outcome] = []
+        try writer.answers(to: tasks, policies: chosen.map(\.policy), batch: batch) { index, answer in
+            outcomes.append(
+                Outcome(
+                    index: index, entries: chosen[index].entries, score: DiaryScore(answer.text, to: tasks[index]),
+                    tokens: answer.tokens, tokensAfterFirst: max(0, answer.tokens - 1), seconds: answer.seconds,
+                    isFinished: answer.finish == .stop, cacheBytes: answer.cacheBytes,
+                    peakBytes: answer.cacheBytes + answer.computeBytes))
+            progress(outcomes.count)
+        }
+        return outcomes.sorted { $0.index < $1.index }
+    }
+
+    /// A method's policy for a prompt to which the full cache's response has that many tokens, and its entries per KV head.
+    private func policy(_ method: DemoMethod, _ fullLength: Int) throws -> (policy: any CachePolicy, entries: Int?) {
+        let entries = try method.capacity.map { capacity in
+            comparesBytes && capacity.isShare
+                ? try writer.entries(of: method, capacity, forResponse: fullLength)
+                : capacity.entries(forResponse: fullLength)
+        }
+        let policy = try entries.map { try method.cachePolicy(entries: $0) } ?? method.cachePolicy(responseTokens: 0)
+        return (policy, entries)
     }
 }

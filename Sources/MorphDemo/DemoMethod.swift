@@ -62,14 +62,20 @@ package struct DemoMethod: Sendable, Hashable {
     /// Variants worth a row that no preset and no choice names.
     private static let additional = ["morphkv:decay=0.95"]
 
-    /// The policy for a response of that many tokens.
-    ///
-    /// A window that is not stated is the policy's default, but at most a quarter of the capacity.
+    /// The policy for a response of that many tokens; see ``cachePolicy(entries:in:)``.
     package func cachePolicy(
         responseTokens: Int, in registry: PolicyRegistry = .standard
     ) throws -> any CachePolicy {
         guard let capacity else { return try registry.policy(specification) }
-        let entries = capacity.entries(forResponse: responseTokens)
+        return try cachePolicy(entries: capacity.entries(forResponse: responseTokens), in: registry)
+    }
+
+    /// The policy with that many entries per KV head.
+    ///
+    /// A window that is not stated is the policy's default, but at most a quarter of the capacity.
+    package func cachePolicy(
+        entries: Int, in registry: PolicyRegistry = .standard
+    ) throws -> any CachePolicy {
         var stated = specification
         try stated.addCapacity(entries, in: registry)
         let window = try registry.descriptor(named: stated.name).parameter("window")

@@ -32,15 +32,19 @@ package struct DemoResult: Sendable, Hashable, Encodable {
     /// Answers that the model ended itself.
     package let finished: Int
 
-    init(_ method: DemoMethod, _ outcomes: [DemoEvaluation.Outcome], lengths: [Int]) {
+    /// For each kind of check and each prompt, the checks passed and all.
+    package let diaries: [String: [[Int]]]
+
+    init(_ method: DemoMethod, _ outcomes: [DemoEvaluation.Outcome]) {
         policy = method.policy
         samples = outcomes.count
         let count = max(1, outcomes.count)
-        capacity = method.capacity.map { capacity in
-            lengths.isEmpty
-                ? capacity.entries(forResponse: 0)
-                : lengths.reduce(0) { $0 + capacity.entries(forResponse: $1) } / count
-        }
+        let entries = outcomes.compactMap(\.entries)
+        capacity = entries.isEmpty ? nil : entries.reduce(0, +) / entries.count
+        diaries = Dictionary(
+            uniqueKeysWithValues: DiaryScore.CheckKind.allCases.map { kind in
+                (kind.rawValue, outcomes.map { [$0.score.passed(kind), $0.score.checks(kind)] })
+            })
         share = method.needsResponseLength ? method.capacity?.description : nil
         var score = DiaryScore()
         for outcome in outcomes { score += outcome.score }
@@ -61,7 +65,7 @@ package struct DemoResult: Sendable, Hashable, Encodable {
 
     private enum CodingKeys: String, CodingKey {
         case policy, capacity, share, samples, completionRate, once, range, periodic, plan, cacheBytes, peakBytes
-        case tokensPerSecond, responseTokens, finished
+        case tokensPerSecond, responseTokens, finished, diaries
     }
 
     /// Writes every field, null where there is no value.
@@ -81,6 +85,7 @@ package struct DemoResult: Sendable, Hashable, Encodable {
         try container.encode(tokensPerSecond, forKey: .tokensPerSecond)
         try container.encode(responseTokens, forKey: .responseTokens)
         try container.encode(finished, forKey: .finished)
+        try container.encode(diaries, forKey: .diaries)
     }
 
     /// The checks of one kind that were passed, in percent.

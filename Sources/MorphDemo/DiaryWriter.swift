@@ -70,6 +70,42 @@ package struct DiaryWriter: Sendable {
     }
 }
 
+extension DiaryWriter {
+    /// Writes many diaries, decoded as batches.
+    ///
+    /// - Parameters:
+    ///   - policies: One for each task.
+    ///   - batch: Diaries to write at a time.
+    ///   - finished: Is told each answer when it is complete.
+    func answers(
+        to tasks: [DiaryTask], policies: [any CachePolicy], batch: Int,
+        finished: (Int, BatchGeneration.Answer) throws -> Void
+    ) throws {
+        try BatchGeneration(model, sequences: batch, threads: threads).run(tasks.count) { index in
+            BatchGeneration.Request(
+                tasks[index].sample.prompt, cache: CacheOptions(policy: policies[index]),
+                options: GenerationOptions(maxTokens: tasks[index].maximumNewTokens))
+        } finished: {
+            try finished($0, $1)
+        }
+    }
+
+    /// The most entries per KV head with which a method's cache takes no more than a share of the bytes of the full
+    /// cache's response; everything that it keeps counts, and tables that sequences share as if each had its own.
+    func entries(of method: DemoMethod, _ share: DemoCapacity, forResponse tokens: Int) throws -> Int {
+        let full = CacheOptions(policy: FullPolicy())
+        let budget = try FullCacheCost(model, full).bytes(of: share.entries(forResponse: tokens))
+        func fits(_ entries: Int) -> Bool {
+            guard let policy = try? method.cachePolicy(entries: entries),
+                let plan = try? CachePlan(model, full.with(policy), tokens: entries)
+            else { return false }
+            return plan.bytes + plan.sharedBytes <= budget
+        }
+        // Too few entries for a policy's window do not fit either, so the search begins from above.
+        return (1...share.entries(forResponse: tokens)).last(where: fits) ?? 1
+    }
+}
+
 /// A diary that a model wrote, and what that cost.
 package struct DiaryAnswer: Sendable, Hashable {
     /// The size of the cache at one time.

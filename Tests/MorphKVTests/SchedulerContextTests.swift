@@ -46,7 +46,7 @@ import Testing
         let policy: any CachePolicy =
             switch name {
             case "full": FullPolicy()
-            case "h2o": H2OPolicy(capacity: 40, window: 4, prompt: 0.5)
+            case "h2o": H2OPolicy(capacity: 40, window: 4, prompt: 0.9)
             default: Self.policy
             }
         let before = try contexts.mapValues(TestContexts.bytes)

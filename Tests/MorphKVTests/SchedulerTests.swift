@@ -110,6 +110,7 @@ import Testing
         #expect(announced.caches == 3 * announced.cachePerSequence)
         for policy in [
             "h2o:capacity=32,window=8", "streaming:capacity=40", "tova:capacity=24", "morphkv:capacity=40,window=4",
+            "keydiff:capacity=32,window=8", "random:capacity=32,window=8", "streaming:capacity=40,prompt=0.5",
         ] {
             var request = request(60, seed: 9)
             request.cache = CacheOptions(policy: try PolicyRegistry.standard.policy(policy), elementType: .f32)

@@ -11,6 +11,9 @@ public struct CachePlan: Sendable, Hashable {
     /// tokens. Intermediate results of 512 tokens come on top.
     public let promptBytes: Int
 
+    /// Bytes of tables that the policy needs, once for all sequences of the model: a calibration's weights.
+    public let sharedBytes: Int
+
     /// Bytes of all layers.
     public var bytes: Int { layerBytes.reduce(0, +) }
 
@@ -35,6 +38,7 @@ public struct CachePlan: Sendable, Hashable {
                 return sum + layer.plannedBytes
             }
         }
+        sharedBytes = plans.joined().reduce(0) { max($0, $1.scoring?.accumulation.formula.sharedBytes ?? 0) }
         let description = model.description
         var (held, read) = (0, tokens)
         if case .chunked(let part) = options.prefill {

@@ -1,15 +1,17 @@
 internal import Ggml
 
 /// What a cache costs that keeps everything, for comparison.
-struct FullCacheCost: Sendable {
+package struct FullCacheCost: Sendable {
     /// Per layer: bytes of one token, and after how many tokens a sliding window drops the first.
     private let layers: [(bytesPerToken: Int, limit: Int)]
 
-    init(_ model: Model, _ cache: CacheOptions) throws {
+    /// - Parameter cache: the types of keys and values; its policy does not matter.
+    package init(_ model: Model, _ cache: CacheOptions) throws {
         let description = model.description
         let pair = [cache.keyType, cache.valueType].reduce(0) { $0 + $1.bytes(description.headDimension) }
         layers = description.layers.map { (pair * description.kvHeads, $0.slidingWindow ?? .max) }
     }
 
-    func bytes(of tokens: Int) -> Int { layers.reduce(0) { $0 + $1.bytesPerToken * min(tokens, $1.limit) } }
+    /// Bytes of keys and values of so many tokens.
+    package func bytes(of tokens: Int) -> Int { layers.reduce(0) { $0 + $1.bytesPerToken * min(tokens, $1.limit) } }
 }

@@ -113,6 +113,9 @@ public final class Calibration: Sendable {
     /// The ages of `morphkv calibrate`.
     public static let usualAges = [1, 16, 64, 256, 1024]
 
+    /// Bytes of weights and biases where a model computes; all sequences share them.
+    public var bytes: Int { zip(weights, biases).reduce(0) { $0 + type.bytes($1.0.count) + 4 * $1.1.count } }
+
     /// Copies the weights to a device, once.
     ///
     /// - Throws: ``GgmlError`` when memory is short.

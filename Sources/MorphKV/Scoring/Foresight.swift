@@ -22,6 +22,8 @@ struct Foresight: ScoringFormula {
 
     var needs: ScoringNeeds { lambda > 0 ? [.weights, .features] : [.features] }
 
+    var sharedBytes: Int { calibration.bytes }
+
     func validate() throws {
         guard lambda >= 0, lambda.isFinite, (0...1).contains(decay) else {
             throw CacheError(.invalidPolicy, "a lambda of \(lambda) and a decay of \(decay): 0 or more, and 0 to 1")

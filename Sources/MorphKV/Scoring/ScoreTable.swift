@@ -72,12 +72,15 @@ struct ScoreTable {
         }
         return positions.indices.map { head in
             let held = positions[head]
-            var kept = held.indices.filter { !isCandidate[head][$0] }
-            let missing = rule.promptFloor - kept.count { held[$0] < promptEnd }
-            let prompt = held.indices.filter { isCandidate[head][$0] && held[$0] < promptEnd }
-            kept += Self.best(max(0, missing), of: prompt, by: scores[head])
-            let others = Set(held.indices).subtracting(kept)
-            return (kept + Self.best(count - kept.count, of: Array(others), by: scores[head])).sorted()
+            var stays = isCandidate[head].map { !$0 }
+            func keepBest(_ count: Int, before end: Int) {
+                let open = held.indices.filter { !stays[$0] && held[$0] < end }
+                for entry in Self.best(count, of: open, by: scores[head]) { stays[entry] = true }
+            }
+            let prompt = held.indices.count { stays[$0] && held[$0] < promptEnd }
+            if prompt < rule.promptFloor { keepBest(rule.promptFloor - prompt, before: promptEnd) }
+            keepBest(count - stays.count { $0 }, before: next)
+            return held.indices.filter { stays[$0] }
         }
     }
 

@@ -26,6 +26,9 @@ protocol ScoringFormula: Sendable, Hashable {
     /// How many queries it remembers one by one; 0 for none.
     var rememberedQueries: Int { get }
 
+    /// Bytes of tables that all sequences of a model share.
+    var sharedBytes: Int { get }
+
     /// - Throws: ``CacheError`` of kind `invalidPolicy` when its parameters make no sense.
     func validate() throws
 
@@ -47,6 +50,7 @@ protocol ScoringFormula: Sendable, Hashable {
 
 extension ScoringFormula {
     var rememberedQueries: Int { 0 }
+    var sharedBytes: Int { 0 }
     func prepare(for model: Model) throws {}
     func isEqual(to other: any ScoringFormula) -> Bool { (other as? Self) == self }
     func features(of input: Tensor, layer: LayerGeometry, in graph: Graph) -> Tensor {

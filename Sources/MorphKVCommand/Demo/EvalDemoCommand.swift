@@ -28,11 +28,21 @@ struct EvalDemoCommand: AsyncParsableCommand {
     @Option(help: "Prompts.")
     var samples = 20
 
+    @Option(
+        help: "Answers to decode as one batch, which is faster than --parallel; sums are rounded a little differently.")
+    var batch = 1
+
+    @Flag(
+        help: ArgumentHelp(
+            "A share is one of the bytes that the full cache takes for the response; all that a policy keeps counts."))
+    var equalBytes = false
+
     @Flag(help: "Print one JSON object a line, each as soon as it is there, instead of a table.")
     var json = false
 
     func validate() throws {
         guard samples >= 1 else { throw ValidationError("--samples \(samples): 1 or more is needed") }
+        guard batch >= 1 else { throw ValidationError("--batch \(batch): 1 or more is needed") }
     }
 
     func run() async throws {
@@ -40,7 +50,8 @@ struct EvalDemoCommand: AsyncParsableCommand {
         let methods = try DemoMethod.methods(policies, capacity)
         let evaluation = DemoEvaluation(
             try DiaryWriter(modelFlags.load(), threads: modelFlags.threads),
-            tasks: DiaryTask.tasks(seed: modelFlags.seed, count: samples), jobs: modelFlags.parallel ?? 1)
+            tasks: DiaryTask.tasks(seed: modelFlags.seed, count: samples), jobs: modelFlags.parallel ?? 1, batch: batch,
+            comparesBytes: equalBytes)
         let display = ProgressDisplay()
         defer { display.finish() }
         var results: [DemoResult] = []
