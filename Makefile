@@ -3,6 +3,7 @@
 # make build         the release build
 # make bench         speed beside libllama, about 30 minutes; rewrites the table of docs/performance.md
 # make micro-bench   the attention kernel alone, by type and shape
+# make calibrate-demo  the calibration of the built-in model anew, from its own answers
 # make lint          formatting rules, warnings are errors; sizes, and folders without cycles
 # make format        rewrites the sources to those rules
 # make test-asan     the tests under the address sanitizer, the kernel with traps at undefined behaviour
@@ -18,14 +19,14 @@ TEST_FLAGS ?=
 -include .deps/env
 export MORPHKV_OPTIMIZE_KERNEL = 1
 
-.PHONY: setup demo test build bench micro-bench lint format test-asan test-python
+.PHONY: setup demo test build bench micro-bench calibrate-demo lint format test-asan test-python
 
 setup:
 	@scripts/bootstrap
 
 # `setup` may have created .deps/env just now, so the rules below start a fresh make that reads it.
 test: test-python
-build test test-asan demo bench: setup
+build test test-asan demo bench calibrate-demo: setup
 	@$(MAKE) --no-print-directory do-$@
 
 # Python with the packages that some scores and tests need; without it those tests are skipped.
@@ -33,7 +34,7 @@ test-python:
 	@scripts/test-python
 	@scripts/openai-python
 
-.PHONY: do-build do-test do-test-asan do-demo do-bench
+.PHONY: do-build do-test do-test-asan do-demo do-bench do-calibrate-demo
 do-build:
 	swift build -c release
 
@@ -56,6 +57,9 @@ do-demo: do-build
 
 do-bench: do-build
 	@scripts/bench "$$(swift build -c release --show-bin-path)/morphkv"
+
+do-calibrate-demo: do-build
+	@MORPHKV="$$(swift build -c release --show-bin-path)/morphkv" scripts/calibrate-demo
 
 # The kernel needs neither llama.cpp nor optimisation flags of ours: a release build is optimised.
 micro-bench:

@@ -104,6 +104,9 @@ final class CalibrationPass {
                 try weigh(queries, in: range, run.mask, entries: stream[1], into: &future)
             }
         }
+        guard future.isFinite else {
+            throw CacheError(.calibration, "layer \(index) computes numbers that are not finite; is the model damaged?")
+        }
         let targets = future.targets()
         try forEachChunk(of: stream) { range in
             let inputs = try normed(stream, range, index) { $1 }

@@ -9,6 +9,8 @@ struct FutureWeights {
     private let tokens: Int
     /// `[kvHead][age][token]`
     private var largest: [Float]
+    /// Whether all weights were numbers.
+    private(set) var isFinite = true
 
     init(ages: [Int], kvHeads: Int, tokens: Int) {
         self.ages = ages
@@ -28,6 +30,9 @@ struct FutureWeights {
         let (ages, tokens) = (ages, tokens)
         let group = weights.count / (visible * queries.count * kvHeads)
         let source = weights.baseAddress!
+        // Where one score is not a number, no weight of the query is.
+        isFinite =
+            isFinite && stride(from: visible - 1, to: weights.count, by: visible).allSatisfy { !source[$0].isNaN }
         largest.withUnsafeMutableBufferPointer { largest in
             let largest = largest.baseAddress!
             Parallel.run(kvHeads, threads: threads) { head in

@@ -19,12 +19,16 @@ final class RegressionSums {
         fileprivate(set) var inputs: [Double]
         /// The sums of products of inputs: `[width][width]`, the lower triangle.
         fileprivate(set) var squares: [Double]
-        fileprivate var pending: [Float] = []
-        fileprivate var pendingTargets: [Float] = []
+        /// Tokens whose products are still to be taken, and their inputs and targets.
+        fileprivate var waiting = 0
+        fileprivate var waitingInputs: [Float]
+        fileprivate var waitingTargets: [Float]
 
-        fileprivate init(width: Int) {
+        fileprivate init(width: Int, rows: Int) {
             inputs = Array(repeating: 0, count: width)
             squares = Array(repeating: 0, count: width * width)
+            waitingInputs = Array(repeating: 0, count: batch * width)
+            waitingTargets = Array(repeating: 0, count: batch * rows)
         }
     }
 
@@ -47,8 +51,9 @@ final class RegressionSums {
     init(ages: [Int], width: Int, kvHeads: Int, on backend: Backend) throws {
         self.ages = ages
         self.width = width
-        rows = kvHeads * ages.count
-        groups = ages.map { _ in Group(width: width) }
+        let rows = kvHeads * ages.count
+        self.rows = rows
+        groups = ages.map { _ in Group(width: width, rows: rows) }
         products = Array(repeating: 0, count: rows * width)
         targets = Array(repeating: 0, count: rows)
         targetSquares = Array(repeating: 0, count: rows)
@@ -79,19 +84,20 @@ final class RegressionSums {
             guard counting > 0 else { continue }
             let group = groups[ages.count - counting]
             inputs.withUnsafeBufferPointer { group.append($0.baseAddress! + token * width, less: offset) }
-            let own = targets[token * rows..<(token + 1) * rows]
-            group.pendingTargets += own
-            for (row, value) in own.enumerated() {
+            for row in 0..<rows {
+                let value = targets[token * rows + row]
+                group.waitingTargets[group.waiting * rows + row] = value
                 self.targets[row] += Double(value)
                 targetSquares[row] += Double(value) * Double(value)
             }
-            if group.pendingTargets.count == Self.batch * rows { try flush(group) }
+            group.waiting += 1
+            if group.waiting == Self.batch { try flush(group) }
         }
     }
 
     /// Takes what waits in the groups; to be called after the last token.
     func finish() throws {
-        for group in groups where !group.pending.isEmpty { try flush(group) }
+        for group in groups where group.waiting > 0 { try flush(group) }
     }
 
     private func mean(of inputs: [Float]) -> [Float] {
@@ -105,7 +111,7 @@ final class RegressionSums {
 
     /// Adds the products of a batch of tokens.
     private func flush(_ group: Group) throws {
-        let tokens = group.pending.count / width
+        let tokens = group.waiting
         let blocks = stride(from: 0, to: width, by: Self.block).map { $0..<min($0 + Self.block, width) }
         let graph = try Graph(on: backend, capacity: 16 + 4 * blocks.count, allocator: allocator)
         let input = graph.input(.f32, [width, tokens], name: "inputs")
@@ -121,24 +127,28 @@ final class RegressionSums {
         let crossed = graph.matmul(byColumn, graph.contiguous(graph.permute(target, [1, 0, 2, 3])))
         for tensor in squares + [crossed] { graph.output(tensor) }
         try graph.allocate()
-        input.write(group.pending)
-        target.write(group.pendingTargets)
+        input.write(group.waitingInputs, first: tokens * width)
+        target.write(group.waitingTargets, first: tokens * rows)
         try graph.compute()
         for (columns, tensor) in zip(blocks, squares) { group.add(tensor.values(), columns: columns, width: width) }
         let sums: [Float] = crossed.values()
         for index in products.indices { products[index] += Double(sums[index]) }
-        group.pending.removeAll(keepingCapacity: true)
-        group.pendingTargets.removeAll(keepingCapacity: true)
+        group.waiting = 0
     }
 }
 
 extension RegressionSums.Group {
     fileprivate func append(_ input: UnsafePointer<Float>, less offset: [Float]) {
         count += 1
-        for column in offset.indices {
-            let value = input[column] - offset[column]
-            pending.append(value)
-            inputs[column] += Double(value)
+        let width = offset.count
+        inputs.withUnsafeMutableBufferPointer { sums in
+            waitingInputs.withUnsafeMutableBufferPointer { waitingInputs in
+                let target = waitingInputs.baseAddress! + waiting * width
+                for column in 0..<width {
+                    target[column] = input[column] - offset[column]
+                    sums[column] += Double(target[column])
+                }
+            }
         }
     }
 
@@ -163,6 +173,15 @@ extension RegressionSums.Group {
             other.squares.withUnsafeBufferPointer { other in
                 for index in squares.indices { squares[index] += other[index] }
             }
+        }
+    }
+}
+
+extension Tensor {
+    /// Copies the first of some values from the host.
+    fileprivate func write(_ values: [Float], first count: Int) {
+        values.withUnsafeBufferPointer {
+            write(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer($0)[..<(4 * count)]))
         }
     }
 }

@@ -1,3 +1,5 @@
+internal import Foundation
+
 /// Closed-form ridge regressions of a layer's targets on its inputs, one for each KV head and age.
 ///
 /// Inputs are standardised over the tokens that count for the age; the intercept is not penalised.
@@ -44,15 +46,7 @@ struct RidgeRegression {
     private func solve(_ sums: RegressionSums, _ group: RegressionSums.Group, age: Int, into fit: inout Fit) throws {
         let (width, count) = (sums.width, Double(max(1, group.count)))
         let means = group.inputs.map { $0 / count }
-        let scales = (0..<width).map { column in
-            let offset = Double(sums.offset[column])
-            let square = group.squares[column * width + column] / count
-            let variance = square - means[column] * means[column]
-            // A column that is constant up to rounding says nothing.
-            guard variance > 1e-12 * (square + offset * offset) else { return 0.0 }
-            return (variance * count / (count - 1)).squareRoot()
-        }
-        let inverses = scales.map { $0 > 0 ? 1 / $0 : 0 }
+        let inverses = inverseDeviations(sums, group, means, count)
         let system = SymmetricSystem(size: width, threads: threads)
         standardise(group, means, inverses, count, into: system)
         guard system.factor() else {
@@ -74,6 +68,23 @@ struct RidgeRegression {
             let total = sums.targetSquares[row] - sum * sum / count
             // 2 w'c - w'Gw, where (G + penalty) w = c.
             fit.explained[row] = total > 0 ? Float(explained / total) : 1
+        }
+    }
+
+    /// One over the standard deviation of each column.
+    private func inverseDeviations(
+        _ sums: RegressionSums, _ group: RegressionSums.Group, _ means: [Double], _ count: Double
+    ) -> [Double] {
+        let squares = means.indices.map { column in
+            (group.squares[column * means.count + column] / count, pow(Double(sums.offset[column]) + means[column], 2))
+        }
+        // What a vector's length rounds to.
+        let typical = squares.reduce(0) { $0 + $1.0 + $1.1 } / Double(means.count)
+        return zip(squares, means).map { squares, mean in
+            let variance = squares.0 - mean * mean
+            // A column that is constant up to rounding says nothing.
+            guard variance > 1e-12 * max(typical, squares.0 + squares.1) else { return 0 }
+            return 1 / (variance * count / (count - 1)).squareRoot()
         }
     }
 

@@ -67,6 +67,21 @@ struct ReferenceDecoder {
         }
     }
 
+    /// The weights of one head in the first layer, whose queries and keys have KV heads of their own: `[query][key]`.
+    func firstWeights(of tokens: [Token], head: Int) -> [[Double]] {
+        precondition(shape.queryHeads == shape.kvHeads && shape.architecture == "llama")
+        let (table, norm) = (tensor("token_embd.weight"), tensor("blk.0.attn_norm.weight")[0])
+        let rows = head * shape.headDimension..<(head + 1) * shape.headDimension
+        func turned(_ name: String) -> [[Double]] {
+            let matrix = Array(tensor(name)[rows])
+            return tokens.enumerated().map { position, token in
+                rotated(apply(matrix, self.norm(table[Int(token)], norm))[...], at: position)
+            }
+        }
+        let (queries, keys) = (turned("blk.0.attn_q.weight"), turned("blk.0.attn_k.weight"))
+        return queries.enumerated().map { softmax($1, Array(keys[...$0]), query: $0) }
+    }
+
     private func attend(
         _ stream: [[Double]], _ prefix: String
     ) -> (inputs: [[Double]], weights: [[[Double]]], output: [[Double]]) {
