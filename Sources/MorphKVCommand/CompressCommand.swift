@@ -6,8 +6,9 @@ struct CompressCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "compress", abstract: "Reads a text once and saves what is needed to answer questions about it.",
         discussion: """
-            The model repeats the text part by part; what it needs for that stays (KVzip, arXiv 2505.23416). A context that
-            was saved before can be made smaller. `morphkv ask` asks about it.
+            The model repeats the text part by part; what it needs for that stays (KVzip, arXiv 2505.23416). With --scores
+            augur that stays which the model's calibration foresees to be needed; nothing is read twice. A context that was
+            saved before can be made smaller. `morphkv ask` asks about it.
             """)
 
     @OptionGroup var modelFlags: ModelFlags
@@ -59,7 +60,7 @@ struct CompressCommand: ParsableCommand {
         var context = try read(model)
         let reading = ContinuousClock.now - start
         if let saveHeads {
-            let scores = try context.headScores(levels.prompt, threads: modelFlags.threadCount) { share in
+            let scores = try context.headScores(levels.source, threads: modelFlags.threadCount) { share in
                 status.show("scoring \(Int(100 * share)) %")
             }
             try JSONEncoder().encode(scores).write(to: URL(fileURLWithPath: saveHeads), options: .atomic)
@@ -88,7 +89,7 @@ struct CompressCommand: ParsableCommand {
         }
         return try CompressedContext(
             reading: Input.text(ofFile: context), after: before, model: model, options: options,
-            threads: modelFlags.threadCount)
+            scoredBy: heads == nil || saveHeads != nil ? levels.source : nil, threads: modelFlags.threadCount)
     }
 
     /// What the flags say, the scores of --heads left out.
@@ -96,11 +97,13 @@ struct CompressCommand: ParsableCommand {
         let budgets: [Compression.Budget] =
             [ratio.map { .ratio($0) }, capacity.map { .capacity($0) }, bytes.map { .bytes($0) }].compactMap { $0 }
         guard budgets.count <= 1 else { throw ValidationError("give one of --ratio, --capacity and --bytes") }
+        guard heads == nil || saveHeads != nil || levels.scores == nil else {
+            throw ValidationError("--heads brings its scores along: --scores says nothing then")
+        }
         let budget = budgets.first ?? .ratio(0.3)
         let level: Compression.Level =
             try heads == nil ? levels.compressionLevel() : .head(sinks: levels.sinks, recent: levels.recent)
-        return Compression(
-            budget, level: level, curve: try levels.layerCurve(), source: .reconstruction(levels.prompt))
+        return Compression(budget, level: level, curve: try levels.layerCurve(), source: levels.source)
     }
 
     private func scores(ofFile path: String) throws -> HeadScores {

@@ -7,7 +7,8 @@ struct RecallCommand: ParsableCommand {
         commandName: "recall", abstract: "Measures what a context still knows after it was cut, for several methods.",
         discussion: """
             For every method and ratio: how well the model repeats the text, and how many questions it answers right. A table
-            in Markdown, or with --json one object per line.
+            in Markdown, or with --json one object per line. Scores that a calibration of the model gives (augur) are found
+            while the text is read; without a calibration these methods are left out.
             """)
 
     @OptionGroup var modelFlags: ModelFlags
@@ -40,16 +41,18 @@ struct RecallCommand: ParsableCommand {
             return ratio
         }
         let asked = try questions.map { try Self.questions($0) } ?? []
+        let hasCalibration = try model.calibration() != nil
         let whole = try CompressedContext(
             reading: Input.text(ofFile: context), after: contextFlags.system, model: model,
-            options: types.options(FullPolicy(), default: .f32),
+            options: types.options(FullPolicy(), default: .f32), scoredBy: hasCalibration ? .calibration : nil,
             threads: modelFlags.threadCount)
         var prompt = ReconstructionPrompt(chunk: repetition.chunk)
         if let request { (prompt.first, prompt.next) = (.text(request), .text(request)) }
         if !json {
-            print("| method | ratio | bytes | log-likelihood (nats per token) | right answers |\n|---|---|---|---|---|")
+            print("| method | ratio | bytes | log-likelihood (nats per token) | right answers | seconds to cut |")
+            print("|---|---|---|---|---|---|")
         }
-        for method in Recall.Method.allCases {
+        for method in Recall.Method.allCases where hasCalibration || !method.needsCalibration {
             let results = try Recall.measure(
                 whole, method, ratios: shares, questions: asked, prompt: prompt, threads: modelFlags.threadCount)
             for result in results { try show(result) }
@@ -61,8 +64,8 @@ struct RecallCommand: ParsableCommand {
         let answers = result.questions > 0 ? "\(result.right) of \(result.questions)" : "-"
         print(
             String(
-                format: "| %@ | %.1f | %d | %.3f | %@ |", result.method.rawValue, result.ratio, result.bytes,
-                result.logLikelihood, answers))
+                format: "| %@ | %.1f | %d | %.3f | %@ | %.2f |", result.method.rawValue, result.ratio, result.bytes,
+                result.logLikelihood, answers, result.seconds))
     }
 
     private static func questions(_ path: String) throws -> [Recall.Question] {

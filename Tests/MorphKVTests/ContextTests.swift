@@ -223,7 +223,7 @@ import Testing
     @Test("scores of heads are found once and cut any text at no cost")
     func headScoresApplyElsewhere() throws {
         let model = try TestContexts.model(queryHeads: 8, kvHeads: 4)
-        let scores = try TestContexts.make(model).headScores(TestContexts.prompt, threads: 1)
+        let scores = try TestContexts.make(model).headScores(.reconstruction(TestContexts.prompt), threads: 1)
         let decoded = try JSONDecoder().decode(HeadScores.self, from: JSONEncoder().encode(scores))
         #expect(decoded == scores && scores.scores.map(\.count) == [4, 4])
         var other = try TestContexts.make(model, seed: 77)

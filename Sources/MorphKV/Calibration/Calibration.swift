@@ -128,6 +128,13 @@ public final class Calibration: Sendable {
     /// The weights on the device that ``load(on:)`` named.
     var loaded: CalibratedWeights { onDevice.withLock { $0! } }
 
+    /// What is foreseen of tokens, for each KV head the scores of all ages: `[kvHeads * ages, tokens]`.
+    ///
+    /// - Parameter input: the layer's normed input, `[embedding, tokens]`.
+    func scores(of input: Tensor, layer: Int, in graph: Graph) -> Tensor {
+        graph.add(graph.matmul(loaded.weights[layer], input), loaded.biases[layer])
+    }
+
     /// Mean numbers of entries older than a window whose score exceeds each threshold: `[threshold][layer][kvHead]`.
     ///
     /// - Parameter window: the largest of ``windows`` that is not larger counts, else the first.

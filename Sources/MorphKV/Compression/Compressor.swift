@@ -47,12 +47,12 @@ struct Compressor {
         layer.layout.counts[head] - layer.headPositions[head].prefix { $0 < system }.count
     }
 
-    /// What stays, and its scores.
+    /// What stays: the entries, and the indices of their scores.
     ///
     /// - Throws: ``CacheError`` of kind `invalidPolicy` when the compression makes no sense or the bytes are too few.
     func compress(
         _ cache: FrozenCache, _ scores: EntryScores, _ compression: Compression
-    ) throws -> (cache: FrozenCache, scores: EntryScores) {
+    ) throws -> (cache: FrozenCache, kept: [[[Int]]?]) {
         try compression.validate(layerCount: cache.layers.count)
         let ratio = try self.ratio(cache, scores, compression.budget)
         var choice = choose(cache, scores, compression, ratio)
@@ -64,7 +64,7 @@ struct Compressor {
                 try kept.map { try layer.keeping($0) } ?? layer
             },
             tokens: cache.tokens, streaming: choice.streaming ?? cache.streaming)
-        return (smaller, scores.keeping(choice.scored))
+        return (smaller, choice.scored)
     }
 
     /// The most that fits into some bytes, to a few entries; some levels keep a little more than their share.

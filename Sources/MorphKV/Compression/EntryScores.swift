@@ -9,6 +9,9 @@ struct EntryScores: Sendable, Hashable {
     /// The largest score in each head: `[layer][kvHead]`, empty for layers that are not cut.
     var heads: [[Float]] { values.map { $0?.map { $0.max() ?? 0 } ?? [] } }
 
+    /// Bytes of all numbers.
+    var bytes: Int { values.reduce(0) { $0 + ($1 ?? []).reduce(0) { $0 + $1.count * MemoryLayout<Float>.stride } } }
+
     /// The scores of the entries that stay.
     func keeping(_ kept: [[[Int]]?]) -> EntryScores {
         var result = self

@@ -65,24 +65,27 @@ extension Session {
     ///   - document: what questions will be about.
     ///   - system: what comes before it and is never cut.
     ///   - policy: what stays of the text; everything by default, whatever the session's own policy is.
+    ///   - source: by what the context will be cut; see ``CompressedContext``.
     /// - Throws: ``GenerationError`` of kind `noTokenizer`, ``CacheError``, or `GgmlError` when memory is short.
     public func prefill(
-        _ document: String, after system: String = "", keptBy policy: any CachePolicy = FullPolicy()
+        _ document: String, after system: String = "", keptBy policy: any CachePolicy = FullPolicy(),
+        scoredBy source: Compression.Source? = nil
     ) throws -> CompressedContext {
         try CompressedContext(
             reading: document, after: system, model: model, options: engine.cache.options.with(policy),
-            threads: threads)
+            scoredBy: source, threads: threads)
     }
 
     /// Reads token ids once, to ask any number of questions about them.
     ///
     /// - Throws: ``CacheError`` for ids outside the vocabulary or an empty text, `GgmlError` when memory is short.
     public func prefill(
-        tokens document: [Token], after system: [Token] = [], keptBy policy: any CachePolicy = FullPolicy()
+        tokens document: [Token], after system: [Token] = [], keptBy policy: any CachePolicy = FullPolicy(),
+        scoredBy source: Compression.Source? = nil
     ) throws -> CompressedContext {
         try CompressedContext(
             reading: document, after: system, model: model, options: engine.cache.options.with(policy),
-            threads: threads)
+            scoredBy: source, threads: threads)
     }
 
     /// What the session holds, as a context: what it went on from, a question and its answer.

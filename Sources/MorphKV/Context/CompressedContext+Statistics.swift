@@ -11,7 +11,7 @@ extension CompressedContext {
         public let allocatedBytes: Int
         /// Bytes that the same text takes with nothing cut.
         public let wholeBytes: Int
-        /// Bytes of the scores, if they are known.
+        /// Bytes of all scores that are known.
         public let scoreBytes: Int
         /// Layers whose window hides the beginning of the text hold less than it even when nothing is cut.
         public let slidingLayers: Int
@@ -28,8 +28,7 @@ extension CompressedContext {
         return Statistics(
             tokens: tokens.count, entries: cache.layers.map(\.layout.counts), plannedBytes: cache.plannedBytes,
             allocatedBytes: cache.allocatedBytes, wholeBytes: whole,
-            scoreBytes: knownScores.map { $0.values.reduce(0) { $0 + ($1 ?? []).reduce(0) { $0 + $1.count * 4 } } }
-                ?? 0,
+            scoreBytes: scores.all.reduce(0) { $0 + $1.scores.bytes },
             slidingLayers: layers.count { $0.slidingWindow != nil })
     }
 

@@ -30,10 +30,10 @@ public struct CompressedContext: Sendable {
     /// The most bytes that the cache and the intermediate results took while the text was read; 0 if it came from a file.
     package private(set) var readingBytes = 0
     /// Found when they are first needed; copies of the context share them.
-    private var scores: SharedScores
+    private(set) var scores: SharedScores
 
     init(
-        model: Model, tokens: [Token], systemTokens: Int, isWhole: Bool, cache: FrozenCache, scores: EntryScores?
+        model: Model, tokens: [Token], systemTokens: Int, isWhole: Bool, cache: FrozenCache, scores: [KnownScores]
     ) {
         self.model = model
         self.tokens = tokens
@@ -50,11 +50,13 @@ public struct CompressedContext: Sendable {
     ///   - system: what comes before it and is never cut, such as a system prompt.
     ///   - options: how keys and values are stored, in which parts the text enters, and what stays: what the policy holds
     ///     after this prompt. To policies that cut by attention, such as ``SnapKVPolicy``, `system` is a part of it.
+    ///   - source: by what the context will be cut: scores of the model's calibration are found while the text is read,
+    ///     and take 4 bytes for each entry and KV head; those that repeat the text, when they are first needed.
     ///   - threads: CPU threads; as many as the machine has cores if nil.
     /// - Throws: ``GenerationError`` of kind `noTokenizer`, ``CacheError``, or `GgmlError` when memory is short.
     public init(
         reading document: String, after system: String = "", model: Model, options: CacheOptions = .full,
-        threads: Int? = nil
+        scoredBy source: Compression.Source? = nil, threads: Int? = nil
     ) throws {
         guard let tokenizer = model.tokenizer else {
             throw GenerationError(.noTokenizer, "the model has no tokenizer; give it token ids")
@@ -62,15 +64,16 @@ public struct CompressedContext: Sendable {
         let before = tokenizer.encode(system, addSpecial: true, parseSpecial: true)
         try self.init(
             reading: tokenizer.encode(document, addSpecial: false), after: before, model: model, options: options,
-            threads: threads)
+            scoredBy: source, threads: threads)
     }
 
     /// Reads token ids, as the other initialiser reads a text.
     ///
-    /// - Throws: ``CacheError`` for ids outside the vocabulary or an empty text, `GgmlError` when memory is short.
+    /// - Throws: ``CacheError`` for ids outside the vocabulary, an empty text, or scores of a calibration that is not there;
+    ///   `GgmlError` when memory is short.
     public init(
         reading document: [Token], after system: [Token] = [], model: Model, options: CacheOptions = .full,
-        threads: Int? = nil
+        scoredBy source: Compression.Source? = nil, threads: Int? = nil
     ) throws {
         let tokens = system + document
         let compression = options.policy.compression
@@ -80,13 +83,18 @@ public struct CompressedContext: Sendable {
         guard engine.cache.isFused else {
             throw CacheError(.attention, "contexts need the fused kernel, on the CPU")
         }
-        try engine.prefill(tokens)
+        // A rule that wants features of its own leaves no room for others.
+        let wanted = engine.cache.featureFormulas.isEmpty ? source ?? compression?.source : nil
+        let foresight = try engine.foresight(of: tokens.count, for: wanted)
+        try engine.prefill(tokens, foresight: foresight)
         let bytes = engine.statistics.allocatedBytes + engine.computeBytes
         let cache = try engine.cache.freeze()
+        let systemTokens = max(system.count, min(options.policy.protectedTokens, tokens.count))
+        let isWhole = cache.isWhole(model.description)
+        let scores = isWhole ? foresight?.scores(after: systemTokens) : nil
         self.init(
-            model: model, tokens: tokens,
-            systemTokens: max(system.count, min(options.policy.protectedTokens, tokens.count)),
-            isWhole: cache.isWhole(model.description), cache: cache, scores: nil)
+            model: model, tokens: tokens, systemTokens: systemTokens, isWhole: isWhole, cache: cache,
+            scores: scores.map { [KnownScores(origin: .calibration, scores: $0)] } ?? [])
         readingBytes = bytes
         if let compression { try compress(compression, threads: threads) }
     }
@@ -110,122 +118,19 @@ public struct CompressedContext: Sendable {
 
     // MARK: Making it smaller
 
-    /// Drops entries for good, the least important first; copies of the context keep theirs.
-    ///
-    /// Scores are found once, which takes about as long as reading the text twice, and kept, so that several budgets can
-    /// be tried on copies of a context at no cost.
-    ///
-    /// - Parameters:
-    ///   - threads: CPU threads for the scores; as many as the machine has cores if nil.
-    ///   - progress: called after each part of the text with the share done, 0 to 1.
-    /// - Throws: ``CacheError`` of kind `invalidPolicy` when the compression makes no sense, or scores are needed and
-    ///   the context was cut by other means before; `GgmlError` when memory is short.
-    public mutating func compress(
-        _ compression: Compression, threads: Int? = nil, progress: (Double) -> Void = { _ in }
-    ) throws {
-        try compression.validate(layerCount: cache.layers.count)
-        let compressor = Compressor(model: model, system: systemTokens)
-        let known: EntryScores
-        switch compression.source {
-        case .heads(let heads): known = try compressor.scores(cache, heads)
-        case .reconstruction(let prompt): known = try entryScores(prompt, threads: threads, progress: progress)
-        }
-        let smaller = try compressor.compress(cache, known, compression)
-        cache = smaller.cache
+    /// Keeps only what is left of the context after a cut.
+    mutating func cut(to smaller: FrozenCache, knowing known: [KnownScores]) {
+        cache = smaller
         isWhole = false
-        if case .heads = compression.source {
-            scores = SharedScores(nil)
-        } else {
-            scores = SharedScores(smaller.scores)
-        }
+        scores = SharedScores(known)
     }
-
-    /// Cuts the context by scores that were found elsewhere, by another method.
-    mutating func compress(by scores: EntryScores, ratio: Double, level: Compression.Level) throws {
-        cache = try Compressor(model: model, system: systemTokens)
-            .compress(cache, scores, Compression(.ratio(ratio), level: level)).cache
-        isWhole = false
-        self.scores = SharedScores(nil)
-    }
-
-    /// How much each KV head matters for repeating this text, to cut any other text by (``Compression/heads(_:ratio:sinks:recent:)``).
-    ///
-    /// - Throws: as ``compress(_:threads:progress:)``.
-    public func headScores(
-        _ prompt: ReconstructionPrompt = ReconstructionPrompt(), threads: Int? = nil,
-        progress: (Double) -> Void = { _ in }
-    ) throws -> HeadScores {
-        let scores = try entryScores(prompt, threads: threads, progress: progress)
-        return HeadScores(model: model.fingerprint, scores: scores.heads)
-    }
-
-    func entryScores(
-        _ prompt: ReconstructionPrompt, threads: Int?, progress: (Double) -> Void
-    ) throws -> EntryScores {
-        if let known = scores.value(for: prompt) { return known }
-        guard isWhole else {
-            throw CacheError(
-                .invalidPolicy,
-                "the context was cut without scores, or with scores of another request, which it lacks now")
-        }
-        let found = try Compressor(model: model, system: systemTokens).scores(
-            cache, tokens, prompt, on: Backend(model.device, threads: Self.threads(threads))
-        ) { progress(Double($0) / Double($1)) }
-        scores.set(found, for: prompt)
-        return found
-    }
-
-    /// The scores if they are known.
-    var knownScores: EntryScores? { scores.value(for: nil) }
 
     /// The context and what a sequence that went on from it holds besides.
     func extended(by more: [Token], cache: FrozenCache) -> CompressedContext {
         // What streaming heads no longer see is dropped, so that scores would no longer fit.
-        let scores =
-            cache.streaming == nil ? knownScores?.extended(to: cache, by: more.count, system: systemTokens) : nil
+        let known = cache.streaming == nil ? scores.all : []
         return CompressedContext(
             model: model, tokens: tokens + more, systemTokens: systemTokens, isWhole: false, cache: cache,
-            scores: scores)
-    }
-}
-
-/// Scores that copies of a context share.
-private final class SharedScores: Sendable {
-    private struct Known {
-        var scores: EntryScores
-        /// nil if it is not known, or does not matter any more.
-        var prompt: ReconstructionPrompt?
-    }
-
-    private let known: Mutex<Known?>
-
-    init(_ scores: EntryScores?) { known = Mutex(scores.map { Known(scores: $0) }) }
-
-    func value(for prompt: ReconstructionPrompt?) -> EntryScores? {
-        known.withLock { known in
-            guard let known, prompt == nil || known.prompt == nil || known.prompt == prompt else { return nil }
-            return known.scores
-        }
-    }
-
-    func set(_ scores: EntryScores, for prompt: ReconstructionPrompt) {
-        known.withLock { $0 = Known(scores: scores, prompt: prompt) }
-    }
-}
-
-extension EntryScores {
-    /// With entries that are not to be cut behind those that have scores.
-    fileprivate func extended(to cache: FrozenCache, by more: Int, system: Int) -> EntryScores {
-        var result = self
-        result.tokens += more
-        for (layer, heads) in values.enumerated() {
-            guard let heads else { continue }
-            result.values[layer] = heads.enumerated().map { head, scores in
-                let before = cache.layers[layer].headPositions[head].prefix { $0 < system }.count
-                let count = cache.layers[layer].layout.counts[head] - before
-                return scores + Array(repeating: .infinity, count: max(0, count - scores.count))
-            }
-        }
-        return result
+            scores: known.map { $0.extended(to: cache, by: more.count, system: systemTokens) })
     }
 }

@@ -32,8 +32,20 @@ extension Engine {
         return all
     }
 
+    /// What collects the scores of a text while it is read, if that is where they come from.
+    ///
+    /// - Parameter tokens: the length of the text, a sequence's first prompt.
+    /// - Throws: ``CacheError`` of kind `calibration` if the model has none that can be used.
+    func foresight(of tokens: Int, for source: Compression.Source?) throws -> TextForesight? {
+        guard source == .calibration else { return nil }
+        return TextForesight(
+            try model.neededCalibration(for: "cutting a text by what is foreseen"), model.description, tokens: tokens)
+    }
+
     /// Replaces what the cache holds of the first prompt by what a compression leaves of it.
-    func compress(_ tokens: [Token], _ compression: Compression) throws {
+    ///
+    /// - Parameter foresight: what was collected while the prompt was read, if the compression needs it.
+    func compress(_ tokens: [Token], _ compression: Compression, _ foresight: TextForesight?) throws {
         try compression.validate(layerCount: cache.parts.count)
         let compressor = Compressor(model: model, system: min(cache.options.policy.protectedTokens, tokens.count))
         let whole = try cache.freeze()
@@ -42,6 +54,7 @@ extension Engine {
         case .reconstruction(let prompt):
             scores = try compressor.scores(whole, tokens, prompt, on: backend) { _, _ in }
         case .heads(let heads): scores = try compressor.scores(whole, heads)
+        case .calibration: scores = foresight!.scores(after: compressor.system)
         }
         cache.follow(try compressor.compress(whole, scores, compression).cache)
     }

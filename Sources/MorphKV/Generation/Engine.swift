@@ -107,12 +107,14 @@ package final class Engine {
     ///   - continuesFirstPrompt: whether the tokens are a further part of the sequence's first prompt, for rules that
     ///     choose once.
     ///   - wantsAllLogits: whether to return the logits of every token, `vocabulary` values each.
+    ///   - foresight: collects what a calibration foresees for the tokens, which are the sequence's first and whole prompt.
     /// - Returns: all logits if wanted, else nothing; ``logits`` has those of the last token.
     /// - Throws: ``CacheError`` for an empty prompt or an id outside the vocabulary, the sequence being as before;
     ///   `GgmlError` when the device fails, which empties the cache if it happens half-way.
     @discardableResult
     package func prefill(
-        _ tokens: [Token], continuesFirstPrompt: Bool = false, wantsAllLogits: Bool = false
+        _ tokens: [Token], continuesFirstPrompt: Bool = false, wantsAllLogits: Bool = false,
+        foresight: TextForesight? = nil
     ) throws -> [Float] {
         guard !tokens.isEmpty else { throw CacheError(.emptyPrompt, "there is no token to process") }
         for token in tokens { try model.check(token) }
@@ -121,20 +123,22 @@ package final class Engine {
             if isFirst { cache.extendPrompt(by: tokens.count) }
             return try feed(tokens, wantsAllLogits: wantsAllLogits)
         }
+        let compression = isFirst ? cache.options.policy.compression : nil
+        let foresight = try foresight ?? self.foresight(of: tokens.count, for: compression?.source)
         var all: [Float] = []
         for part in parts(of: tokens) {
             if cache.hasParts && cache.seen > 0 {
                 if isFirst { cache.extendPrompt(by: part.count) }
                 all += try feed(Array(part), wantsAllLogits: wantsAllLogits)
             } else {
-                let new = try prefill(part, isFirstPrompt: isFirst, wantsAllLogits: wantsAllLogits)
+                let new = try prefill(part, isFirstPrompt: isFirst, wantsAllLogits: wantsAllLogits, foresight)
                 logits.replaceSubrange(0..., with: new.suffix(logits.count))
                 if wantsAllLogits { all += new }
             }
         }
-        if isFirst, let compression = cache.options.policy.compression {
+        if let compression {
             do {
-                try compress(tokens, compression)
+                try compress(tokens, compression, foresight)
             } catch {
                 cache.clear()
                 throw error
@@ -151,13 +155,14 @@ package final class Engine {
     }
 
     private func prefill(
-        _ tokens: ArraySlice<Token>, isFirstPrompt: Bool, wantsAllLogits: Bool
+        _ tokens: ArraySlice<Token>, isFirstPrompt: Bool, wantsAllLogits: Bool, _ foresight: TextForesight?
     ) throws -> [Float] {
         try cache.grow(by: tokens.count, isFirstPrompt: isFirstPrompt)
         if isFirstPrompt { cache.extendPrompt(by: tokens.count) }
         let stream = try reader.stream(of: tokens, on: backend)
         let prefill = Prefill(
-            model: model, cache: cache, backend: backend, allocator: prefillAllocator, isFirstPrompt: isFirstPrompt)
+            model: model, cache: cache, backend: backend, allocator: prefillAllocator, isFirstPrompt: isFirstPrompt,
+            foresight: foresight)
         do {
             return try prefill.run(stream, wantsAllLogits: wantsAllLogits)
         } catch {

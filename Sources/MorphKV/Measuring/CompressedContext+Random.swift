@@ -30,7 +30,7 @@ extension CompressedContext {
         }
         self.init(
             model: model, tokens: Array(repeating: 0, count: count), systemTokens: 0, isWhole: true,
-            cache: FrozenCache(layers: layers, tokens: count), scores: nil)
+            cache: FrozenCache(layers: layers, tokens: count), scores: [])
     }
 
     /// Drops entries by lot among all layers and heads, so that heads end with different numbers of them, as after

@@ -12,12 +12,28 @@ public struct Recall: Sendable, Hashable, Codable {
         case kvzipLayer = "kvzip layer"
         /// KVzip, whole heads.
         case kvzipHead = "kvzip head"
+        /// What the model's calibration foresees, among all layers and heads.
+        case augurPair = "augur pair"
+        /// The same within each head.
+        case augurUniform = "augur uniform"
+        /// The same with one budget per layer.
+        case augurLayer = "augur layer"
+        /// The same by whole heads.
+        case augurHead = "augur head"
         /// What the text's last queries attend to, smoothed, within each head.
         case snapkv
         /// What all of the text's queries attend to, within each head.
         case h2o
         /// By lot, within each head.
         case random
+
+        /// Whether the model's calibration is needed.
+        public var needsCalibration: Bool {
+            switch self {
+            case .augurPair, .augurUniform, .augurLayer, .augurHead: true
+            default: false
+            }
+        }
     }
 
     /// A question with the beginning of the only right answer.
@@ -40,6 +56,8 @@ public struct Recall: Sendable, Hashable, Codable {
     public var ratio: Double
     /// Bytes of the context.
     public var bytes: Int
+    /// Seconds to find the scores, which all ratios and levels share, and to cut; the reading of the text left out.
+    public var seconds: Double
     /// Mean log-likelihood of the text's tokens in nats, when the model is asked to repeat it.
     public var logLikelihood: Double
     /// Questions that were answered right.
@@ -57,13 +75,16 @@ public struct Recall: Sendable, Hashable, Codable {
         _ whole: CompressedContext, _ method: Method, ratios: [Double], questions: [Question],
         prompt: ReconstructionPrompt = .init(), threads: Int? = nil
     ) throws -> [Recall] {
-        let scores = try whole.recallScores(method, prompt, threads: threads)
+        let known = try whole.recallScores(method, prompt, threads: threads)
         return try ratios.map { ratio in
             var context = whole
-            try context.compress(by: scores, ratio: ratio, level: method.level)
+            let cutting = try ContinuousClock().measure {
+                try context.compress(by: known.scores, ratio: ratio, level: method.level)
+            }
             let right = try questions.filter { try context.answers($0, threads: threads) }.count
             return Recall(
                 method: method, ratio: ratio, bytes: context.statistics.allocatedBytes,
+                seconds: known.seconds + cutting / .seconds(1),
                 logLikelihood: try context.repetitionLogLikelihood(prompt, threads: threads), right: right,
                 questions: questions.count)
         }
@@ -73,10 +94,10 @@ public struct Recall: Sendable, Hashable, Codable {
 extension Recall.Method {
     fileprivate var level: Compression.Level {
         switch self {
-        case .kvzipPair: .pair
-        case .kvzipLayer: .layer(alpha: 0.2)
-        case .kvzipHead: .head(sinks: 0, recent: 0)
-        case .kvzipUniform, .snapkv, .h2o, .random: .uniform
+        case .kvzipPair, .augurPair: .pair
+        case .kvzipLayer, .augurLayer: .layer(alpha: 0.2)
+        case .kvzipHead, .augurHead: .head(sinks: 0, recent: 0)
+        case .kvzipUniform, .augurUniform, .snapkv, .h2o, .random: .uniform
         }
     }
 }
@@ -87,11 +108,13 @@ extension CompressedContext {
 
     fileprivate func recallScores(
         _ method: Recall.Method, _ prompt: ReconstructionPrompt, threads: Int?
-    ) throws -> EntryScores {
+    ) throws -> KnownScores {
         let room = tokens.count + Self.window + 2
         switch method {
         case .kvzipPair, .kvzipUniform, .kvzipLayer, .kvzipHead:
-            return try entryScores(prompt, threads: threads) { _ in }
+            return try knownScores(.reconstruction(prompt), threads: threads) { _ in }
+        case .augurPair, .augurUniform, .augurLayer, .augurHead:
+            return try knownScores(.calibration, threads: threads) { _ in }
         case .snapkv:
             let rule = PromptRule(promptCapacity: room, window: Self.window, poolingWidth: 5, pooling: .avg)
             return try promptScores(MorphKVPolicy(capacity: room, window: Self.window), threads: threads) {
@@ -110,11 +133,12 @@ extension CompressedContext {
     /// Scores that a policy with room for everything finds while the text is read.
     private func promptScores(
         _ policy: any CachePolicy, threads: Int?, _ change: ([Float]) -> [Float]
-    ) throws -> EntryScores {
+    ) throws -> KnownScores {
+        let start = ContinuousClock.now
         let engine = try Engine(model, options(policy), threads: Self.threads(threads))
         try engine.prefill(tokens)
         let length = tokens.count - systemTokens
-        return EntryScores(
+        let scores = EntryScores(
             values: zip(engine.cache.layers, model.description.layers).map { layer, description in
                 guard description.slidingWindow == nil, let scores = layer.scores else { return nil }
                 return scores.state.table(scores.entries(), seen: tokens.count, origin: 0)[0].map { sums in
@@ -123,6 +147,8 @@ extension CompressedContext {
                     return scores
                 }
             }, tokens: length)
+        return KnownScores(
+            origin: .reconstruction(nil), scores: scores, seconds: (ContinuousClock.now - start) / .seconds(1))
     }
 
     fileprivate func repetitionLogLikelihood(_ prompt: ReconstructionPrompt, threads: Int?) throws -> Double {

@@ -14,11 +14,12 @@ extension CompressedContext {
         writer.set("whole", isWhole ? 1 : 0)
         writer.set("key_type", layout.keyType.rawValue)
         writer.set("value_type", layout.valueType.rawValue)
-        if let scores = knownScores {
-            writer.set("scored", scores.tokens)
-            writer.set("scored_entries", scores.values.flatMap { ($0 ?? []).map(\.count) })
+        for known in scores.all {
+            let (names, scores) = (known.origin.names, known.scores)
+            writer.set(names.key, scores.tokens)
+            writer.set(names.key + "_entries", scores.values.flatMap { ($0 ?? []).map(\.count) })
             for (layer, values) in scores.values.enumerated() {
-                writer.add(CacheFile.frozen(layer, "scores"), (values ?? []).flatMap { $0 })
+                writer.add(CacheFile.frozen(layer, names.tensor), (values ?? []).flatMap { $0 })
             }
         }
         writer.add(cache.layers, streaming: cache.streaming, heads: model.description.kvHeads)
@@ -47,17 +48,29 @@ extension CompressedContext {
         }
         self.init(
             model: model, tokens: tokens, systemTokens: system, isWhole: isWhole, cache: cache,
-            scores: try reader.scores(for: cache, system: system))
+            scores: try [ScoreOrigin.reconstruction(nil), .calibration].compactMap { origin in
+                try reader.scores(origin.names, for: cache, system: system)
+                    .map { KnownScores(origin: origin, scores: $0) }
+            })
+    }
+}
+
+extension ScoreOrigin {
+    /// Under which names scores are saved: how many tokens were scored, and the scores of a layer.
+    fileprivate var names: (key: String, tensor: String) {
+        self == .calibration ? ("foreseen", "foresight") : ("scored", "scores")
     }
 }
 
 extension CacheFileReader {
-    fileprivate func scores(for cache: FrozenCache, system: Int) throws -> EntryScores? {
-        guard has("scored") else { return nil }
+    fileprivate func scores(
+        _ names: (key: String, tensor: String), for cache: FrozenCache, system: Int
+    ) throws -> EntryScores? {
+        guard has(names.key) else { return nil }
         let d = model.description
         let scored = d.layers.indices.filter { d.layers[$0].slidingWindow == nil }
-        let tokens = try integer("scored", in: 0...cache.tokens)
-        let counts = try integers("scored_entries", in: 0...cache.tokens, count: scored.count * d.kvHeads)
+        let tokens = try integer(names.key, in: 0...cache.tokens)
+        let counts = try integers(names.key + "_entries", in: 0...cache.tokens, count: scored.count * d.kvHeads)
         var scores = EntryScores(values: d.layers.map { _ in nil }, tokens: tokens)
         for (number, layer) in scored.enumerated() {
             let heads = Array(counts[number * d.kvHeads..<(number + 1) * d.kvHeads])
@@ -66,7 +79,7 @@ extension CacheFileReader {
                     throw damaged("layer \(layer) does not have one score per entry")
                 }
             }
-            var all = try floats(CacheFile.frozen(layer, "scores"), count: heads.reduce(0, +))[...]
+            var all = try floats(CacheFile.frozen(layer, names.tensor), count: heads.reduce(0, +))[...]
             guard all.allSatisfy({ !$0.isNaN }) else { throw damaged("a score of layer \(layer) is not a number") }
             scores.values[layer] = heads.map { count in
                 defer { all = all.dropFirst(count) }

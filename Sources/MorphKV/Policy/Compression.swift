@@ -2,7 +2,7 @@
 ///
 /// Source of the scores: Kim et al., "KVzip: Query-Agnostic KV Cache Compression with Context Reconstruction", NeurIPS 2025,
 /// arXiv 2505.23416. Levels: the same paper (pair, uniform, head), Ada-KV, arXiv 2407.11550 (layer), and DuoAttention,
-/// arXiv 2410.10819 (streaming heads).
+/// arXiv 2410.10819 (streaming heads). Scores by a calibration are our own, docs/augur.md.
 public struct Compression: Sendable, Hashable {
     /// Among which entries the best are chosen.
     public enum Level: Sendable, Hashable {
@@ -31,6 +31,9 @@ public struct Compression: Sendable, Hashable {
     public enum Source: Sendable, Hashable {
         /// The model repeats the text: the largest attention that each entry receives.
         case reconstruction(ReconstructionPrompt)
+        /// The model's ``Calibration``: how much each entry is expected to be needed after the end of the text. Found while
+        /// the text is read; the model reads nothing again.
+        case calibration
         /// Scores of whole heads that were found on another text.
         case heads(HeadScores)
     }
@@ -58,6 +61,11 @@ public struct Compression: Sendable, Hashable {
     /// KVzip: the share `ratio` of a text's entries stays, those that the model needs most to repeat the text.
     public static func kvzip(ratio: Double, level: Level = .pair) -> Compression {
         Compression(.ratio(ratio), level: level)
+    }
+
+    /// Augur: the share `ratio` of a text's entries stays, those that the model's calibration expects to be needed most.
+    public static func augur(ratio: Double, level: Level = .pair) -> Compression {
+        Compression(.ratio(ratio), level: level, source: .calibration)
     }
 
     /// Whole heads by scores that were found before: no score is computed.
@@ -89,11 +97,10 @@ public struct Compression: Sendable, Hashable {
         case .uniform, .layer: break
         case .pair, .head: try require(curve == .uniform, "only levels that choose within a layer can have a curve")
         }
-        if case .reconstruction(let prompt) = source {
-            try prompt.validate()
-        } else if case .head = level {
-        } else {
-            throw CacheError(.invalidPolicy, "scores of whole heads can choose whole heads only")
+        switch (source, level) {
+        case (.reconstruction(let prompt), _): try prompt.validate()
+        case (.calibration, _), (.heads, .head): break
+        case (.heads, _): throw CacheError(.invalidPolicy, "scores of whole heads can choose whole heads only")
         }
     }
 }

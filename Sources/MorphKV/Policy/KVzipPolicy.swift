@@ -15,6 +15,14 @@ public struct KVzipPolicy: CachePolicy {
         case head
     }
 
+    /// Where scores come from.
+    public enum Scores: String, Sendable, Hashable, CaseIterable {
+        /// The model repeats the prompt.
+        case kvzip
+        /// The model's ``Calibration`` foresees them while the prompt is read.
+        case augur
+    }
+
     /// What stands for the words of the paper, which the tokenizer encodes.
     private static let word = "paper"
 
@@ -25,6 +33,7 @@ public struct KVzipPolicy: CachePolicy {
         parameters: [
             .number("ratio", in: 0...1, default: 0.3, "share of the prompt's entries that stays"),
             .choice("level", default: Level.pair, "among which entries the best are chosen"),
+            .choice("scores", default: Scores.kvzip, "by repeating the prompt, or by the model's calibration (augur)"),
             .number("alpha", in: 0...1, default: 0.2, "for level=layer: what share every head has for certain"),
             .integer("system", in: 0...Int.max, default: 4, "first tokens of the prompt that stay without question"),
             .integer("chunkSize", in: 1...Int.max, default: 2000, "tokens that are repeated at a time"),
@@ -38,6 +47,8 @@ public struct KVzipPolicy: CachePolicy {
     public var ratio: Double
     /// Among which entries the best are chosen.
     public var level: Level
+    /// Where scores come from.
+    public var scores: Scores
     /// For ``Level/layer``: the share of its even part of the budget that every head has for certain.
     public var alpha: Double
     /// The prompt's first tokens that stay without question.
@@ -47,9 +58,10 @@ public struct KVzipPolicy: CachePolicy {
 
     /// Creates the policy.
     public init(
-        ratio: Double = 0.3, level: Level = .pair, alpha: Double = 0.2, system: Int = 4,
+        ratio: Double = 0.3, level: Level = .pair, scores: Scores = .kvzip, alpha: Double = 0.2, system: Int = 4,
         prompt: ReconstructionPrompt = ReconstructionPrompt()
     ) {
+        self.scores = scores
         self.ratio = ratio
         self.level = level
         self.alpha = alpha
@@ -73,8 +85,8 @@ public struct KVzipPolicy: CachePolicy {
         }
         let usual = ReconstructionPrompt()
         self.init(
-            ratio: arguments.number("ratio"), level: arguments.choice("level"), alpha: arguments.number("alpha"),
-            system: arguments.integer("system"),
+            ratio: arguments.number("ratio"), level: arguments.choice("level"), scores: arguments.choice("scores"),
+            alpha: arguments.number("alpha"), system: arguments.integer("system"),
             prompt: ReconstructionPrompt(
                 chunk: arguments.integer("chunkSize"), overlap: arguments.integer("prevPostfix"),
                 first: try words("repeatFirst", usual.first), next: try words("repeatNext", usual.next),
@@ -84,7 +96,7 @@ public struct KVzipPolicy: CachePolicy {
     /// The values of its parameters.
     public var arguments: PolicyArguments {
         PolicyArguments([
-            "ratio": ratio, "level": level.rawValue, "alpha": alpha, "system": system, "chunkSize": prompt.chunk,
+            "ratio": ratio, "level": level.rawValue, "scores": scores.rawValue, "alpha": alpha, "system": system, "chunkSize": prompt.chunk,
             "prevPostfix": prompt.overlap, "repeatFirst": Self.text(prompt.first),
             "repeatNext": Self.text(prompt.next), "postfix": Self.text(prompt.postfix),
         ])
@@ -95,10 +107,18 @@ public struct KVzipPolicy: CachePolicy {
         return tokens.map { "\($0)" }.joined(separator: "+")
     }
 
+    /// The same.
+    ///
+    /// - Throws: ``CacheError`` of kind `calibration` if scores are to come from one that the model does not have.
+    public func prepared(for model: Model) throws -> KVzipPolicy {
+        if scores == .augur { _ = try model.neededCalibration(for: "kvzip:scores=augur") }
+        return self
+    }
+
     /// Everything stays until the compression.
     public func rule(for layer: LayerGeometry) -> RetentionRule { .everything }
 
-    /// Scores by reconstruction.
+    /// By ``scores``.
     public var compression: Compression? {
         let level: Compression.Level =
             switch self.level {
@@ -107,7 +127,7 @@ public struct KVzipPolicy: CachePolicy {
             case .layer: .layer(alpha: alpha)
             case .head: .head(sinks: 0, recent: 0)
             }
-        return Compression(.ratio(ratio), level: level, source: .reconstruction(prompt))
+        return Compression(.ratio(ratio), level: level, source: scores == .augur ? .calibration : .reconstruction(prompt))
     }
 
     /// ``system``.

@@ -39,11 +39,10 @@ struct Foresight: ScoringFormula {
     /// The scores' codes for all ages: whole numbers c from -127 to 127 that mean sign(c) * (c / 127)^2, so that small
     /// scores are told apart too.
     func features(of input: Tensor, layer: LayerGeometry, in graph: Graph) -> Tensor {
-        let (weights, ages) = (calibration.loaded, calibration.ages.count)
-        let scores = graph.add(graph.matmul(weights.weights[layer.layer], input), weights.biases[layer.layer])
+        let scores = calibration.scores(of: input, layer: layer.layer, in: graph)
         let root = graph.squareRoot(graph.clamp(graph.abs(scores), to: 0...1))
         let codes = graph.round(graph.scale(root, by: Float(ATTENTION_LARGEST_CODE)))
-        return graph.reshape(graph.multiply(codes, graph.sign(scores)), [ages, layer.kvHeads, input[1]])
+        return graph.reshape(graph.multiply(codes, graph.sign(scores)), [calibration.ages.count, layer.kvHeads, input[1]])
     }
 }
 

@@ -1,8 +1,20 @@
 internal import ArgumentParser
 internal import MorphKV
 
-/// Flags that say among which entries the best are chosen.
+/// Where the scores of entries come from.
+enum ScoreKind: String, ExpressibleByArgument {
+    case kvzip, augur
+}
+
+/// Flags that say by which scores, and among which entries, the best are chosen.
 struct CompressionFlags: ParsableArguments {
+    @Option(
+        help: """
+            Where scores come from: kvzip (the model repeats the text: twice the reading; the default) or augur (foreseen by \
+            the model's calibration while the text is read).
+            """)
+    var scores: ScoreKind?
+
     @Option(help: "Among which entries the best are chosen: pair (all), uniform (each head), layer, or head (whole).")
     var level = "pair"
 
@@ -29,7 +41,10 @@ struct CompressionFlags: ParsableArguments {
     @Option(help: "The request to repeat a further part, before the overlap (default: the paper's words).")
     var nextRequest: String?
 
-    var prompt: ReconstructionPrompt {
+    /// Where scores come from.
+    var source: Compression.Source { scores == .augur ? .calibration : .reconstruction(prompt) }
+
+    private var prompt: ReconstructionPrompt {
         var prompt = ReconstructionPrompt(chunk: repetition.chunk, overlap: overlap)
         if let firstRequest { prompt.first = .text(firstRequest) }
         if let nextRequest { prompt.next = .text(nextRequest) }

@@ -15,8 +15,8 @@ struct LayerRun {
     let oldCount: Int
     /// The position of the text's first token.
     let seen: Int
-    /// The formula that wants features of the tokens; nil if none does.
-    var features: (any ScoringFormula)?
+    /// What is wanted of the tokens' normed input besides; nil if nothing is.
+    var features: ((Tensor, Graph) -> Tensor)?
 
     private var entries: Int { oldCount + stream[1] }
     private var isLast: Bool { index == model.description.layers.count - 1 }
@@ -40,7 +40,7 @@ struct LayerRun {
         if keepsQueries {
             graph.schedule(graph.copy(p.queries, to: scratch.queries(0..<range.count, in: graph)))
         }
-        let features = features?.features(of: p.input, layer: model.description.geometry(of: index), in: graph)
+        let features = features?(p.input, graph)
         features.map(graph.output)
         var logits: Tensor?
         var maskInput: Tensor?

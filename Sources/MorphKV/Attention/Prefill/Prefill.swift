@@ -12,6 +12,8 @@ struct Prefill {
     let allocator: GraphAllocator
     /// Whether this is (a part of) the sequence's first prompt, which rules that choose once look at.
     let isFirstPrompt: Bool
+    /// Collects what a calibration foresees, in layers whose rules want no features themselves; nil if nobody asks.
+    let foresight: TextForesight?
 
     /// - Parameters:
     ///   - stream: the scaled embeddings of the prompt, `[embedding, tokens]`; overwritten.
@@ -79,7 +81,20 @@ private struct LayerPass {
         LayerRun(
             model: prefill.model, backend: prefill.backend, allocator: prefill.allocator, index: index,
             scratch: scratch, stream: stream, mask: scorer.mask, oldCount: oldCount, seen: seen,
-            features: parts.lazy.compactMap { $0.plan.scoring?.featureAccumulation?.formula }.first)
+            features: features)
+    }
+    private var formula: (any ScoringFormula)? {
+        parts.lazy.compactMap { $0.plan.scoring?.featureAccumulation?.formula }.first
+    }
+    private var foresight: TextForesight? {
+        formula == nil && scorer.prompt.geometry.slidingWindow == nil ? prefill.foresight : nil
+    }
+    private var features: ((Tensor, Graph) -> Tensor)? {
+        let geometry = scorer.prompt.geometry
+        if let formula { return { formula.features(of: $0, layer: geometry, in: $1) } }
+        return foresight.map { foresight in
+            { foresight.calibration.scores(of: $0, layer: geometry.layer, in: $1) }
+        }
     }
 
     mutating func run(wantsAllLogits: Bool) throws -> [Float] {
@@ -94,7 +109,12 @@ private struct LayerPass {
             let result = try layerRun.run(range, output: output, keepsQueries: keepsQueries)
             logits += result.logits
             let written = oldCount + range.lowerBound..<oldCount + range.upperBound
-            scorer.scoring?.collect(features: result.features, of: written, into: &table)
+            if let foresight {
+                foresight.collect(
+                    result.features, of: seen + range.lowerBound..<seen + range.upperBound, layer: index)
+            } else {
+                scorer.scoring?.collect(features: result.features, of: written, into: &table)
+            }
             try score(range)
         }
         if oldCount > 0, let scores = parts[0].scores {
