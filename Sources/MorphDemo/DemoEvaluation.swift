@@ -71,7 +71,10 @@ package struct DemoEvaluation: Sendable {
         let seconds: Double
         let isFinished: Bool
         let cacheBytes: Int
+        let sharedBytes: Int
         let peakBytes: Int
+        /// Bytes that the full cache takes for the share of the response; nil if the capacity is none.
+        let budget: Int?
     }
 
     /// Writes the answers to all prompts, some at a time.
@@ -105,10 +108,13 @@ package struct DemoEvaluation: Sendable {
                 : capacity.entries(forResponse: fullLength)
         }
         let policy = try entries.map { try method.cachePolicy(entries: $0) } ?? method.cachePolicy(responseTokens: 0)
+        let share = method.needsResponseLength ? method.capacity : nil
+        let budget = try share.map { try writer.budget($0, ofResponse: fullLength) }
         let answer = try await writer.answer(to: task, policy: policy)
         return Outcome(
             index: index, entries: entries, score: DiaryScore(answer.text, to: task), tokens: answer.tokens,
             tokensAfterFirst: max(0, answer.tokens - 1), seconds: answer.seconds, isFinished: answer.isFinished,
-            cacheBytes: answer.cacheBytes, peakBytes: answer.peakBytes)
+            cacheBytes: answer.cacheBytes, sharedBytes: answer.sharedBytes, peakBytes: answer.peakBytes,
+            budget: budget)
     }
 }

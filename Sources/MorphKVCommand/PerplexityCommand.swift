@@ -23,9 +23,10 @@ struct PerplexityCommand: ParsableCommand {
         let model = try modelFlags.load()
         guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
         let tokens = tokenizer.encode(try Input.text(ofFile: file))
+        let cache = try cache.options(for: model)
         var status = StatusLine(isShown: Output.isTerminal(.standardError))
         let result = try Perplexity.measure(
-            model, cache.options(), tokens: tokens, context: context, threads: modelFlags.threadCount
+            model, cache, tokens: tokens, context: context, threads: modelFlags.threadCount
         ) { status.show("\($0) of \(tokens.count) tokens") }
         status.clear()
         if json { return try Output.printJSON(result) }

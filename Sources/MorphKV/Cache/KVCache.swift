@@ -159,7 +159,8 @@ final class KVCache {
                 // What a sequence goes on from is counted where it is held.
                 let owned = context == nil ? layer[0].frozen : nil
                 return CacheStatistics.Layer(
-                    rule: layer[0].plan.rule, slots: layer.map(\.slots).max()!, used: layer.map(\.used).max()!,
+                    rule: layer[0].plan.rule, headSlots: LayerPlan.perHead(layer.map { ($0.plan, $0.slots) }),
+                    used: layer.map(\.used).max()!,
                     frozen: layer[0].frozen?.layout.counts ?? [], held: held(by: layer), evicted: evicted(by: layer),
                     plannedBytes: layer.reduce(owned?.plannedBytes ?? 0) { $0 + $1.plannedBytes },
                     allocatedBytes: layer.reduce(owned?.allocatedBytes ?? 0) { $0 + $1.allocatedBytes })

@@ -119,6 +119,15 @@ struct LayerPlan: Hashable {
         }
     }
 
+    /// A number for each of the model's KV heads, from those of a layer's parts.
+    static func perHead(_ parts: [(plan: LayerPlan, number: Int)]) -> [Int] {
+        var numbers = Array(repeating: 0, count: parts[0].plan.modelHeads)
+        for part in parts {
+            for head in part.plan.heads ?? Array(numbers.indices) { numbers[head] = part.number }
+        }
+        return numbers
+    }
+
     /// The same for some of the model's KV heads.
     func restricted(to heads: [Int]) -> LayerPlan {
         var plan = self
