@@ -75,7 +75,10 @@ package struct DemoEvaluation: Sendable {
         let seconds: Double
         let isFinished: Bool
         let cacheBytes: Int
+        let sharedBytes: Int
         let peakBytes: Int
+        /// Bytes that the full cache takes for the share of the response; nil if the capacity is none.
+        let budget: Int?
     }
 
     /// Writes the answers to all prompts, some at a time.
@@ -105,11 +108,13 @@ package struct DemoEvaluation: Sendable {
     private func write(_ method: DemoMethod, _ index: Int, _ fullLength: Int) async throws -> Outcome {
         let task = tasks[index]
         let (policy, entries) = try policy(method, fullLength)
+        let budget = try budget(method, fullLength)
         let answer = try await writer.answer(to: task, policy: policy)
         return Outcome(
             index: index, entries: entries, score: DiaryScore(answer.text, to: task), tokens: answer.tokens,
             tokensAfterFirst: max(0, answer.tokens - 1), seconds: answer.seconds, isFinished: answer.isFinished,
-            cacheBytes: answer.cacheBytes, peakBytes: answer.peakBytes)
+            cacheBytes: answer.cacheBytes, sharedBytes: answer.sharedBytes, peakBytes: answer.peakBytes,
+            budget: budget)
     }
 
     /// Writes the answers to all prompts, decoded as batches.
@@ -122,10 +127,17 @@ package struct DemoEvaluation: Sendable {
                     index: index, entries: chosen[index].entries, score: DiaryScore(answer.text, to: tasks[index]),
                     tokens: answer.tokens, tokensAfterFirst: max(0, answer.tokens - 1), seconds: answer.seconds,
                     isFinished: answer.finish == .stop, cacheBytes: answer.cacheBytes,
-                    peakBytes: answer.cacheBytes + answer.computeBytes))
+                    sharedBytes: answer.sharedBytes, peakBytes: answer.cacheBytes + answer.computeBytes,
+                    budget: try budget(method, lengths.isEmpty ? 0 : lengths[index])))
             progress(outcomes.count)
         }
         return outcomes.sorted { $0.index < $1.index }
+    }
+
+    /// Bytes that the full cache takes for a method's share of the response; nil if its capacity is no share.
+    private func budget(_ method: DemoMethod, _ fullLength: Int) throws -> Int? {
+        guard method.needsResponseLength, let share = method.capacity else { return nil }
+        return try writer.budget(share, ofResponse: fullLength)
     }
 
     /// A method's policy for a prompt to which the full cache's response has that many tokens, and its entries per KV head.

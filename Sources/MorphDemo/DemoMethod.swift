@@ -25,17 +25,20 @@ package struct DemoMethod: Sendable, Hashable {
         }
     }
 
-    /// Everything that a registry has: each policy as it is, with each preset, and with each choice that is not its
-    /// default, one at a time, unless that needs further parameters; and ``additional``.
-    package static func allPolicies(in registry: PolicyRegistry = .standard) throws -> [String] {
+    /// Everything that a registry has for a model: each policy as it is, with each preset, and with each choice that is
+    /// not its default, one at a time; and ``additional``. What needs further parameters, or a calibration that the model
+    /// does not have, is left out.
+    package static func allPolicies(
+        for model: Model, in registry: PolicyRegistry = .standard
+    ) throws -> [String] {
         let additional = try additional.map { try PolicySpecification(parsing: $0) }
         return try registry.descriptors.flatMap { descriptor -> [String] in
             let presets = try descriptor.presets.keys.sorted().map {
                 try PolicySpecification(descriptor.name, preset: $0)
             }
-            let choices = try choices(of: descriptor).filter { isComplete($0, in: registry) }
-            let variants = presets + choices + additional.filter { $0.name == descriptor.name }
-            return [descriptor.name] + variants.map(\.description)
+            let variants = try presets + choices(of: descriptor) + additional.filter { $0.name == descriptor.name }
+            return try ([PolicySpecification(descriptor.name)] + variants)
+                .filter { isComplete($0, for: model, in: registry) }.map(\.description)
         }
     }
 
@@ -43,7 +46,7 @@ package struct DemoMethod: Sendable, Hashable {
     private static func choices(of descriptor: PolicyDescriptor) throws -> [PolicySpecification] {
         try descriptor.parameters.flatMap { parameter -> [PolicySpecification] in
             guard case .choice(let words) = parameter.domain else { return [] }
-            return try words.filter { $0 != parameter.defaultValue }.map { word in
+            return try words.filter { isWorthARow($0, for: parameter) }.map { word in
                 var specification = try PolicySpecification(descriptor.name)
                 try specification.add(parameter.name, word)
                 return specification
@@ -51,12 +54,25 @@ package struct DemoMethod: Sendable, Hashable {
         }
     }
 
-    /// Whether a policy needs nothing but a capacity.
-    private static func isComplete(_ policy: PolicySpecification, in registry: PolicyRegistry) -> Bool {
-        let layer = LayerGeometry(layer: 0, layerCount: 4, queryHeads: 4, kvHeads: 2, headDimension: 32)
+    /// Whether a choice is another one than the default; where slots are even by default, by layers is the one other
+    /// way to spread them that all policies have.
+    private static func isWorthARow(_ word: String, for parameter: PolicyDescriptor.Parameter) -> Bool {
+        let even = SlotBudgets.Spread.even.rawValue
+        if parameter.name == "budgets", parameter.defaultValue == even {
+            return word == SlotBudgets.Spread.layer.rawValue
+        }
+        return word != parameter.defaultValue
+    }
+
+    /// Whether a policy needs nothing but a capacity and what the model has.
+    private static func isComplete(
+        _ policy: PolicySpecification, for model: Model, in registry: PolicyRegistry
+    ) -> Bool {
         let capacity: DemoCapacity? = policy.lacksCapacity(in: registry) ? .entries(256) : nil
         let method = DemoMethod(capacity: capacity, specification: policy)
-        return (try? method.cachePolicy(responseTokens: 0, in: registry).rule(for: layer)) != nil
+        let plan = try? CachePlan(
+            model, CacheOptions(policy: method.cachePolicy(responseTokens: 0, in: registry)), tokens: 256)
+        return plan != nil
     }
 
     /// Variants worth a row that no preset and no choice names.

@@ -42,7 +42,10 @@ package struct DemoPage: Sendable {
     package var html: String {
         let list = notes.map { "<li>\(HTML.escape($0))</li>" }.joined()
         let parts =
-            ["<ul>\(list)</ul>", "<h2>One diary of \(task.sample.number) weeks</h2>", comparison, memoryChart.figure]
+            [
+                "<ul>\(list)</ul>", bytesChart.figure, "<h2>One diary of \(task.sample.number) weeks</h2>", comparison,
+                memoryChart.figure,
+            ]
             + written.map { map(of: $0).figure } + texts + ["<h2>All policies</h2>", table] + charts.map(\.figure)
         return HTML.page(title: "morphkv demo", body: parts.joined(separator: "\n"))
     }
@@ -51,25 +54,30 @@ package struct DemoPage: Sendable {
 
     private var comparison: String {
         HTML.table(
-            header: ["cache", "policy", "tokens", "tokens/s", "slots", "bytes", "peak bytes", "instructions honoured"],
+            header: [
+                "cache", "policy", "tokens", "tokens/s", "slots per head", "bytes", "of them tables",
+                "instructions honoured",
+            ],
             rows: written.map { written in
                 let answer = written.answer
                 let (passed, checks) = DiaryScore(answer.text, to: task).instructions
                 return [
                     written.name, answer.policy, "\(answer.tokens)", String(format: "%.0f", answer.tokensPerSecond),
-                    "\(answer.slots)", "\(answer.cacheBytes)", "\(answer.peakBytes)", "\(passed) of \(checks)",
+                    answer.fewestSlots == answer.slots ? "\(answer.slots)" : "\(answer.fewestSlots) to \(answer.slots)",
+                    "\(answer.bytes)", "\(answer.sharedBytes)", "\(passed) of \(checks)",
                 ]
             })
     }
 
     private var memoryChart: LineChart {
         LineChart(
-            title: "Memory of the cache against tokens written", xLabel: "tokens written", yLabel: "cache, KB",
+            title: "Memory of the cache, tables counted, against tokens written", xLabel: "tokens written",
+            yLabel: "cache, KB",
             series: written.map { written in
                 LineChart.Series(
                     written.name,
                     Self.corners(written.answer.memory).map {
-                        .init(x: Double($0.tokens), y: Double($0.bytes) / 1000)
+                        .init(x: Double($0.tokens), y: Double($0.bytes + written.answer.sharedBytes) / 1000)
                     })
             })
     }
@@ -102,20 +110,44 @@ package struct DemoPage: Sendable {
 
     // MARK: All policies
 
+    /// Accuracy against bytes: what decides which policy to take.
+    private var bytesChart: LineChart {
+        let (names, points, levels) = charted { .init(x: Double($0.bytes) / 1000, y: $0.accuracy) }
+        var chart = LineChart(
+            title: "Instructions honoured against bytes of the cache, everything counted",
+            xLabel: "bytes that the full cache takes for this share of the response", yLabel: "honoured, percent",
+            series: names.map { .init($0, points[$0] ?? [], isLevel: levels.contains($0)) })
+        var shares: [String: Int] = [:]
+        for result in results { if let share = result.share, let budget = result.budget { shares[share] = budget } }
+        chart.ticks = shares.sorted { $0.value < $1.value }.map { share, bytes in
+            .init(x: Double(bytes) / 1000, label: "\(share) (\((bytes + 500) / 1000) KB)")
+        }
+        chart.doublesAlongX = true
+        chart.namesLines = true
+        return chart
+    }
+
+    /// The charted policies in order, their points, and those of them that have no capacity.
+    private func charted(
+        _ point: (DemoResult) -> LineChart.Point
+    ) -> (names: [String], points: [String: [LineChart.Point]], levels: Set<String>) {
+        var names: [String] = []
+        var points: [String: [LineChart.Point]] = [:]
+        var levels: Set<String> = []
+        for result in results where chartedPolicies.contains(result.policy) {
+            if points[result.policy] == nil { names.append(result.policy) }
+            if result.capacity == nil { levels.insert(result.policy) }
+            points[result.policy, default: []].append(point(result))
+        }
+        return (names, points, levels)
+    }
+
     private var table: String { HTML.table(header: DemoResult.tableHeader, rows: results.map(\.tableRow)) }
 
     /// One chart for each kind of check: accuracy against capacity, policies without a capacity as levels.
     private var charts: [LineChart] {
         DiaryScore.CheckKind.allCases.map { kind in
-            var names: [String] = []
-            var points: [String: [LineChart.Point]] = [:]
-            var levels: Set<String> = []
-            for result in results where chartedPolicies.contains(result.policy) {
-                if points[result.policy] == nil { names.append(result.policy) }
-                if result.capacity == nil { levels.insert(result.policy) }
-                points[result.policy, default: []].append(
-                    .init(x: Double(result.capacity ?? 0), y: result.percent(kind)))
-            }
+            let (names, points, levels) = charted { .init(x: Double($0.capacity ?? 0), y: $0.percent(kind)) }
             var chart = LineChart(
                 title: "\(kind.rawValue) against capacity", xLabel: "entries per KV head",
                 yLabel: "\(kind.rawValue), percent",

@@ -23,7 +23,13 @@ package struct DemoResult: Sendable, Hashable, Encodable {
     package let plan: Double
     /// Bytes of the cache at the end; the most of any sample.
     package let cacheBytes: Int
-    /// The same with the intermediate results of the computation.
+    /// Bytes of tables that sequences share: those of a calibration.
+    package let sharedBytes: Int
+    /// Bytes of cache and tables at the end; the mean over the samples.
+    package let bytes: Int
+    /// Bytes that the full cache takes for that share of the response, the mean over the samples; nil without a share.
+    package let budget: Int?
+    /// The cache's with the intermediate results of the computation.
     package let peakBytes: Int
     /// Tokens written per second after the prompt.
     package let tokensPerSecond: Double
@@ -56,6 +62,10 @@ package struct DemoResult: Sendable, Hashable, Encodable {
         plan = percent(.plan)
         cacheBytes = outcomes.map(\.cacheBytes).max() ?? 0
         peakBytes = outcomes.map(\.peakBytes).max() ?? 0
+        sharedBytes = outcomes.map(\.sharedBytes).max() ?? 0
+        bytes = outcomes.reduce(0) { $0 + $1.cacheBytes + $1.sharedBytes } / count
+        let budgets = outcomes.compactMap(\.budget)
+        budget = budgets.isEmpty ? nil : budgets.reduce(0, +) / budgets.count
         let seconds = outcomes.reduce(0) { $0 + $1.seconds }
         let rate = seconds > 0 ? Double(outcomes.reduce(0) { $0 + $1.tokensAfterFirst }) / seconds : 0
         tokensPerSecond = (rate * 10).rounded() / 10
@@ -64,8 +74,9 @@ package struct DemoResult: Sendable, Hashable, Encodable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case policy, capacity, share, samples, completionRate, once, range, periodic, plan, cacheBytes, peakBytes
-        case tokensPerSecond, responseTokens, finished, diaries
+        case policy, capacity, share, samples, completionRate, once, range, periodic, plan, cacheBytes, sharedBytes,
+            bytes
+        case budget, peakBytes, tokensPerSecond, responseTokens, finished, diaries
     }
 
     /// Writes every field, null where there is no value.
@@ -81,6 +92,9 @@ package struct DemoResult: Sendable, Hashable, Encodable {
         try container.encode(periodic, forKey: .periodic)
         try container.encode(plan, forKey: .plan)
         try container.encode(cacheBytes, forKey: .cacheBytes)
+        try container.encode(sharedBytes, forKey: .sharedBytes)
+        try container.encode(bytes, forKey: .bytes)
+        try container.encode(budget, forKey: .budget)
         try container.encode(peakBytes, forKey: .peakBytes)
         try container.encode(tokensPerSecond, forKey: .tokensPerSecond)
         try container.encode(responseTokens, forKey: .responseTokens)
@@ -99,6 +113,9 @@ package struct DemoResult: Sendable, Hashable, Encodable {
         }
     }
 
+    /// The mean over all kinds of instructions, plans included, of the percent that were honoured.
+    package var accuracy: Double { (once + range + periodic + plan) / 4 }
+
     /// The names of the columns of a table of results.
     package static let tableHeader = [
         "policy", "capacity", "completion", "once", "range", "periodic", "plan", "cache", "peak", "tokens/s",
@@ -110,7 +127,10 @@ package struct DemoResult: Sendable, Hashable, Encodable {
         let own = policy == FullPolicy.descriptor.name ? "all" : "its own"
         return [policy, share.map { "\($0) (\(entries ?? ""))" } ?? entries ?? own]
             + DiaryScore.CheckKind.allCases.map { String(format: "%.1f", percent($0)) }
-            + [Self.kilobytes(cacheBytes), Self.kilobytes(peakBytes), String(format: "%.0f", tokensPerSecond)]
+            + [
+                Self.kilobytes(cacheBytes + sharedBytes), Self.kilobytes(peakBytes),
+                String(format: "%.0f", tokensPerSecond),
+            ]
     }
 
     private static func kilobytes(_ bytes: Int) -> String { "\((bytes + 500) / 1000) KB" }

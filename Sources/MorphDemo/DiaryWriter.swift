@@ -61,8 +61,10 @@ package struct DiaryWriter: Sendable {
         let statistics = await session.statistics
         answer.policy = statistics.policy
         answer.slots = statistics.slots
+        answer.fewestSlots = statistics.fewestSlots
         answer.promptTokens = statistics.tokensSeen - answer.tokens
         answer.cacheBytes = statistics.allocatedBytes
+        answer.sharedBytes = try CachePlan(model, CacheOptions(policy: policy), tokens: answer.tokens).sharedBytes
         answer.memory.append(.init(tokens: answer.tokens, bytes: answer.cacheBytes))
         answer.peakBytes = answer.cacheBytes + (await session.computeBytes)
         answer.keptPositions = await session.keptPositions
@@ -90,19 +92,49 @@ extension DiaryWriter {
         }
     }
 
+    /// Bytes that the full cache takes for a share of a response.
+    package func budget(_ share: DemoCapacity, ofResponse tokens: Int) throws -> Int {
+        try FullCacheCost(model, CacheOptions(policy: FullPolicy())).bytes(of: share.entries(forResponse: tokens))
+    }
+
     /// The most entries per KV head with which a method's cache takes no more than a share of the bytes of the full
     /// cache's response; everything that it keeps counts, and tables that sequences share as if each had its own.
-    func entries(of method: DemoMethod, _ share: DemoCapacity, forResponse tokens: Int) throws -> Int {
-        let full = CacheOptions(policy: FullPolicy())
-        let budget = try FullCacheCost(model, full).bytes(of: share.entries(forResponse: tokens))
-        func fits(_ entries: Int) -> Bool {
-            guard let policy = try? method.cachePolicy(entries: entries),
-                let plan = try? CachePlan(model, full.with(policy), tokens: entries)
-            else { return false }
-            return plan.bytes + plan.sharedBytes <= budget
+    ///
+    /// A method whose cache grows has that share of the response's tokens.
+    ///
+    /// - Throws: `CacheError` or ``EvaluationError`` if the share is too small for the method.
+    package func entries(of method: DemoMethod, _ share: DemoCapacity, forResponse tokens: Int) throws -> Int {
+        let budget = try budget(share, ofResponse: tokens)
+        func plan(_ entries: Int) throws -> CachePlan {
+            try CachePlan(model, CacheOptions(policy: method.cachePolicy(entries: entries)), tokens: entries)
         }
-        // Too few entries for a policy's window do not fit either, so the search begins from above.
-        return (1...share.entries(forResponse: tokens)).last(where: fits) ?? 1
+        let most = share.entries(forResponse: tokens)
+        if try plan(most).grows { return most }
+        // Too few entries for a policy's window are no cache at all; the more, the more bytes.
+        var (least, largest) = (1, most)
+        while least < largest {
+            let middle = (least + largest + 1) / 2
+            let fits = (try? plan(middle)).map { $0.bytes + $0.sharedBytes <= budget } ?? true
+            (least, largest) = fits ? (middle, largest) : (least, middle - 1)
+        }
+        let found = try plan(least)
+        guard found.bytes + found.sharedBytes <= budget else {
+            throw EvaluationError(
+                .model, file: model.url, "\(method.policy) needs more than \(budget) bytes, \(share) of the response's")
+        }
+        return least
+    }
+}
+
+extension CachePlan {
+    /// Whether the cache of some layer grows with the sequence.
+    fileprivate var grows: Bool {
+        rules.contains { rule in
+            switch rule {
+            case .everything, .once: true
+            case .recent, .scored: false
+            }
+        }
     }
 }
 
@@ -131,11 +163,17 @@ package struct DiaryAnswer: Sendable, Hashable {
     package internal(set) var seconds = 0.0
     /// Whether the model ended its text itself.
     package internal(set) var isFinished = false
-    /// Slots per KV head at the end.
+    /// The most slots that a KV head has at the end.
     package internal(set) var slots = 0
+    /// The fewest slots that a KV head has at the end.
+    package internal(set) var fewestSlots = 0
     /// Bytes of the cache at the end.
     package internal(set) var cacheBytes = 0
-    /// The same with the intermediate results of the computation.
+    /// Bytes of tables that sequences share: those of a calibration.
+    package internal(set) var sharedBytes = 0
+    /// Bytes of cache and tables.
+    package var bytes: Int { cacheBytes + sharedBytes }
+    /// The cache's with the intermediate results of the computation.
     package internal(set) var peakBytes = 0
     /// The bytes of the cache over time.
     package internal(set) var memory: [MemoryPoint] = []

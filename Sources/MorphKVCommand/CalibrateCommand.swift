@@ -42,6 +42,9 @@ struct CalibrateCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
+        guard modelFlags.calibration == nil else {
+            throw ValidationError("--calibration is for commands that use one; the file to write is named by --out")
+        }
         if prompts != nil, !text.isEmpty { throw ValidationError("give either --text or --prompts") }
         for (name, value) in [("--tokens", tokens), ("--length", length)] where (value ?? 2) < 2 {
             throw ValidationError("\(name) \(value ?? 0): 2 or more is needed")

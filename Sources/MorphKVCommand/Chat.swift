@@ -13,6 +13,7 @@ struct Chat {
     /// The tokens that the session has seen, the last one of an answer included.
     private var seen: [Token] = []
     private var messages: [Tokenizer.Message]
+    private var notice = LengthNotice()
     private let system: [Tokenizer.Message]
 
     /// Where a conversation begins.
@@ -66,6 +67,7 @@ struct Chat {
             if let token = piece.token { seen.append(token) }
         }
         try Output.write("\n")
+        try await notice.check(session)
         messages = asked + [Tokenizer.Message(role: "assistant", content: answer)]
     }
 
@@ -101,7 +103,8 @@ struct Chat {
         let statistics = await session.statistics
         return """
             \(statistics.policy)
-            \(statistics.tokensSeen) tokens seen, \(statistics.used) of \(statistics.slots) slots per head used, \
+            \(statistics.tokensSeen) tokens seen, \(statistics.used) of \
+            \(Output.slots(statistics.fewestSlots...statistics.slots)) slots per head used, \
             \(statistics.evicted) tokens evicted
             cache: \(Output.bytes(statistics.allocatedBytes))\n
             """

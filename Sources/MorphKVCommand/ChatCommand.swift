@@ -39,7 +39,7 @@ struct ChatCommand: AsyncParsableCommand {
     func run() async throws {
         let model = try modelFlags.load()
         var chat = try await Chat(
-            model, resume.map { .saved($0) } ?? .new(cache.options(), system: system),
+            model, resume.map { .saved($0) } ?? .new(cache.options(for: model), system: system),
             options: GenerationOptions(maxTokens: length.maxTokens ?? 1024, sampling: sampling.options),
             threads: modelFlags.threadCount)
         if let prompt { try await Self.goOn { try await chat.answer(prompt) } }

@@ -88,7 +88,7 @@ struct EvalCommand: AsyncParsableCommand {
         let benchmark = try BenchmarkRegistry.standard.benchmark(benchmark)
         let dataset = try benchmark.dataset(named: dataset)
         let model = try modelFlags.load()
-        let options = try cache.options()
+        let options = try cache.options(for: model)
         let answering = try SessionModel(
             model, cache: options, sampling: sampling.options,
             threads: modelFlags.threadFlags.threads ?? max(1, modelFlags.threadCount / parallel))

@@ -55,12 +55,13 @@ struct GenerateCommand: AsyncParsableCommand {
         let maxTokens = answerFlags.length.maxTokens ?? 512
         let options = GenerationOptions(
             maxTokens: maxTokens, sampling: sampling.options, stop: answerFlags.stop, ignoresEndOfText: ignoreEos)
+        let cache = try cache.options(for: model)
         let session = try Session(
-            model, cache: cache.options(), threads: modelFlags.threadCount, reserve: min(maxTokens, 4096))
+            model, cache: cache, threads: modelFlags.threadCount, reserve: min(maxTokens, 4096))
         let tokens = try await GenerateRun(session: session, asJSON: json, sumsUp: stats).run(text, options)
         guard explain else { return }
         let explanation = try Explanation.of(
-            model, cache.options(), prompt: model.tokenizer?.encode(text, parseSpecial: true) ?? [],
+            model, cache, prompt: model.tokenizer?.encode(text, parseSpecial: true) ?? [],
             response: tokens, attentionSamples: explainSamples, threads: modelFlags.threadCount)
         if json { return try Output.printJSON(explanation) }
         try Output.write(explanation.table, to: .standardError)
@@ -86,6 +87,7 @@ private struct GenerateRun {
         var policy = ""
         var tokensSeen = 0
         var slots = 0
+        var fewestSlots = 0
         var slotsUsed = 0
         var evicted = 0
         var cachePlannedBytes = 0
@@ -120,6 +122,8 @@ private struct GenerateRun {
         if !asJSON { try Output.write("\n") }
         try await finish(&summary)
         if asJSON { try Output.printJSON(summary) }
+        var notice = LengthNotice()
+        try await notice.check(session)
         if sumsUp { try Output.write(table(summary), to: .standardError) }
         return tokens
     }
@@ -140,6 +144,7 @@ private struct GenerateRun {
         summary.policy = statistics.policy
         summary.tokensSeen = statistics.tokensSeen
         summary.slots = statistics.slots
+        summary.fewestSlots = statistics.fewestSlots
         summary.slotsUsed = statistics.used
         summary.evicted = statistics.evicted
         summary.cachePlannedBytes = statistics.plannedBytes
@@ -150,10 +155,9 @@ private struct GenerateRun {
     private func table(_ summary: Summary) -> String {
         String(
             format:
-                "%d tokens written at %.1f tokens/s, %d seen\n%@\n%d of %d slots per head used, %d tokens evicted\n",
+                "%d tokens written at %.1f tokens/s, %d seen\n%@\n%d of %@ slots per head used, %d tokens evicted\n",
             summary.tokens, summary.tokensPerSecond, summary.tokensSeen, summary.policy, summary.slotsUsed,
-            summary.slots,
-            summary.evicted)
+            Output.slots(summary.fewestSlots...summary.slots), summary.evicted)
             + "cache: \(Output.bytes(summary.cachePlannedBytes)) planned, \(Output.bytes(summary.cacheAllocatedBytes)) allocated\n"
     }
 }
@@ -161,10 +165,10 @@ private struct GenerateRun {
 extension Explanation {
     /// The explanation as a table for people.
     fileprivate var table: String {
-        let header = "layer head  sinks prompt response recent  turnover  attention kept\n"
+        let header = "layer head  slots  sinks prompt response recent  turnover  attention kept\n"
         let rows = heads.map { head in
             String(
-                format: "%5d %4d  %5d %6d %8d %6d  %8.2f  %@\n", head.layer, head.head, head.sinks, head.prompt,
+                format: "%5d %4d  %5d  %5d %6d %8d %6d  %8.2f  %@\n", head.layer, head.head, head.slots, head.sinks, head.prompt,
                 head.response, head.recent, head.turnover,
                 head.attentionKept.map { String(format: "%.1f %%", 100 * $0) } ?? "-")
         }

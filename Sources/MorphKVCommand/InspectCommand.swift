@@ -17,15 +17,23 @@ struct InspectCommand: ParsableCommand {
     @Option(help: "The context to compare with (default: what the model was trained for).")
     var contextLength: Int?
 
+    @Option(
+        help: "What `morphkv calibrate` learned about the model (default: model.augur.gguf beside model.gguf).",
+        completion: .file(extensions: ["gguf"]))
+    var calibration: String?
+
     @OptionGroup var cache: CacheFlags
 
     func run() throws {
         let url = URL(fileURLWithPath: model)
         let file = try GgufFile(contentsOf: url)
         if file.tensors.isEmpty { return try showVocabulary(url) }
-        let model = try Model(contentsOf: url, contextLength: contextLength)
+        let model = try Model(
+            contentsOf: url, contextLength: contextLength,
+            calibration: calibration.map { URL(fileURLWithPath: $0) })
         show(model, file)
-        try showCosts(model)
+        let hasCalibration = try showCalibration(model)
+        try showCosts(model, hasCalibration: hasCalibration)
         print("devices: " + Device.all.map { "\($0.name) (\($0.description))" }.joined(separator: ", "))
     }
 
@@ -57,14 +65,33 @@ struct InspectCommand: ParsableCommand {
         print("tokenizer: " + (model.tokenizer.map { "\($0.vocabularySize) tokens" } ?? "none"))
     }
 
-    private func showCosts(_ model: Model) throws {
-        let options = try cache.options()
+    /// - Returns: whether there is one that can be used.
+    private func showCalibration(_ model: Model) throws -> Bool {
+        let file = model.calibrationURL.lastPathComponent
+        do {
+            guard let calibration = try model.calibration() else {
+                print("calibration: none (there is no \(file))")
+                return false
+            }
+            print("calibration: \(file), \(Output.bytes(calibration.bytes)); \(calibration.provenance)")
+            return true
+        } catch where calibration == nil {
+            print("calibration: cannot be used: \(error)")
+            return false
+        }
+    }
+
+    private func showCosts(_ model: Model, hasCalibration: Bool) throws {
+        let options = try cache.options(for: model)
         let context = contextLength ?? model.description.contextLength
         let memory = Int(ProcessInfo.processInfo.physicalMemory)
         func row(_ name: String, _ options: CacheOptions, tokens: Int) throws {
             let plan = try CachePlan(model, options, tokens: tokens)
             let fits = plan.bytes + model.weightBytes < memory ? "fits" : "does not fit"
             print("    \(name): \(Output.bytes(plan.bytes)), \(fits) in \(Output.bytes(memory)) with the weights")
+            if Set(plan.slots.joined()).count > 1, plan.rules.allSatisfy({ $0 != .everything }) {
+                print("        slots of each layer: \(plan.slots.map(Self.slots).joined(separator: ", "))")
+            }
         }
         print("cache (\(options.keyType) keys, \(options.valueType) values), all layers together:")
         try row("full, \(context) tokens", options.with(FullPolicy()), tokens: context)
@@ -75,10 +102,20 @@ struct InspectCommand: ParsableCommand {
                 let policy = MorphKVPolicy(capacity: capacity, window: min(32, capacity / 2))
                 try row(policy.specification, options.with(policy), tokens: context)
             }
+            let window = AugurPolicy(capacity: 1).window
+            for capacity in capacities where hasCalibration && capacity >= window + 2 {
+                let policy = AugurPolicy(capacity: capacity)
+                try row(policy.specification, options.with(policy), tokens: context)
+            }
         }
         let prompt = try CachePlan(model, options, tokens: context).promptBytes
         let hint = options.prefill == .exact ? " (--prefill-chunk makes that constant)" : ""
         print("while a prompt of \(context) tokens is read: \(Output.bytes(prompt)) more\(hint)")
+    }
+
+    /// The slots of a layer's heads: "64", or "60/64/70" where they differ.
+    private static func slots(_ heads: [Int]) -> String {
+        Set(heads).count == 1 ? "\(heads[0])" : heads.map(String.init).joined(separator: "/")
     }
 
     private static func numbers(_ text: String) throws -> [Int] {

@@ -52,6 +52,11 @@ enum Output {
 
     static func isTerminal(_ handle: FileHandle) -> Bool { isatty(handle.fileDescriptor) == 1 }
 
+    /// A number of slots per head for people, which may differ between heads: "64" or "12 to 140".
+    static func slots(_ range: ClosedRange<Int>) -> String {
+        range.lowerBound == range.upperBound ? "\(range.upperBound)" : "\(range.lowerBound) to \(range.upperBound)"
+    }
+
     /// Bytes for people: 1.5 MB, 12 KB.
     static func bytes(_ count: Int) -> String {
         let units = ["B", "KB", "MB", "GB", "TB"]

@@ -24,9 +24,10 @@ struct PerplexityCommand: ParsableCommand {
         guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
         let texts = try file.map { tokenizer.encode(try Input.text(ofFile: $0)) }
         let count = texts.reduce(0) { $0 + $1.count }
+        let cache = try cache.options(for: model)
         var status = StatusLine(isShown: Output.isTerminal(.standardError))
         let result = try Perplexity.measure(
-            model, cache.options(), texts: texts, context: context, threads: modelFlags.threadCount
+            model, cache, texts: texts, context: context, threads: modelFlags.threadCount
         ) { status.show("\($0) of \(count) tokens") }
         status.clear()
         if json { return try Output.printJSON(result) }

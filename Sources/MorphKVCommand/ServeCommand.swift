@@ -9,7 +9,10 @@ struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
         abstract: "Serves OpenAI's HTTP interface and a chat page, in memory that is fixed at the start.",
-        discussion: "Without --policy the caches are MorphKV's; --capacity is then 2048 unless given.")
+        discussion: """
+            Without --policy the caches are augur's if the model has a calibration, else morphkv's; --capacity is then \
+            2048 unless given.
+            """)
 
     @OptionGroup var modelFlags: ModelFlags
 
@@ -86,7 +89,7 @@ struct ServeCommand: AsyncParsableCommand {
         var logger = Logger(label: "morphkv") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = modelFlags.verbose ? .debug : .notice
         let model = try modelFlags.load()
-        var options = try servingOptions()
+        var options = try servingOptions(model)
         options.contexts = try loadContexts(model)
         let scheduler = try Scheduler(model, options)
         let server = try CompletionServer(scheduler, configuration: configuration, logger: logger)
@@ -96,12 +99,12 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
-    private func servingOptions() throws -> ServingOptions {
+    private func servingOptions(_ model: Model) throws -> ServingOptions {
         var cache = cache
         if cache.policy == nil, cache.capacity == nil { cache.capacity = 2048 }
         return ServingOptions(
-            cache: try cache.options(), tokensPerSequence: sequenceTokens, parallel: parallel, spareCaches: keep,
-            queueLimit: queue, promptChunk: promptPart, maxPromptTokens: maxPrompt,
+            cache: try cache.options(for: model), tokensPerSequence: sequenceTokens, parallel: parallel,
+            spareCaches: keep, queueLimit: queue, promptChunk: promptPart, maxPromptTokens: maxPrompt,
             maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: modelFlags.threadFlags.threads)
     }
 
@@ -151,6 +154,9 @@ struct ServeCommand: AsyncParsableCommand {
         if !options.contexts.isEmpty {
             text +=
                 "contexts     \(Output.bytes(scheduler.contexts)) (\(options.contexts.count), shared by all sequences)\n"
+        }
+        if scheduler.calibration > 0 {
+            text += "calibration  \(Output.bytes(scheduler.calibration)) (shared by all sequences)\n"
         }
         if let program = memory.program {
             text += "program      \(Output.bytes(program)) (code, libraries and tables)\n"

@@ -28,7 +28,7 @@ public struct CompletionServer: Sendable {
         self.logger = logger
         completions = CompletionRoutes(
             scheduler: scheduler, configuration: configuration, tokenizer: tokenizer, connections: connections,
-            chatFormat: ChatFormat(tokenizer),
+            chatFormat: ChatFormat(tokenizer), lengthNotice: LengthNotice(logger),
             bodies: BodyBudget(capacity: 2 * configuration.maxBodyBytes))
     }
 

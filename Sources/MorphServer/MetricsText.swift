@@ -24,6 +24,7 @@ struct MetricsText {
         gauge("cache_bytes_used", "Bytes of cache entries that hold something.", statistics.cacheBytesUsed)
         gauge("weight_bytes", "Bytes of the weights.", memory.weights)
         gauge("context_bytes", "Bytes of the contexts, which all sequences share.", memory.contexts)
+        gauge("calibration_bytes", "Bytes of the model's calibration, which all sequences share.", memory.calibration)
         gauge("compute_bytes", "Bytes of intermediate results.", memory.compute)
         histogram("step_seconds", "One step of all running answers.", statistics.stepSeconds)
         histogram("prompt_part_seconds", "One part of a prompt.", statistics.chunkSeconds)

@@ -7,6 +7,9 @@ public struct CachePlan: Sendable, Hashable {
     /// The rule that really applies in each layer, its sliding window taken into account.
     public let rules: [RetentionRule]
 
+    /// Slots of each KV head: `[layer][kvHead]`; of a layer that grows, those for the length that was planned for.
+    public let slots: [[Int]]
+
     /// Bytes that a prompt takes besides while it is read: one layer's keys and values, and the hidden states of all its
     /// tokens. Intermediate results of 512 tokens come on top.
     public let promptBytes: Int
@@ -31,6 +34,9 @@ public struct CachePlan: Sendable, Hashable {
         let options = try options.prepared(for: model)
         let plans = try KVCache.plans(for: model.description, options, on: model.device, following: context)
         rules = plans.map { $0[0].rule }
+        slots = plans.map { parts in
+            LayerPlan.perHead(parts.map { ($0, $0.slots ?? KVCache.rounded(tokens)) })
+        }
         layerBytes = try plans.map { parts in
             try parts.reduce(0) { sum, plan in
                 let layer = try LayerCache(plan, slots: plan.slots ?? KVCache.rounded(tokens), scale: 1)
@@ -38,11 +44,11 @@ public struct CachePlan: Sendable, Hashable {
                 return sum + layer.plannedBytes
             }
         }
-        sharedBytes = plans.joined().reduce(0) { max($0, $1.scoring?.accumulation.formula.sharedBytes ?? 0) }
+        sharedBytes = plans.joined().map(\.sharedBytes).max() ?? 0
         let description = model.description
         var (held, read) = (0, tokens)
         if case .chunked(let part) = options.prefill {
-            (held, read) = (plans.map { $0[0].slots ?? tokens }.max() ?? 0, min(part, tokens))
+            (held, read) = (plans.joined().map { $0.slots ?? tokens }.max() ?? 0, min(part, tokens))
         }
         let row = options.keyType.bytes(description.headDimension) + options.valueType.bytes(description.headDimension)
         promptBytes = (held + read) * row * description.kvHeads + 4 * read * description.embeddingLength

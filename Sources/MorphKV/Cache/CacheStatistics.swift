@@ -4,9 +4,9 @@ public struct CacheStatistics: Sendable, Hashable {
     public struct Layer: Sendable, Hashable {
         /// The rule that really applies, the layer's sliding window taken into account.
         public let rule: RetentionRule
-        /// Slots per KV head.
-        public let slots: Int
-        /// Filled slots per KV head.
+        /// Slots of each KV head.
+        public let headSlots: [Int]
+        /// Filled slots, in the KV head with most of them.
         public let used: Int
         /// Entries of each KV head besides the slots, which stay for good: what was kept of a compressed prompt or of
         /// the context that the sequence goes on from. Empty if there are none.
@@ -16,6 +16,8 @@ public struct CacheStatistics: Sendable, Hashable {
         public let evicted: Int
         /// Entries in the slots and besides them, in the KV head with most of them.
         let held: Int
+        /// The most slots that a KV head has.
+        public var slots: Int { headSlots.max() ?? 0 }
         /// Bytes announced before allocation: keys, values, positions, scores and rings. A context that the sequence
         /// goes on from is not part of it: others share it, and it states its own bytes.
         public let plannedBytes: Int
@@ -23,11 +25,11 @@ public struct CacheStatistics: Sendable, Hashable {
         public let allocatedBytes: Int
 
         init(
-            rule: RetentionRule, slots: Int, used: Int, frozen: [Int], held: Int, evicted: Int, plannedBytes: Int,
+            rule: RetentionRule, headSlots: [Int], used: Int, frozen: [Int], held: Int, evicted: Int, plannedBytes: Int,
             allocatedBytes: Int
         ) {
             self.rule = rule
-            self.slots = slots
+            self.headSlots = headSlots
             self.used = used
             self.frozen = frozen
             self.held = held
@@ -50,6 +52,8 @@ public struct CacheStatistics: Sendable, Hashable {
     public var allocatedBytes: Int { layers.reduce(0) { $0 + $1.allocatedBytes } }
     /// The most slots that a KV head of any layer has.
     public var slots: Int { layers.map(\.slots).max() ?? 0 }
+    /// The fewest slots that a KV head of any layer has.
+    public var fewestSlots: Int { layers.flatMap(\.headSlots).min() ?? 0 }
     /// The most entries that a KV head of any layer holds.
     public var used: Int { layers.map(\.held).max() ?? 0 }
     /// The most tokens that a KV head of any layer no longer holds; those of a context that the sequence goes on from

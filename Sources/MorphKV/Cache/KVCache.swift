@@ -143,6 +143,9 @@ final class KVCache {
 
     // MARK: What it holds
 
+    /// Bytes of tables that its policy needs and all sequences of the model share.
+    var sharedBytes: Int { parts.joined().map(\.plan.sharedBytes).max() ?? 0 }
+
     /// Original positions that each KV head sees, ascending: `[layer][kvHead][entry]`.
     var positions: [[[Int]]] {
         parts.map { layer in
@@ -159,7 +162,8 @@ final class KVCache {
                 // What a sequence goes on from is counted where it is held.
                 let owned = context == nil ? layer[0].frozen : nil
                 return CacheStatistics.Layer(
-                    rule: layer[0].plan.rule, slots: layer.map(\.slots).max()!, used: layer.map(\.used).max()!,
+                    rule: layer[0].plan.rule, headSlots: LayerPlan.perHead(layer.map { ($0.plan, $0.slots) }),
+                    used: layer.map(\.used).max()!,
                     frozen: layer[0].frozen?.layout.counts ?? [], held: held(by: layer), evicted: evicted(by: layer),
                     plannedBytes: layer.reduce(owned?.plannedBytes ?? 0) { $0 + $1.plannedBytes },
                     allocatedBytes: layer.reduce(owned?.allocatedBytes ?? 0) { $0 + $1.allocatedBytes })

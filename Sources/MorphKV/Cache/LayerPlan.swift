@@ -119,6 +119,15 @@ struct LayerPlan: Hashable {
         }
     }
 
+    /// A number for each of the model's KV heads, from those of a layer's parts.
+    static func perHead(_ parts: [(plan: LayerPlan, number: Int)]) -> [Int] {
+        var numbers = Array(repeating: 0, count: parts[0].plan.modelHeads)
+        for part in parts {
+            for head in part.plan.heads ?? Array(numbers.indices) { numbers[head] = part.number }
+        }
+        return numbers
+    }
+
     /// The same for some of the model's KV heads.
     func restricted(to heads: [Int]) -> LayerPlan {
         var plan = self
@@ -148,6 +157,9 @@ struct LayerPlan: Hashable {
         plan.rule = .recent(slots: slots, sinks: max(0, sinks - tokens))
         return plan
     }
+
+    /// Bytes of tables that its rule needs and all sequences of the model share.
+    var sharedBytes: Int { scoring?.accumulation.formula.sharedBytes ?? 0 }
 
     var scoring: ScoringRule? {
         if case .scored(let scoring) = rule { scoring } else { nil }

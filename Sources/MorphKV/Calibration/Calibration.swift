@@ -149,6 +149,11 @@ public final class Calibration: Sendable {
     }
 }
 
+extension Calibration.Provenance: CustomStringConvertible {
+    /// What a calibration was learned from, in one line.
+    public var description: String { "\(source); \(texts) texts, \(tokens) tokens, the longest \(longest)" }
+}
+
 /// Equal if they say the same about the same model.
 extension Calibration: Hashable {
     /// Whether both say the same about the same model.

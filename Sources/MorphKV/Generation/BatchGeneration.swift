@@ -23,6 +23,8 @@ package struct BatchGeneration {
         package var seconds = 0.0
         package var finish = Generation.FinishReason.length
         package var cacheBytes = 0
+        /// Bytes of tables that all sequences of the model share.
+        package var sharedBytes = 0
         /// Bytes of intermediate results, which all answers share.
         package var computeBytes = 0
     }
@@ -78,6 +80,7 @@ package struct BatchGeneration {
             for sequence in running where sequence.state.isOver {
                 sequence.answer.tokens = sequence.state.generated
                 sequence.answer.cacheBytes = sequence.engine.statistics.allocatedBytes
+                sequence.answer.sharedBytes = sequence.engine.cache.sharedBytes
                 sequence.answer.computeBytes = workspace.bytes + batch.computeBytes
                 try finished(sequence.index, sequence.answer)
             }

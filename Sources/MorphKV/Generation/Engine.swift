@@ -77,6 +77,8 @@ package final class Engine {
     var hasLogits: Bool { cache.seen > contextTokens }
     /// Tokens of what the sequence goes on from.
     var contextTokens: Int { cache.context?.tokens ?? 0 }
+    /// What the policy says of its ``CachePolicy/calibratedLength``.
+    var calibratedLength: Int? { cache.options.policy.calibratedLength }
     /// Tokens of the sequence so far.
     package var seen: Int { cache.seen }
     package var statistics: CacheStatistics { cache.statistics }

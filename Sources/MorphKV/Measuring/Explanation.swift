@@ -8,6 +8,8 @@ public struct Explanation: Sendable, Hashable, Codable {
         public var layer: Int
         /// Index of the KV head.
         public var head: Int
+        /// Slots it has.
+        public var slots: Int
         /// Entries among the first four positions.
         public var sinks: Int
         /// Entries of the prompt behind them.
@@ -93,7 +95,7 @@ public struct Explanation: Sendable, Hashable, Codable {
         let recentStart = engine.seen - 32
         var heads: [Head] = []
         for (layer, all) in engine.positions.enumerated() {
-            let slots = statistics.layers[layer].slots
+            let slots = statistics.layers[layer].headSlots
             for (head, positions) in all.enumerated() {
                 let sinks = positions.filter { $0 < 4 }
                 let recent = positions.filter { $0 >= max(4, recentStart) }
@@ -101,9 +103,9 @@ public struct Explanation: Sendable, Hashable, Codable {
                 let ofPrompt = middle.filter { $0 < prompt }.count
                 heads.append(
                     Head(
-                        layer: layer, head: head, sinks: sinks.count, prompt: ofPrompt,
+                        layer: layer, head: head, slots: slots[head], sinks: sinks.count, prompt: ofPrompt,
                         response: middle.count - ofPrompt, recent: recent.count,
-                        turnover: Double(engine.seen - positions.count) / Double(slots),
+                        turnover: Double(engine.seen - positions.count) / Double(slots[head]),
                         attentionKept: samples > 0 ? kept[layer][head] / Double(samples) : nil))
             }
         }

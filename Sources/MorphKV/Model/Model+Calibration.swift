@@ -1,7 +1,10 @@
-internal import Foundation
+public import Foundation
 internal import Synchronization
 
 extension Model {
+    /// The file that ``calibration()`` reads, whether it is there or not.
+    public var calibrationURL: URL { lazyCalibration.url }
+
     /// What was learned about the model (see ``Calibration``): the file named when the model was read, else the one
     /// beside it; nil if there is none. Read when it is first asked for.
     ///

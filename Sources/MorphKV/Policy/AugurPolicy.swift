@@ -67,6 +67,9 @@ public struct AugurPolicy: CachePolicy {
         return prepared
     }
 
+    /// The longest text of the calibration.
+    public var calibratedLength: Int? { calibration?.provenance.longest }
+
     /// The rule of the layer's first head.
     public func rule(for layer: LayerGeometry) throws -> RetentionRule { try rules(for: layer)[0] }
 

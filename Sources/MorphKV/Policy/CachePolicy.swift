@@ -25,6 +25,9 @@ public protocol CachePolicy: Sendable, Hashable, Codable {
     ///
     /// - Throws: ``CacheError`` of kind `calibration` when something is missing.
     func prepared(for model: Model) throws -> Self
+    /// Tokens of the longest text that the policy, prepared for a model, knows the model from: in longer sequences its
+    /// choices are a guess. Nil, as it is by default, if it knows nothing about models.
+    var calibratedLength: Int? { get }
     /// What is done once with the first prompt after all layers have seen it; nil, as it is by default, if nothing is.
     ///
     /// The rules of such a policy keep everything.
@@ -40,6 +43,8 @@ extension CachePolicy {
     }
     /// The same.
     public func prepared(for model: Model) throws -> Self { self }
+    /// Nothing is known about models.
+    public var calibratedLength: Int? { nil }
     /// Nothing is compressed.
     public var compression: Compression? { nil }
     /// None.

@@ -97,6 +97,7 @@ final class ServedSequence {
         return ServingPiece.End(
             reason: reason, promptTokens: contextTokens + prompt.count, cachedTokens: cachedTokens, tokens: generated,
             policy: statistics.policy, slotsUsed: statistics.used, evicted: statistics.evicted,
-            cacheBytes: statistics.allocatedBytes, fullCacheBytes: full.bytes(of: engine.seen))
+            cacheBytes: statistics.allocatedBytes, fullCacheBytes: full.bytes(of: engine.seen),
+            calibratedLength: engine.calibratedLength)
     }
 }

@@ -10,6 +10,7 @@ final class ServingCaches {
     private let limits: ServingLimits
     private let workspace: EngineWorkspace
     private let scratchBytes: Int
+    private let calibrationBytes: Int
     let fullCost: FullCacheCost
     let slots: [ServingSlot]
     private var uses = 0
@@ -26,6 +27,8 @@ final class ServingCaches {
                 engine: try Engine(model, options.cache, in: workspace, reserve: limits.defaultKind.reserve),
                 kind: limits.defaultKind)
         }
+        // Requests may name a policy that needs it. One that cannot be used takes nothing, and their policy is refused.
+        calibrationBytes = (try? model.calibration())?.bytes ?? 0
         self.limits = limits
         self.workspace = workspace
         scratchBytes = try Self.scratchBytes(of: slots[0].engine!, options)
@@ -51,7 +54,7 @@ final class ServingCaches {
         return ServingMemory(
             weights: model.weightBytes, caches: bytes, cachePerSequence: limits.bytesPerSequence,
             contexts: options.contexts.values.reduce(0) { $0 + $1.cache.allocatedBytes },
-            compute: workspace.bytes + scratchBytes + graphs + steps, requests: requestBytes,
+            calibration: calibrationBytes, compute: workspace.bytes + scratchBytes + graphs + steps, requests: requestBytes,
             isHost: model.device.usesHostMemory)
     }
 
@@ -66,7 +69,8 @@ final class ServingCaches {
     /// Feeds the largest part of a prompt there can be.
     func warmUp() throws {
         // Requests may ask for the policy whose prompts need most: every query counts.
-        let capacity = slots[0].engine!.statistics.slots
+        let policy = options.cache.policy
+        let capacity = policy.declaredCapacity ?? slots[0].engine!.statistics.slots
         let largest = options.cache.with(H2OPolicy(capacity: capacity, window: 0))
         if try CachePlan(model, largest, tokens: options.tokensPerSequence).bytes <= limits.bytesPerSequence {
             let slot = slots[0]

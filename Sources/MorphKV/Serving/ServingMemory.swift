@@ -8,6 +8,8 @@ public struct ServingMemory: Sendable, Hashable {
     public let cachePerSequence: Int
     /// Bytes of the contexts, which lie in memory or in mapped files once, however many sequences follow them.
     public let contexts: Int
+    /// Bytes of the model's calibration, which all sequences share; 0 if it has none.
+    public let calibration: Int
     /// Bytes of intermediate results, of the largest step and the largest part of a prompt.
     public let compute: Int
     /// Bytes that the tokens of waiting and running requests take at most; they come and go.
@@ -17,5 +19,5 @@ public struct ServingMemory: Sendable, Hashable {
     public let isHost: Bool
 
     /// Bytes that are allocated at the start.
-    public var total: Int { weights + caches + contexts + compute }
+    public var total: Int { weights + caches + contexts + calibration + compute }
 }

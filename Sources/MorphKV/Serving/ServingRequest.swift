@@ -49,6 +49,8 @@ public struct ServingPiece: Sendable {
         public let cacheBytes: Int
         /// Bytes that a cache which keeps everything would have by now.
         public let fullCacheBytes: Int
+        /// The policy's ``CachePolicy/calibratedLength``.
+        public let calibratedLength: Int?
     }
 
     /// Text that is certain by now, valid UTF-8.

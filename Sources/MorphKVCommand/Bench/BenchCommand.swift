@@ -68,8 +68,9 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let model = try modelFlags.load()
         let bench = Bench(
-            model: try modelFlags.load(), cache: try cache.options(), threads: modelFlags.threadCount,
+            model: model, cache: try cache.options(for: model), threads: modelFlags.threadCount,
             rounds: rounds, steps: steps, comparesLibllama: compare != nil,
             bandwidth: readBandwidth(threads: modelFlags.threadCount), progress: Self.progress)
         try BenchmarkRow.show(
@@ -97,12 +98,12 @@ struct BenchCommand: AsyncParsableCommand {
             }
         case "long":
             return try bench.long(
-                tokens: tokens, policy: cache.cachePolicy(), flashAttention: !noFlashAttention)
+                tokens: tokens, policy: bench.cache.policy, flashAttention: !noFlashAttention)
         case "throughput":
             return try await bench.throughput(
-                answers: sequences, tokens: tokens, policy: cache.cachePolicy(), flashAttention: !noFlashAttention)
+                answers: sequences, tokens: tokens, policy: bench.cache.policy, flashAttention: !noFlashAttention)
         case "batch":
-            return try bench.batch(sequences: sequences, policy: cache.cachePolicy(), lengths: numbers())
+            return try bench.batch(sequences: sequences, policy: bench.cache.policy, lengths: numbers())
         default:
             let slots = cache.capacity ?? 1024
             return try bench.policies(

@@ -8,13 +8,14 @@ struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo", abstract: "Shows what a cache of constant size costs and what it forgets.",
         discussion: """
-            Writes one long diary with the full cache and with morphkv at a share of its size, then measures every \
-            policy on more diaries (as `morphkv eval demo` does), and writes a page with charts.
+            Writes one long diary with the full cache and, in a share of its bytes, with augur and with morphkv, then \
+            measures every policy on more diaries (as `morphkv eval demo --equal-bytes` does), and writes a page with \
+            charts.
             """)
 
     @OptionGroup var modelFlags: DemoModelFlags
 
-    @Flag(help: "Fewer diaries: under a minute on two cores.")
+    @Flag(help: "Fewer diaries, no variants of policies: under a minute on two cores.")
     var quick = false
 
     @Option(help: "The page to write.")
@@ -27,14 +28,13 @@ struct DemoCommand: AsyncParsableCommand {
         }
         let model = try modelFlags.load()
         let writer = try DiaryWriter(model, threads: modelFlags.threads)
-        let plan = try DemoPlan(seed: modelFlags.seed, isQuick: quick)
+        let plan = try DemoPlan(model, seed: modelFlags.seed, isQuick: quick)
         let length = try await writer.answer(to: plan.task, policy: FullPolicy()).tokens
-        let sides = plan.sides(responseTokens: length)
-        try Output.write(plan.introduction(model, sides, responseTokens: length))
+        let sides = try plan.sides(writer, responseTokens: length)
+        try Output.write(plan.introduction(sides, responseTokens: length))
         let written = try await writeSideBySide(writer, plan.task, sides)
 
-        try Output.write(
-            "\nEvery policy on \(plan.samples) other diaries, \(plan.share) of the response as capacity:\n\n")
+        try Output.write("\n\(plan.tableTitle)\n\n")
         let results = try await measure(writer, plan)
         let table = TextTable(
             header: DemoResult.tableHeader,
@@ -46,23 +46,27 @@ struct DemoCommand: AsyncParsableCommand {
             notes: plan.notes)
         try Output.save(page.html, to: report)
         try Output.write(
-            "\nThe page shows memory against tokens, accuracy against capacity and which positions each layer kept.\n")
+            "\nThe page shows accuracy against bytes, memory against tokens and which positions each layer kept.\n")
     }
 
-    /// The diary with the full cache and with morphkv, at the same time if there is a terminal to show it on.
+    /// The diary with every cache, at the same time if there is a terminal to show it on.
     private func writeSideBySide(_ writer: DiaryWriter, _ task: DiaryTask, _ sides: [DemoPlan.Side]) async throws
         -> [DemoPage.Written]
     {
         let shown = sides.map { DemoSide(name: $0.name, task: task) }
         let answers: [DiaryAnswer]
         if let screen = SideBySide(shown) {
-            async let left = writer.answer(to: task, policy: sides[0].policy) {
-                try await screen.add($0, cacheBytes: $1, to: 0)
+            answers = try await withThrowingTaskGroup(of: (Int, DiaryAnswer).self) { group in
+                for (index, side) in sides.enumerated() {
+                    group.addTask {
+                        let answer = try await writer.answer(to: task, policy: side.policy) {
+                            try await screen.add($0, cacheBytes: $1, to: index)
+                        }
+                        return (index, answer)
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }.sorted { $0.0 < $1.0 }.map(\.1)
             }
-            async let right = writer.answer(to: task, policy: sides[1].policy) {
-                try await screen.add($0, cacheBytes: $1, to: 1)
-            }
-            answers = try await [left, right]
             try await screen.finish()
         } else {
             var all: [DiaryAnswer] = []
@@ -84,7 +88,7 @@ struct DemoCommand: AsyncParsableCommand {
 
     private func measure(_ writer: DiaryWriter, _ plan: DemoPlan) async throws -> [DemoResult] {
         let parallel = modelFlags.parallel ?? min(4, ProcessInfo.processInfo.activeProcessorCount)
-        let evaluation = DemoEvaluation(writer, tasks: plan.tasks, jobs: parallel)
+        let evaluation = DemoEvaluation(writer, tasks: plan.tasks, jobs: parallel, comparesBytes: true)
         let display = ProgressDisplay()
         defer { display.finish() }
         var results: [DemoResult] = []

@@ -2,7 +2,7 @@ internal import Foundation
 internal import MorphDemo
 internal import MorphEval
 
-/// One of the two diaries that the demo writes: its text so far and what it has cost.
+/// One of the diaries that the demo writes: its text so far and what it has cost.
 struct DemoSide: Sendable {
     let name: String
     let task: DiaryTask
@@ -35,13 +35,16 @@ struct DemoSide: Sendable {
         honoured = DiaryScore(answer, to: task, upTo: written).instructions
     }
 
-    /// What it has cost and is worth so far, in three lines.
+    /// The lines of ``summary``.
+    static let summaryLines = 3
+
+    /// What it has cost and is worth so far, in lines for narrow columns.
     var summary: [String] {
-        guard let progress else { return ["", "", ""] }
+        guard let progress else { return Array(repeating: "", count: Self.summaryLines) }
         return [
-            String(format: "%d tokens at %.0f tokens/s", progress.tokens, progress.tokensPerSecond),
-            "\(progress.slotsUsed) slots per head used, \(Output.bytes(cacheBytes)) cache",
-            "\(honoured.passed) of \(honoured.checks) instructions honoured so far",
+            String(format: "%d tokens, %.0f per s", progress.tokens, progress.tokensPerSecond),
+            "\(Output.bytes(cacheBytes)) cache",
+            "\(honoured.passed) of \(honoured.checks) honoured",
         ]
     }
 

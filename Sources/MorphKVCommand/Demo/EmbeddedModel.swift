@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import MorphKV
 
-/// The diary model that comes with the command.
+/// The diary model that comes with the command; its calibration lies beside it.
 enum EmbeddedModel {
     private static let name = "diary.gguf"
 
@@ -28,6 +28,11 @@ struct DemoModelFlags: ParsableArguments {
         completion: .file(extensions: ["gguf"]))
     var model: String?
 
+    @Option(
+        help: "What `morphkv calibrate` learned about the model (default: model.augur.gguf beside model.gguf).",
+        completion: .file(extensions: ["gguf"]))
+    var calibration: String?
+
     @OptionGroup var threadFlags: ThreadFlags
 
     @Option(help: "Answers to write at the same time (default: 1, of `demo` one for each core, but at most 4).")
@@ -46,6 +51,11 @@ struct DemoModelFlags: ParsableArguments {
     }
 
     func load() throws -> Model {
-        try Model(contentsOf: model.map { URL(fileURLWithPath: $0) } ?? EmbeddedModel.url())
+        let model = try Model(
+            contentsOf: model.map { URL(fileURLWithPath: $0) } ?? EmbeddedModel.url(),
+            calibration: calibration.map { URL(fileURLWithPath: $0) })
+        // One that was named has to be right, whether it is needed or not.
+        if calibration != nil { _ = try model.calibration() }
+        return model
     }
 }

@@ -46,10 +46,11 @@ struct EvalDemoCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let policies = try policy.flatMap { $0 == "all" ? try DemoMethod.allPolicies() : [$0] }
+        let model = try modelFlags.load()
+        let policies = try policy.flatMap { $0 == "all" ? try DemoMethod.allPolicies(for: model) : [$0] }
         let methods = try DemoMethod.methods(policies, capacity)
         let evaluation = DemoEvaluation(
-            try DiaryWriter(modelFlags.load(), threads: modelFlags.threads),
+            try DiaryWriter(model, threads: modelFlags.threads),
             tasks: DiaryTask.tasks(seed: modelFlags.seed, count: samples), jobs: modelFlags.parallel ?? 1, batch: batch,
             comparesBytes: equalBytes)
         let display = ProgressDisplay()

@@ -1,22 +1,24 @@
 internal import Foundation
 internal import MorphDemo
 
-/// Shows two diaries as they are written, beside each other in the lower part of a terminal.
+/// Shows diaries as they are written, beside each other in the lower part of a terminal.
 actor SideBySide {
     private static let gap = " │ "
+    private static let narrowest = 24
     private let columnWidth: Int
     private let bodyHeight: Int
     private var sides: [DemoSide]
     private var lastDrawn: ContinuousClock.Instant?
 
-    /// Takes what is to be written; nil without a terminal that has room for two columns.
+    /// Takes what is to be written; nil without a terminal that has room for them.
     init?(_ sides: [DemoSide]) {
         var size = winsize()
+        let gaps = Self.gap.count * (sides.count - 1)
         guard Output.isTerminal(.standardOutput), ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0,
-            size.ws_col >= 60, size.ws_row >= 14
+            Int(size.ws_col) >= Self.narrowest * sides.count + gaps, size.ws_row >= 14
         else { return nil }
         self.sides = sides
-        columnWidth = (Int(size.ws_col) - Self.gap.count) / 2
+        columnWidth = (Int(size.ws_col) - gaps) / sides.count
         bodyHeight = min(24, Int(size.ws_row) - 7)
     }
 
@@ -43,7 +45,8 @@ actor SideBySide {
             let cells = columns.map { column -> String in
                 let cell = column[row].prefix(columnWidth)
                 let padded = cell + String(repeating: " ", count: columnWidth - cell.count)
-                return row == 0 || row >= height - 3 ? "\u{1B}[1m\(padded)\u{1B}[0m" : String(padded)
+                return row == 0 || row >= height - DemoSide.summaryLines
+                    ? "\u{1B}[1m\(padded)\u{1B}[0m" : String(padded)
             }
             return "\u{1B}[2K" + cells.joined(separator: Self.gap)
         }

@@ -1,9 +1,13 @@
 internal import ArgumentParser
+internal import Foundation
 internal import MorphKV
 
 /// Flags that choose a policy, shared by all commands that have a cache.
 struct CacheFlags: ParsableArguments {
-    @Option(help: "What the cache keeps: a name or name:key=value,... as `morphkv policies` lists them.")
+    @Option(
+        help: ArgumentHelp(
+            "What the cache keeps: a name or name:key=value,... as `morphkv policies` lists them (default: with a "
+                + "capacity augur if the model has a calibration, else morphkv; without one everything)."))
     var policy: String?
 
     @Option(help: "Entries per KV head, the current token included.")
@@ -32,23 +36,35 @@ struct CacheFlags: ParsableArguments {
     @Option(help: "Let the prompt enter in parts of this many tokens, compressed after each: constant memory.")
     var prefillChunk: Int?
 
-    /// The policy that the flags describe; without any, MorphKV if a capacity is given, else the full cache.
-    func cachePolicy(_ registry: PolicyRegistry = .standard) throws -> any CachePolicy {
-        var specification = try PolicySpecification(parsing: policy ?? (capacity == nil ? "full" : "morphkv"))
-        if let capacity { try specification.addCapacity(capacity, in: registry) }
+    /// The parameters that flags of their own state.
+    private var parameters: [(name: String, value: String)] {
         let flags: [(String, String?)] = [
             ("window", window.map(String.init)), ("fusion", fusion), ("normalization", normalization),
             ("group", groupReduction), ("sinks", sinks.map(String.init)),
         ]
-        for case (let parameter, let value?) in flags { try specification.add(parameter, value) }
-        return try registry.policy(specification)
+        return flags.compactMap { name, value in value.map { (name, $0) } }
     }
 
-    func options(_ registry: PolicyRegistry = .standard) throws -> CacheOptions {
+    /// The cache that the flags describe. Where a capacity is given and no policy, the policy that was chosen is said on
+    /// standard error, if there was a choice.
+    ///
+    /// - Throws: what is wrong with the flags.
+    func options(for model: Model, _ registry: PolicyRegistry = .standard) throws -> CacheOptions {
         guard let path = CacheOptions.AttentionPath(rawValue: attention) else {
             throw ValidationError("there is no attention '\(attention)': use automatic, fused or graph")
         }
         return types.options(
-            try cachePolicy(registry), attention: path, prefill: prefillChunk.map { .chunked($0) } ?? .exact)
+            try cachePolicy(for: model, registry), attention: path,
+            prefill: prefillChunk.map { .chunked($0) } ?? .exact)
+    }
+
+    private func cachePolicy(for model: Model, _ registry: PolicyRegistry) throws -> any CachePolicy {
+        let usual = policy == nil && capacity != nil ? UsualPolicy(for: model, parameters.map(\.name)) : nil
+        var specification = try PolicySpecification(parsing: policy ?? usual?.name ?? FullPolicy.descriptor.name)
+        if let capacity { try specification.addCapacity(capacity, in: registry) }
+        for (name, value) in parameters { try specification.add(name, value) }
+        let chosen = try registry.policy(specification)
+        if let notice = usual?.notice { try Output.write("\(notice)\n", to: .standardError) }
+        return chosen
     }
 }

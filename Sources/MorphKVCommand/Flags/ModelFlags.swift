@@ -8,6 +8,11 @@ struct ModelFlags: ParsableArguments {
     @Option(name: [.short, .long], help: "The GGUF model.", completion: .file(extensions: ["gguf"]))
     var model: String
 
+    @Option(
+        help: "What `morphkv calibrate` learned about the model (default: model.augur.gguf beside model.gguf).",
+        completion: .file(extensions: ["gguf"]))
+    var calibration: String?
+
     @OptionGroup var threadFlags: ThreadFlags
 
     @Option(help: "The device to compute on, as `morphkv inspect` lists them.")
@@ -26,9 +31,12 @@ struct ModelFlags: ParsableArguments {
 
     func load() throws -> Model {
         Log.setVerbose(verbose)
-        return try Model(
+        let model = try Model(
             contentsOf: URL(fileURLWithPath: model), device: .named(device), contextLength: contextLength,
-            repacks: !noRepack)
+            repacks: !noRepack, calibration: calibration.map { URL(fileURLWithPath: $0) })
+        // One that was named has to be right, whether it is needed or not.
+        if calibration != nil { _ = try model.calibration() }
+        return model
     }
 
     var threadCount: Int { threadFlags.count }

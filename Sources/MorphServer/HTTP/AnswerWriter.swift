@@ -11,10 +11,16 @@ struct AnswerWriter<Format: AnswerFormat>: Sendable {
     /// Answers per prompt.
     private let choices: Int
     private let includesUsage: Bool
+    private let onEnd: @Sendable (ServingPiece.End) -> Void
     private let id: String
     private let created = Int(Date().timeIntervalSince1970)
 
-    init(answers: [AnswerStream], format: Format, model: String, choices: Int, includesUsage: Bool) {
+    /// - Parameter onEnd: is told of every answer's end.
+    init(
+        answers: [AnswerStream], format: Format, model: String, choices: Int, includesUsage: Bool,
+        onEnd: @escaping @Sendable (ServingPiece.End) -> Void
+    ) {
+        self.onEnd = onEnd
         self.answers = answers.map { $0.makeAsyncIterator() }
         self.format = format
         self.model = model
@@ -28,7 +34,9 @@ struct AnswerWriter<Format: AnswerFormat>: Sendable {
 
     private func next(_ index: Int) async throws -> ServingPiece? {
         var iterator = answers[index]
-        return try await iterator.next()
+        let piece = try await iterator.next()
+        if let end = piece?.end { onEnd(end) }
+        return piece
     }
 
     /// Goes through the pieces of all answers as they come, one at a time of each.

@@ -10,6 +10,7 @@ struct CompletionRoutes: Sendable {
     let tokenizer: Tokenizer
     let connections: Connections
     let chatFormat: ChatFormat
+    let lengthNotice: LengthNotice
     let worker = Worker("morphkv.requests")
     let bodies: BodyBudget
 
@@ -76,7 +77,8 @@ struct CompletionRoutes: Sendable {
         let watch = connections.watch(context.channel) { for answer in answers { answer.cancel() } }
         let writer = AnswerWriter(
             answers: answers, format: job.format, model: configuration.modelName,
-            choices: job.fields.n ?? 1, includesUsage: job.fields.streamOptions?.includeUsage == true)
+            choices: job.fields.n ?? 1, includesUsage: job.fields.streamOptions?.includeUsage == true,
+            onEnd: lengthNotice.check)
         guard job.fields.stream == true else {
             defer { connections.end(watch) }
             return Response(

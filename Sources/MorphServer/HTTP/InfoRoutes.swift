@@ -28,7 +28,23 @@ struct InfoRoutes: Sendable {
             var cacheBytesPerSequence: Int
             var maxPromptTokens: Int
             var maxTokens: Int
+            var calibration: CalibrationCard?
             var contexts: [ContextCard]
+        }
+
+        /// What the model's calibration was learned from.
+        struct CalibrationCard: Encodable {
+            var source: String
+            var texts: Int
+            var tokens: Int
+            var longest: Int
+            var bytes: Int
+
+            init(_ calibration: Calibration) {
+                let provenance = calibration.provenance
+                (source, texts) = (provenance.source, provenance.texts)
+                (tokens, longest, bytes) = (provenance.tokens, provenance.longest, calibration.bytes)
+            }
         }
 
         /// A text that was read before the server started.
@@ -58,6 +74,7 @@ struct InfoRoutes: Sendable {
                 policy: options.cache.policy.specification, policies: configuration.policies.descriptors.map(\.name),
                 parallel: options.parallel, cacheBytesPerSequence: scheduler.memory.cachePerSequence,
                 maxPromptTokens: options.maxPromptTokens, maxTokens: options.maxTokens,
+                calibration: (try? scheduler.model.calibration()).map(ModelCard.CalibrationCard.init),
                 contexts: options.contexts.sorted { $0.key < $1.key }.map { name, context in
                     .init(id: name, tokens: context.tokens.count, bytes: context.statistics.allocatedBytes)
                 }))

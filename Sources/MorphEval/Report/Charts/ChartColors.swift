@@ -28,6 +28,7 @@ package enum ChartColors {
             @media (prefers-color-scheme: dark) { :root { \(dark) } }
             \(classes.joined(separator: "\n"))
             svg .line { fill: none; stroke-width: 2; }
+            svg text.name { stroke: none; font-size: 13px; }
             svg .whisker { stroke-width: 1.5; opacity: 0.6; }
             """
     }()

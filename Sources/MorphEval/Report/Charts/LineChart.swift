@@ -48,6 +48,24 @@ package struct LineChart: Sendable {
     package var doublesAlongX = false
     /// Whether the height begins at 0.
     package var beginsAtZero = true
+    /// What is written along the bottom, in place of round numbers.
+    package var ticks: [Tick] = []
+    /// Whether names stand at the ends of the lines too.
+    package var namesLines = false
+
+    /// A place along the bottom.
+    package struct Tick: Sendable, Hashable {
+        /// The value there.
+        package let x: Double
+        /// What is written.
+        package let label: String
+
+        /// Creates a tick.
+        package init(x: Double, label: String) {
+            self.x = x
+            self.label = label
+        }
+    }
 
     /// Creates a chart.
     package init(title: String, xLabel: String, yLabel: String, series: [Series]) {
@@ -61,6 +79,8 @@ package struct LineChart: Sendable {
     private static let height = 400.0
     private static let left = 70.0
     private static let bottom = 350.0
+    /// Where the area of the lines ends.
+    private var right: Double { Self.width - (namesLines ? 140 : 20) }
 
     /// The chart with caption and legend, as HTML.
     package var figure: String {
@@ -84,14 +104,14 @@ package struct LineChart: Sendable {
         let heights = points.flatMap { [$0.y, $0.interval?.lowerBound ?? $0.y, $0.interval?.upperBound ?? $0.y] }
         let placed = series.filter { !$0.isLevel }.flatMap(\.points).map(\.x)
         let xScale = ChartScale(
-            placed, kind: doublesAlongX ? .doubling : .linear, from: Self.left + 20, to: Self.width - 40)
+            placed, kind: doublesAlongX ? .doubling : .linear, from: Self.left + 20, to: right - 20)
         let yScale = ChartScale(
             heights, kind: .linear, from: Self.bottom, to: 20, includesZero: beginsAtZero)
         let drawn = series.enumerated().map { draw($1, $0, xScale, yScale) }.joined(separator: "\n")
         return """
             <svg viewBox="0 0 \(Int(Self.width)) \(Int(Self.height))" role="img" aria-label="\(HTML.escape(title))">
             \(axes(xScale, yScale))
-            \(drawn)
+            \(drawn)\(namesLines ? names(xScale, yScale) : "")
             </svg>
             """
     }
@@ -99,15 +119,16 @@ package struct LineChart: Sendable {
     private func axes(_ xScale: ChartScale, _ yScale: ChartScale) -> String {
         let across = yScale.ticks.map { tick in
             let y = Self.coordinate(yScale.position(tick))
-            return "<line class=\"grid\" x1=\"\(Self.left)\" x2=\"\(Self.width - 20)\" y1=\"\(y)\" y2=\"\(y)\"/>"
+            return "<line class=\"grid\" x1=\"\(Self.left)\" x2=\"\(right)\" y1=\"\(y)\" y2=\"\(y)\"/>"
                 + "<text class=\"faint\" x=\"\(Self.left - 8)\" y=\"\(y)\" dy=\"4\" text-anchor=\"end\">"
                 + "\(ChartScale.label(tick))</text>"
         }
-        let along = xScale.ticks.map { tick in
-            "<text class=\"faint\" x=\"\(Self.coordinate(xScale.position(tick)))\" y=\"\(Self.bottom + 18)\" "
-                + "text-anchor=\"middle\">\(ChartScale.label(tick))</text>"
+        let ticks = ticks.isEmpty ? xScale.ticks.map { Tick(x: $0, label: ChartScale.label($0)) } : ticks
+        let along = ticks.map { tick in
+            "<text class=\"faint\" x=\"\(Self.coordinate(xScale.position(tick.x)))\" y=\"\(Self.bottom + 18)\" "
+                + "text-anchor=\"middle\">\(HTML.escape(tick.label))</text>"
         }
-        let middle = (Self.left + Self.width - 20) / 2
+        let middle = (Self.left + right) / 2
         return (across + along).joined(separator: "\n")
             + "\n<text x=\"\(middle)\" y=\"\(Self.height - 10)\" text-anchor=\"middle\">\(HTML.escape(xLabel))</text>"
             + "\n<text transform=\"translate(16 \(Self.bottom / 2)) rotate(-90)\" text-anchor=\"middle\">"
@@ -118,7 +139,7 @@ package struct LineChart: Sendable {
         if series.isLevel {
             guard let level = series.points.first else { return "" }
             let y = yScale.position(level.y)
-            return Self.line([(Self.left, y), (Self.width - 20, y)], index, isDashed: true)
+            return Self.line([(Self.left, y), (right, y)], index, isDashed: true)
         }
         // Intervals of several series at one place stand side by side.
         let hasIntervals = self.series.contains { $0.points.contains { $0.interval != nil } }
@@ -139,6 +160,27 @@ package struct LineChart: Sendable {
             return "<g><title>\(HTML.escape(title))</title>\(whisker ?? "")\(Self.marker(place.0, place.1, index))</g>"
         }
         return Self.line(places, index, isDashed: false) + marks.joined(separator: "\n")
+    }
+
+    /// Each series' name beside the end of its line, moved so that no two cover each other.
+    private func names(_ xScale: ChartScale, _ yScale: ChartScale) -> String {
+        let ends = series.enumerated().compactMap { index, series -> (index: Int, x: Double, y: Double)? in
+            let end = series.isLevel ? series.points.first : series.points.last
+            return end.map { (index, series.isLevel ? right : xScale.position($0.x), yScale.position($0.y)) }
+        }.sorted { ($0.y, $0.index) < ($1.y, $1.index) }
+        let height = 15.0
+        var places: [Double] = []
+        for end in ends { places.append(max(end.y, (places.last ?? -height) + height)) }
+        for index in places.indices.reversed() {
+            places[index] = min(places[index], Self.bottom - height * Double(places.count - 1 - index))
+        }
+        return zip(ends, places).map { end, y in
+            let text = Self.coordinate(y)
+            return "<line class=\"grid\" x1=\"\(Self.coordinate(end.x + 6))\" y1=\"\(Self.coordinate(end.y))\" "
+                + "x2=\"\(right + 16)\" y2=\"\(text)\"/>"
+                + "<text class=\"name \(ChartColors.className(end.index))\" x=\"\(right + 20)\" y=\"\(text)\" dy=\"4\">"
+                + "\(HTML.escape(series[end.index].name))</text>"
+        }.joined(separator: "\n")
     }
 
     // MARK: Marks
