@@ -16,6 +16,7 @@ package struct DemoEvaluation: Sendable {
     private let tasks: [DiaryTask]
     private let jobs: Int
     private let batch: Int
+    private let conditions: DiaryConditions
     private let comparesBytes: Bool
 
     /// Takes the prompts.
@@ -23,11 +24,16 @@ package struct DemoEvaluation: Sendable {
     /// - Parameters:
     ///   - jobs: How many answers to write at the same time, each by itself.
     ///   - batch: How many of them to decode as one batch instead, if more than 1.
+    ///   - conditions: Circumstances; other than the usual ones only where answers are decoded as batches.
     ///   - comparesBytes: Whether a share is one of the bytes that the full cache takes for the response, everything
     ///     counted that a policy keeps, instead of the response's tokens.
-    package init(_ writer: DiaryWriter, tasks: [DiaryTask], jobs: Int = 1, batch: Int = 1, comparesBytes: Bool = false)
-    {
+    package init(
+        _ writer: DiaryWriter, tasks: [DiaryTask], jobs: Int = 1, batch: Int = 1,
+        conditions: DiaryConditions = DiaryConditions(),
+        comparesBytes: Bool = false
+    ) {
         self.batch = batch
+        self.conditions = conditions
         self.comparesBytes = comparesBytes
         self.writer = writer
         self.tasks = tasks
@@ -85,7 +91,9 @@ package struct DemoEvaluation: Sendable {
     private func write(
         _ method: DemoMethod, lengths: [Int], progress: (Int) -> Void
     ) async throws -> [Outcome] {
-        if batch > 1 { return try writeBatch(method, lengths: lengths, progress: progress) }
+        if batch > 1 || conditions != DiaryConditions() {
+            return try writeBatch(method, lengths: lengths, progress: progress)
+        }
         return try await withThrowingTaskGroup(of: Outcome.self) { group in
             var outcomes: [Outcome] = []
             var next = 0
@@ -121,7 +129,8 @@ package struct DemoEvaluation: Sendable {
     private func writeBatch(_ method: DemoMethod, lengths: [Int], progress: (Int) -> Void) throws -> [Outcome] {
         let chosen = try tasks.indices.map { try policy(method, lengths.isEmpty ? 0 : lengths[$0]) }
         var outcomes: [Outcome] = []
-        try writer.answers(to: tasks, policies: chosen.map(\.policy), batch: batch) { index, answer in
+        try writer.answers(to: tasks, policies: chosen.map(\.policy), batch: batch, conditions: conditions) {
+            index, answer in
             outcomes.append(
                 Outcome(
                     index: index, entries: chosen[index].entries, score: DiaryScore(answer.text, to: tasks[index]),

@@ -78,15 +78,19 @@ extension DiaryWriter {
     /// - Parameters:
     ///   - policies: One for each task.
     ///   - batch: Diaries to write at a time.
+    ///   - conditions: Circumstances.
     ///   - finished: Is told each answer when it is complete.
     func answers(
-        to tasks: [DiaryTask], policies: [any CachePolicy], batch: Int,
+        to tasks: [DiaryTask], policies: [any CachePolicy], batch: Int, conditions: DiaryConditions,
         finished: (Int, BatchGeneration.Answer) throws -> Void
     ) throws {
         try BatchGeneration(model, sequences: batch, threads: threads).run(tasks.count) { index in
             BatchGeneration.Request(
-                tasks[index].sample.prompt, cache: CacheOptions(policy: policies[index]),
-                options: GenerationOptions(maxTokens: tasks[index].maximumNewTokens))
+                conditions.parts(of: tasks[index].sample.prompt),
+                cache: CacheOptions(policy: policies[index], prefill: conditions.prefill),
+                options: GenerationOptions(
+                    maxTokens: tasks[index].maximumNewTokens,
+                    sampling: SamplingOptions(temperature: conditions.temperature, seed: UInt32(index))))
         } finished: {
             try finished($0, $1)
         }

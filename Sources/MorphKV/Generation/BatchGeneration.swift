@@ -2,14 +2,15 @@
 ///
 /// For measuring: a ``Scheduler`` serves requests as they come.
 package struct BatchGeneration {
-    /// A prompt and how it is answered.
+    /// Prompts and how they are answered.
     package struct Request: Sendable {
-        package let prompt: String
+        /// Fed one after the other.
+        package let prompts: [String]
         package let cache: CacheOptions
         package let options: GenerationOptions
 
-        package init(_ prompt: String, cache: CacheOptions, options: GenerationOptions) {
-            self.prompt = prompt
+        package init(_ prompts: [String], cache: CacheOptions, options: GenerationOptions) {
+            self.prompts = prompts
             self.cache = cache
             self.options = options
         }
@@ -95,10 +96,14 @@ package struct BatchGeneration {
         guard let tokenizer = model.tokenizer else {
             throw GenerationError(.noTokenizer, "the model has no tokenizer, and the prompts are text")
         }
-        let prompt = tokenizer.encode(request.prompt, addSpecial: true, parseSpecial: true)
         let engine = try Engine(model, request.cache, in: workspace)
-        try engine.prefill(prompt)
-        let recent = Array(prompt.suffix(max(0, request.options.sampling.penaltyWindow)))
+        var fed: [Token] = []
+        for prompt in request.prompts {
+            let tokens = tokenizer.encode(prompt, addSpecial: fed.isEmpty, parseSpecial: true)
+            try engine.prefill(tokens)
+            fed += tokens
+        }
+        let recent = Array(fed.suffix(max(0, request.options.sampling.penaltyWindow)))
         let state = try GenerationState(prompt: recent, options: request.options, model: model)
         return Sequence(index, engine, state)
     }

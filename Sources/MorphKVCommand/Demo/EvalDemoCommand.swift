@@ -32,6 +32,8 @@ struct EvalDemoCommand: AsyncParsableCommand {
         help: "Answers to decode as one batch, which is faster than --parallel; sums are rounded a little differently.")
     var batch = 1
 
+    @OptionGroup var conditions: DiaryConditionFlags
+
     @Flag(
         help: ArgumentHelp(
             "A share is one of the bytes that the full cache takes for the response; all that a policy keeps counts."))
@@ -52,6 +54,7 @@ struct EvalDemoCommand: AsyncParsableCommand {
         let evaluation = DemoEvaluation(
             try DiaryWriter(model, threads: modelFlags.threads),
             tasks: DiaryTask.tasks(seed: modelFlags.seed, count: samples), jobs: modelFlags.parallel ?? 1, batch: batch,
+            conditions: conditions.conditions,
             comparesBytes: equalBytes)
         let display = ProgressDisplay()
         defer { display.finish() }
