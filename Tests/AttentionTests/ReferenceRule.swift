@@ -72,11 +72,7 @@ struct ReferenceRule {
             let queries = lastQueries(queries, before: position)
             return slots[head].map { entry in queries.reduce(0) { $0 + reducedWeight(entry, $1) } }
         case .cumulative(let decay):
-            return slots[head].map { entry in
-                (entry?.given.keys.sorted() ?? []).reduce(0) {
-                    $0 * Double(decay) + reducedWeight(entry, $1)
-                }
-            }
+            return slots[head].map { decayingSum($0, Double(decay)) }
         case .profile(let queries, let fusionMax, let candidates):
             let given = lastQueries(queries, before: position).map { query in
                 candidates
@@ -85,6 +81,12 @@ struct ReferenceRule {
             }
             return slots[head].indices.map { slot in
                 given.reduce(0) { fusionMax ? max($0, $1[slot]) : $0 + $1[slot] }
+            }
+        case .foresight(let ages, let lambda):
+            return slots[head].map { entry in
+                guard let entry else { return 0 }
+                let code = entry.features[ages.lastIndex { $0 <= position - entry.position } ?? 0] / 127
+                return code * abs(code) + Double(lambda) * (lambda > 0 ? decayingSum(entry, 0.95) : 0)
             }
         case .keyDiff: return keyDifferences(slots[head])
         case .recency: return slots[head].map { Double($0?.position ?? 0) }
@@ -100,6 +102,11 @@ struct ReferenceRule {
     }
 
     /// Minus the cosine of each key with the mean of all keys' directions.
+    /// What the queries gave an entry, each further one counting so much more than those before it.
+    func decayingSum(_ entry: Entry?, _ decay: Double) -> Double {
+        (entry?.given.keys.sorted() ?? []).reduce(0) { $0 * decay + reducedWeight(entry, $1) }
+    }
+
     private func keyDifferences(_ entries: [Entry?]) -> [Double] {
         let directions = entries.map { direction($0!.key) }
         let sum = directions.dropFirst().reduce(directions[0]) { zip($0, $1).map(+) }

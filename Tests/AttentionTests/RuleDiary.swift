@@ -65,7 +65,9 @@ final class RuleDiary {
         let queries = kernel.floats(shape.heads * shape.group * shape.dimension).map { $0 * queryScale }
         let keys = kernel.floats(shape.heads * shape.dimension)
         let values = kernel.floats(shape.heads * shape.dimension)
-        let features = kernel.floats(shape.heads * test.features)
+        var features = kernel.floats(shape.heads * test.features)
+        // Codes are whole numbers; few different ones, so that ties come up.
+        if case .foresight = test.formula { features = features.map { ($0 * 9).rounded() * 14 } }
         let output = kernel.run(
             queries: queries, newKeys: keys, newValues: values, features: features, position: position,
             used: used,
@@ -175,6 +177,8 @@ final class RuleDiary {
             switch test.formula {
             case .windowSum: check(score.window_sum.fresh[at] + score.window_sum.expiring[at], sums[slot])
             case .cumulative: check(score.cumulative.scores[at], sums[slot])
+            case .foresight(_, let lambda):
+                if lambda > 0 { check(score.foresight.received[at], reference.decayingSum(entry, 0.95)) }
             case .recency, .random: check(score.fixed.scores[at], sums[slot])
             case .profile(let queries, _, let candidates):
                 for query in max(test.origin, position + 1 - queries)...position {

@@ -5,14 +5,14 @@ import Testing
 ///
 /// The reference follows the kernel where two scores are equal but for rounding.
 @Suite struct RuleReferenceTests {
-    static let cases = (0..<144).map { ScoringCase(seed: $0) }
+    static let cases = (0..<168).map { ScoringCase(seed: $0) }
 
     @Test(
         "every rule does what its definition says, whatever the instructions and threads",
         arguments: cases)
     func followsDefinition(_ test: ScoringCase) {
         for level in levels {
-            let threads = Int(test.seed / 6 % 3) + 1
+            let threads = Int(test.seed / 7 % 3) + 1
             let diary = RuleDiary(test, level: level, threads: threads)
             diary.follow(tokens: test.shape.slots + 25)
             #expect(diary.complaints == [], "level \(level.rawValue), \(threads) threads")
@@ -29,7 +29,7 @@ import Testing
             case .cumulative: test.formula = .cumulative(decay: 0)
             case .profile(_, let fusionMax, let candidates):
                 test.formula = .profile(queries: 1, fusionMax: fusionMax, candidates: candidates)
-            case .keyDiff, .recency, .random, .custom: continue
+            case .keyDiff, .recency, .random, .foresight, .custom: continue
             }
             (test.window, test.sinks, test.slidingWindow, test.isBursty, test.shape.frozen) = (
                 1, 0, 0, false, []

@@ -11,6 +11,8 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
         case keyDiff
         case recency
         case random(seed: UInt32)
+        /// With a lambda of 0 what an entry receives is not kept.
+        case foresight(ages: [Int], lambda: Float)
         case custom(Custom)
     }
 
@@ -48,14 +50,18 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
         var random = SeededNumbers(seed)
         self.seed = seed
         let queries = Int.random(in: 1...7, using: &random)
-        switch seed % 6 {
+        switch seed % 7 {
         case 0: formula = .windowSum(queries: queries)
         case 1: formula = .cumulative(decay: [0, 0.5, 0.9, 1].randomElement(using: &random)!)
         case 2: formula = .keyDiff
-        case 3: formula = seed % 12 == 3 ? .recency : .random(seed: .random(in: 0 ... .max, using: &random))
+        case 3: formula = seed % 14 == 3 ? .recency : .random(seed: .random(in: 0 ... .max, using: &random))
+        case 6:
+            formula = .foresight(
+                ages: [[1], [1, 4, 9], [2, 3, 5, 8, 13]].randomElement(using: &random)!,
+                lambda: [0, 0.05, 2].randomElement(using: &random)!)
         default:
             formula = .profile(
-                queries: queries, fusionMax: .random(using: &random), candidates: seed % 6 == 5)
+                queries: queries, fusionMax: .random(using: &random), candidates: seed % 7 == 5)
         }
         groupMax = .random(using: &random)
         sharesChoice = Int.random(in: 0..<3, using: &random) == 0
@@ -101,14 +107,17 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
     var queries: Int {
         switch formula {
         case .windowSum(let queries), .profile(let queries, _, _): queries
-        case .cumulative, .keyDiff, .recency, .random, .custom: 1
+        case .cumulative, .keyDiff, .recency, .random, .foresight, .custom: 1
         }
     }
 
     /// Features per token and head.
     var features: Int {
-        guard case .custom(let rule) = formula else { return 0 }
-        return rule.features
+        switch formula {
+        case .custom(let rule): rule.features
+        case .foresight(let ages, _): ages.count
+        default: 0
+        }
     }
 
     /// The first position that goes to the slots.
@@ -158,6 +167,18 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
         case .random(let seed):
             test.cache.score.rule = ATTENTION_FIXED
             test.cache.score.fixed = attention_fixed(scores: test.zeros(rows), is_random: true, seed: seed)
+        case .foresight(let ages, let lambda):
+            test.cache.score.rule = ATTENTION_FORESIGHT
+            test.cache.score.foresight = attention_foresight()
+            test.cache.score.foresight.age_count = Int32(ages.count)
+            withUnsafeMutableBytes(of: &test.cache.score.foresight.ages) { memory in
+                ages.map(Int32.init).withUnsafeBytes { memory.copyMemory(from: $0) }
+            }
+            test.cache.score.foresight.lambda = lambda
+            test.cache.score.foresight.decay = 0.95
+            test.cache.score.foresight.codes = UnsafeMutableRawPointer(test.zeros(ages.count * rows))
+                .assumingMemoryBound(to: Int8.self)
+            test.cache.score.foresight.received = lambda > 0 ? test.zeros(rows) : nil
         case .custom(let rule):
             test.cache.score.rule = ATTENTION_CUSTOM
             test.cache.score.custom = rule.rule(test)

@@ -55,7 +55,10 @@ import Testing
         }
         + [
             "morphkv:capacity=24,window=6,fusion=max", "morphkv:capacity=24,window=6,evictAfter=2",
-            "morphkv:reference,capacity=24,window=6", "tova:capacity=24,heads=layer",
+            "augur:capacity=24,window=6,budgets=head", "augur:capacity=24,window=6,lambda=0",
+            "h2o:capacity=24,window=6,budgets=head", "keydiff:capacity=24,window=6,budgets=head",
+            "streaming:capacity=24,budgets=head", "morphkv:reference,capacity=24,window=6",
+            "tova:capacity=24,heads=layer",
             "streaming:capacity=24,sinks=2,prompt=0.5", "h2o:capacity=24,window=6,prompt=0.5",
         ].map { Saved(policy: $0, attention: .fused) }
 

@@ -91,6 +91,9 @@ private struct CalibrationContents {
             let layer = weights.count
             weights.append(try floats("layer.\(layer).weight"))
             biases.append(try floats("layer.\(layer).bias"))
+            guard file.tensors["layer.\(layer).weight"]!.shape.dropFirst().reduce(1, *) == biases[layer].count else {
+                throw CacheError(.calibration, "the weights of layer \(layer) do not fit its biases")
+            }
         }
         guard !weights.isEmpty else { throw CacheError(.calibration, "it has no layers") }
         return (weights, biases)

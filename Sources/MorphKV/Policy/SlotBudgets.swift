@@ -56,8 +56,8 @@ public struct SlotBudgets: Sendable, Hashable {
         guard mean >= window + 2 else {
             throw CacheError(
                 .invalidPolicy,
-                "a capacity of \(mean) leaves layers no room beyond the window (\(window)): at least \(window + 2) is "
-                    + "needed where each \(spread.rawValue) has its own share")
+                "a capacity of \(mean) leaves layers no room beyond the \(window) entries that always stay: at least "
+                    + "\(window + 2) is needed where each \(spread.rawValue) has its own share")
         }
         let counts = calibration.counts(window: window)
         switch spread {

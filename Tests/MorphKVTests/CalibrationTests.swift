@@ -1,0 +1,150 @@
+import Foundation
+import Ggml
+import Testing
+
+@testable import MorphKV
+
+/// A calibration's file, whose it is, and the slots that its counts are turned into.
+@Suite struct CalibrationTests {
+    private static func model() throws -> Model { try TestCalibrations.model(TestModels.shape("llama")) }
+
+    private static func error(_ body: () throws -> Void) -> CacheError? {
+        do {
+            try body()
+            return nil
+        } catch { return error as? CacheError }
+    }
+
+    @Test("a file that is read back says what was written, in f32 and f16", arguments: [ElementType.f32, .f16])
+    func filesComeBack(_ type: ElementType) throws {
+        let model = try Self.model()
+        let made = try TestCalibrations.random(for: model)
+        let calibration = try Calibration(
+            model: made.model, ages: made.ages, windows: made.windows, thresholds: made.thresholds,
+            weights: made.weights, biases: made.biases, counts: made.counts, type: type, provenance: made.provenance)
+        let url = TestContexts.temporaryFile()
+        try calibration.write(to: url)
+        let read = try Calibration(contentsOf: url)
+        #expect(read.model == made.model && read.ages == made.ages && read.windows == made.windows)
+        #expect(read.thresholds == made.thresholds && read.counts == made.counts && read.biases == made.biases)
+        #expect(read.provenance == made.provenance && read.bytes == calibration.bytes)
+        if type == .f32 { #expect(read == calibration && read.weights == made.weights) }
+        for (a, b) in zip(read.weights.joined(), made.weights.joined()) { #expect(abs(a - b) <= abs(b) * 0x1p-10) }
+    }
+
+    @Test("a model finds the calibration beside it, takes one that is named, and needs none")
+    func whereItIs() throws {
+        let model = try Self.model()
+        #expect(try model.calibration() == TestCalibrations.random(for: model))
+        let alone = try Model(contentsOf: TestModels.url(TestModels.shape("llama")))
+        #expect(try alone.calibration() == nil)
+        let beside = Calibration.url(besideModel: model.url)
+        let named = try Model(contentsOf: TestModels.url(TestModels.shape("llama")), calibration: beside)
+        #expect(try named.calibration() == model.calibration())
+        let missing = try Model(contentsOf: model.url, calibration: TestContexts.temporaryFile())
+        #expect(throws: GgmlError.self) { try missing.calibration() }
+    }
+
+    @Test(
+        "without a calibration, with another model's and with a damaged one the error says so and names augur's remedy")
+    func wrongOnes() throws {
+        let url = try TestModels.url(TestModels.shape("llama"))
+        let policy = CacheOptions(policy: AugurPolicy(capacity: 24))
+        let none = Self.error { _ = try Engine(Model(contentsOf: url), policy, threads: 1) }
+        #expect(none?.kind == .calibration && none?.description.contains("calibrate") == true)
+        let other = try TestCalibrations.model(TestModels.shape("llama"), seed: 9)
+        let foreign = try Model(contentsOf: url, calibration: Calibration.url(besideModel: other.url))
+        #expect(Self.error { _ = try Engine(foreign, policy, threads: 1) }?.kind == .calibration)
+        let whole = try Data(contentsOf: Calibration.url(besideModel: other.url))
+        for length in stride(from: 1, to: whole.count, by: max(1, whole.count / 40)) {
+            let damaged = TestContexts.temporaryFile()
+            try whole.prefix(length).write(to: damaged)
+            #expect(Self.error { _ = try Calibration(contentsOf: damaged) }?.kind == .calibration, "\(length)")
+            var altered = whole
+            altered[length] ^= 0x40
+            try altered.write(to: damaged)
+            #expect(Self.error { _ = try Calibration(contentsOf: damaged) }?.kind == .calibration, "\(length)")
+        }
+        #expect(Self.error { _ = try Calibration(contentsOf: other.url) }?.kind == .calibration)
+        // The engine of another policy never looks at it.
+        try Engine(foreign, .morphKV(capacity: 24, window: 6), threads: 1).prefill([1, 2, 3])
+    }
+
+    @Test("numbers that do not fit together are refused")
+    func contradictions() throws {
+        let made = try TestCalibrations.random(for: Self.model())
+        func make(
+            ages: [Int]? = nil, windows: [Int]? = nil, weights: [[Float]]? = nil, counts: [Float]? = nil
+        ) -> CacheError? {
+            Self.error {
+                _ = try Calibration(
+                    model: made.model, ages: ages ?? made.ages, windows: windows ?? made.windows,
+                    thresholds: made.thresholds, weights: weights ?? made.weights, biases: made.biases,
+                    counts: counts ?? made.counts, provenance: made.provenance)
+            }
+        }
+        #expect(make() == nil)
+        for ages in [[], [0, 4, 16, 64], [4, 4, 16, 64], Array(1...9), [1, 2, 3]] {
+            #expect(make(ages: ages)?.kind == .calibration)
+        }
+        for windows in [[], [8, 4], [-1, 4]] { #expect(make(windows: windows)?.kind == .calibration) }
+        #expect(make(counts: Array(made.counts.dropLast()))?.kind == .calibration)
+        #expect(make(counts: made.counts.map { _ in .nan })?.kind == .calibration)
+        #expect(make(weights: Array(made.weights.dropLast()))?.kind == .calibration)
+        #expect(make(weights: made.weights.map { Array($0.dropLast()) })?.kind == .calibration)
+    }
+
+    @Test("budgets add up to the total, leave everybody room, and give more where more is needed")
+    func budgetsAddUp() {
+        var random = SplitMix64(seed: 4)
+        for _ in 0..<500 {
+            let places = Int(random.next() % 40) + 1
+            let window = Int(random.next() % 12)
+            let base = (0..<places).map { _ in Double(random.next() % 4000) / 10 }
+            let counts = (0..<8).map { threshold in base.map { $0 / Double(1 + threshold * threshold) } }
+            let total = places * (window + 2 + Int(random.next() % 300))
+            let budgets = SlotBudgets.solve(counts, total: total, window: window)
+            #expect(budgets.reduce(0, +) == total && budgets.allSatisfy { $0 >= window + 2 })
+            for (a, b) in zip(base.indices, base.indices.dropFirst()) where base[a] > base[b] {
+                #expect(budgets[a] >= budgets[b] - 1)
+            }
+        }
+    }
+
+    @Test("a capacity without room for every layer is refused, whatever the policy", arguments: ["layer", "head"])
+    func noRoom(_ budgets: String) throws {
+        let model = try Self.model()
+        for policy in ["augur", "h2o", "keydiff", "morphkv"] {
+            let text = "\(policy):capacity=9,window=8,budgets=\(budgets)"
+            let options = CacheOptions(policy: try PolicyRegistry.standard.policy(text))
+            #expect(Self.error { _ = try Engine(model, options, threads: 1) }?.kind == .invalidPolicy)
+        }
+    }
+
+    @Test("slots are spread as the calibration says, and the total is the capacity's", arguments: ["layer", "head"])
+    func slotsAreSpread(_ budgets: String) throws {
+        let model = try TestCalibrations.model(TestModels.shape("llama", queryHeads: 4, kvHeads: 2))
+        let policy = try PolicyRegistry.standard.policy("augur:capacity=30,budgets=\(budgets)")
+        let engine = try Engine(model, CacheOptions(policy: policy), threads: 1)
+        try engine.prefill(TestModels.tokens(20, seed: 1))
+        for token in TestModels.tokens(60, seed: 2) { try engine.decode(token) }
+        try engine.prefill(TestModels.tokens(30, seed: 3))
+        try engine.decode(5)
+        let held = engine.positions.map { $0.map(\.count) }
+        #expect(held.joined().reduce(0, +) == 30 * 2 * 2)
+        #expect(Set(held.joined()).count > 1 && held.allSatisfy { budgets == "head" || Set($0).count == 1 })
+        #expect(engine.positions.joined().allSatisfy { $0.last == 110 && Set($0).count == $0.count })
+    }
+
+    @Test("heads with slots of their own are refused on a graph, and under rules that remember queries")
+    func headsNeedTheKernel() throws {
+        let model = try Self.model()
+        let augur = AugurPolicy(capacity: 24, budgets: SlotBudgets(.head))
+        #expect(
+            Self.error { _ = try Engine(model, CacheOptions(policy: augur, attention: .graph), threads: 1) }?.kind
+                == .attention)
+        let morphkv = MorphKVPolicy(capacity: 24, window: 6, budgets: SlotBudgets(.head))
+        #expect(
+            Self.error { _ = try Engine(model, CacheOptions(policy: morphkv), threads: 1) }?.kind == .invalidPolicy)
+    }
+}
