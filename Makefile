@@ -1,4 +1,4 @@
-# make demo          the built-in model writes a long diary with the full cache and with a small one; report.html
+# make demo          the built-in model writes a long diary with the full cache and with small ones; report.html
 # make test          every test
 # make build         the release build
 # make bench         speed beside libllama, about 30 minutes; rewrites the table of docs/performance.md

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import MorphEval
+internal import MorphKV
 
 /// The page of `morphkv demo`: one diary under several caches, and all methods on more of them.
 package struct DemoPage: Sendable {
@@ -112,11 +113,11 @@ package struct DemoPage: Sendable {
 
     /// Accuracy against bytes: what decides which policy to take.
     private var bytesChart: LineChart {
-        let (names, points, levels) = charted { .init(x: Double($0.bytes) / 1000, y: $0.accuracy) }
+        let (names, points, _) = charted { .init(x: Double($0.bytes) / 1000, y: $0.accuracy) }
         var chart = LineChart(
             title: "Instructions honoured against bytes of the cache, everything counted",
             xLabel: "bytes that the full cache takes for this share of the response", yLabel: "honoured, percent",
-            series: names.map { .init($0, points[$0] ?? [], isLevel: levels.contains($0)) })
+            series: names.map { .init($0, points[$0] ?? [], isLevel: $0 == FullPolicy.descriptor.name) })
         var shares: [String: Int] = [:]
         for result in results { if let share = result.share, let budget = result.budget { shares[share] = budget } }
         chart.ticks = shares.sorted { $0.value < $1.value }.map { share, bytes in

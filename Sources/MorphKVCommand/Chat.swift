@@ -103,8 +103,8 @@ struct Chat {
         let statistics = await session.statistics
         return """
             \(statistics.policy)
-            \(statistics.tokensSeen) tokens seen, \(statistics.used) of \
-            \(Output.slots(statistics.fewestSlots...statistics.slots)) slots per head used, \
+            \(statistics.tokensSeen) tokens seen, \
+            \(Output.slots(used: statistics.used, of: statistics.fewestSlots...statistics.slots)) slots per head used, \
             \(statistics.evicted) tokens evicted
             cache: \(Output.bytes(statistics.allocatedBytes))\n
             """

@@ -155,9 +155,9 @@ private struct GenerateRun {
     private func table(_ summary: Summary) -> String {
         String(
             format:
-                "%d tokens written at %.1f tokens/s, %d seen\n%@\n%d of %@ slots per head used, %d tokens evicted\n",
-            summary.tokens, summary.tokensPerSecond, summary.tokensSeen, summary.policy, summary.slotsUsed,
-            Output.slots(summary.fewestSlots...summary.slots), summary.evicted)
+                "%d tokens written at %.1f tokens/s, %d seen\n%@\n%@ slots per head used, %d tokens evicted\n",
+            summary.tokens, summary.tokensPerSecond, summary.tokensSeen, summary.policy,
+            Output.slots(used: summary.slotsUsed, of: summary.fewestSlots...summary.slots), summary.evicted)
             + "cache: \(Output.bytes(summary.cachePlannedBytes)) planned, \(Output.bytes(summary.cacheAllocatedBytes)) allocated\n"
     }
 }

@@ -52,9 +52,9 @@ enum Output {
 
     static func isTerminal(_ handle: FileHandle) -> Bool { isatty(handle.fileDescriptor) == 1 }
 
-    /// A number of slots per head for people, which may differ between heads: "64" or "12 to 140".
-    static func slots(_ range: ClosedRange<Int>) -> String {
-        range.lowerBound == range.upperBound ? "\(range.upperBound)" : "\(range.lowerBound) to \(range.upperBound)"
+    /// The slots that a head uses at most, for people: "20 of 64", or "up to 20 of 12 to 140" where heads differ.
+    static func slots(used: Int, of slots: ClosedRange<Int>) -> String {
+        slots.count == 1 ? "\(used) of \(slots.upperBound)" : "up to \(used) of \(slots.lowerBound) to \(slots.upperBound)"
     }
 
     /// Bytes for people: 1.5 MB, 12 KB.

@@ -51,16 +51,28 @@ import Testing
 
     @Test("every registered policy is measured, with its presets and choices")
     func everyPolicy() throws {
-        let policies = try DemoMethod.allPolicies()
+        let policies = try DemoMethod.allPolicies(for: DemoFiles.model())
         #expect(Set(policies).isSuperset(of: PolicyRegistry.standard.descriptors.map(\.name)))
         #expect(Set(policies).count == policies.count)
         for policy in [
             "morphkv:reference", "morphkv:reference-llama", "morphkv:fusion=max", "morphkv:normalization=candidates",
-            "morphkv:group=max", "morphkv:decay=0.95", "tova:heads=layer", "h2o:group=max",
+            "morphkv:group=max", "morphkv:decay=0.95", "tova:heads=layer", "h2o:group=max", "morphkv:budgets=layer",
+            "h2o:budgets=layer", "keydiff:budgets=layer", "streaming:budgets=layer", "augur:budgets=head",
+            "augur:budgets=even",
         ] {
             #expect(policies.contains(policy))
         }
         #expect(!policies.contains("adakv:curve=weights"), "it needs the weights")
+        #expect(policies.count { $0.contains("budgets=") } == 6 && !policies.contains { $0.contains("prompt=") })
         #expect(try DemoMethod.methods(policies, [.share(1, of: 16)]).count == policies.count)
+    }
+
+    @Test("what needs a calibration is left out where there is none")
+    func withoutCalibration() throws {
+        let all = try DemoMethod.allPolicies(for: DemoFiles.model())
+        let without = try DemoMethod.allPolicies(
+            for: Model(contentsOf: DemoFiles.url, calibration: DemoFiles.url))
+        #expect(without == all.filter { !$0.hasPrefix("augur") && !$0.contains("budgets=") })
+        #expect(without.contains("full") && without.contains("morphkv"))
     }
 }

@@ -195,6 +195,24 @@ struct ReportTests {
             #expect(!chart.figure.contains("nan") && !chart.figure.contains("inf"))
         }
     }
+
+    @Test("names at the ends of lines never cover each other; ticks may have words")
+    func namedLines() throws {
+        var chart = LineChart(
+            title: "t", xLabel: "x", yLabel: "y",
+            series: (0..<14).map { index in
+                .init("line \(index)<", [.init(x: 10, y: 1), .init(x: 40, y: index < 7 ? 100 : 0)], isLevel: index == 3)
+            })
+        chart.namesLines = true
+        chart.ticks = [.init(x: 10, label: "1/4 & more")]
+        #expect(XMLParser(data: Data(chart.svg.utf8)).parse())
+        #expect(chart.svg.contains(">1/4 &amp; more</text>"))
+        let places = chart.svg.matches(of: /<text class="name [^>]* y="([0-9.]+)" dy="4">line/)
+            .compactMap { Double($0.output.1) }.sorted()
+        #expect(places.count == 14)
+        #expect(zip(places, places.dropFirst()).allSatisfy { $1 - $0 >= 14.9 })
+        #expect(try #require(places.first) >= 0 && #require(places.last) <= 400)
+    }
 }
 
 /// A policy whose capacity has a name of its own.

@@ -12,6 +12,11 @@ enum TestServer {
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("shared/data/models/stories260K.gguf")
 
+    /// The demo's model, with a calibration beside it.
+    static let calibrated = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("Sources/MorphKVCommand/Resources/diary.gguf")
+
     static var storiesExists: Bool { FileManager.default.fileExists(atPath: stories.path) }
 
     static let options = ServingOptions(
@@ -21,10 +26,10 @@ enum TestServer {
     /// Runs a body against a server on a port of its own.
     static func run(
         _ options: ServingOptions = options, configure: (inout ServerConfiguration) -> Void = { _ in },
-        contexts: (Model) throws -> [String: CompressedContext] = { _ in [:] },
+        model url: URL = stories, contexts: (Model) throws -> [String: CompressedContext] = { _ in [:] },
         _ body: @escaping @Sendable (ServerClient, Scheduler) async throws -> Void
     ) async throws {
-        let model = try Model(contentsOf: stories)
+        let model = try Model(contentsOf: url)
         var options = options
         options.contexts = try contexts(model)
         let scheduler = try Scheduler(model, options)
