@@ -43,7 +43,10 @@ package struct DemoPage: Sendable {
     package var html: String {
         let list = notes.map { "<li>\(HTML.escape($0))</li>" }.joined()
         let parts =
-            ["<ul>\(list)</ul>", bytesChart.figure, "<h2>One diary of \(task.sample.number) weeks</h2>", comparison, memoryChart.figure]
+            [
+                "<ul>\(list)</ul>", bytesChart.figure, "<h2>One diary of \(task.sample.number) weeks</h2>", comparison,
+                memoryChart.figure,
+            ]
             + written.map { map(of: $0).figure } + texts + ["<h2>All policies</h2>", table] + charts.map(\.figure)
         return HTML.page(title: "morphkv demo", body: parts.joined(separator: "\n"))
     }
@@ -69,7 +72,8 @@ package struct DemoPage: Sendable {
 
     private var memoryChart: LineChart {
         LineChart(
-            title: "Memory of the cache, tables counted, against tokens written", xLabel: "tokens written", yLabel: "cache, KB",
+            title: "Memory of the cache, tables counted, against tokens written", xLabel: "tokens written",
+            yLabel: "cache, KB",
             series: written.map { written in
                 LineChart.Series(
                     written.name,

@@ -74,7 +74,8 @@ package struct DemoResult: Sendable, Hashable, Encodable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case policy, capacity, share, samples, completionRate, once, range, periodic, plan, cacheBytes, sharedBytes, bytes
+        case policy, capacity, share, samples, completionRate, once, range, periodic, plan, cacheBytes, sharedBytes,
+            bytes
         case budget, peakBytes, tokensPerSecond, responseTokens, finished, diaries
     }
 
@@ -126,7 +127,10 @@ package struct DemoResult: Sendable, Hashable, Encodable {
         let own = policy == FullPolicy.descriptor.name ? "all" : "its own"
         return [policy, share.map { "\($0) (\(entries ?? ""))" } ?? entries ?? own]
             + DiaryScore.CheckKind.allCases.map { String(format: "%.1f", percent($0)) }
-            + [Self.kilobytes(cacheBytes + sharedBytes), Self.kilobytes(peakBytes), String(format: "%.0f", tokensPerSecond)]
+            + [
+                Self.kilobytes(cacheBytes + sharedBytes), Self.kilobytes(peakBytes + sharedBytes),
+                String(format: "%.0f", tokensPerSecond),
+            ]
     }
 
     private static func kilobytes(_ bytes: Int) -> String { "\((bytes + 500) / 1000) KB" }

@@ -59,7 +59,9 @@ struct CalibrateCommand: ParsableCommand {
         try Self.checkWritable(url)
         let start = ContinuousClock.now
         let stop = StopSignal()
-        let partial = (texts: url.appendingPathExtension("texts.partial"), layers: url.appendingPathExtension("partial"))
+        let partial = (
+            texts: url.appendingPathExtension("texts.partial"), layers: url.appendingPathExtension("partial")
+        )
         let calibrator = try Calibrator(model, texts: texts(model, partial.texts, stop), source: source)
         try announce(calibrator, model)
         let work = Work(stop)

@@ -45,7 +45,8 @@ actor SideBySide {
             let cells = columns.map { column -> String in
                 let cell = column[row].prefix(columnWidth)
                 let padded = cell + String(repeating: " ", count: columnWidth - cell.count)
-                return row == 0 || row >= height - DemoSide.summaryLines ? "\u{1B}[1m\(padded)\u{1B}[0m" : String(padded)
+                return row == 0 || row >= height - DemoSide.summaryLines
+                    ? "\u{1B}[1m\(padded)\u{1B}[0m" : String(padded)
             }
             return "\u{1B}[2K" + cells.joined(separator: Self.gap)
         }
