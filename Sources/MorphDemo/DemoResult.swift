@@ -128,7 +128,7 @@ package struct DemoResult: Sendable, Hashable, Encodable {
         return [policy, share.map { "\($0) (\(entries ?? ""))" } ?? entries ?? own]
             + DiaryScore.CheckKind.allCases.map { String(format: "%.1f", percent($0)) }
             + [
-                Self.kilobytes(cacheBytes + sharedBytes), Self.kilobytes(peakBytes),
+                Self.kilobytes(cacheBytes + sharedBytes), Self.kilobytes(peakBytes + sharedBytes),
                 String(format: "%.0f", tokensPerSecond),
             ]
     }

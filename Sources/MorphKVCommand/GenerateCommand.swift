@@ -168,7 +168,8 @@ extension Explanation {
         let header = "layer head  slots  sinks prompt response recent  turnover  attention kept\n"
         let rows = heads.map { head in
             String(
-                format: "%5d %4d  %5d  %5d %6d %8d %6d  %8.2f  %@\n", head.layer, head.head, head.slots, head.sinks, head.prompt,
+                format: "%5d %4d  %5d  %5d %6d %8d %6d  %8.2f  %@\n", head.layer, head.head, head.slots, head.sinks,
+                head.prompt,
                 head.response, head.recent, head.turnover,
                 head.attentionKept.map { String(format: "%.1f %%", 100 * $0) } ?? "-")
         }

@@ -75,7 +75,7 @@ struct InspectCommand: ParsableCommand {
             }
             print("calibration: \(file), \(Output.bytes(calibration.bytes)); \(calibration.provenance)")
             return true
-        } catch where calibration == nil {
+        } catch  where calibration == nil {
             print("calibration: cannot be used: \(error)")
             return false
         }

@@ -54,7 +54,8 @@ enum Output {
 
     /// The slots that a head uses at most, for people: "20 of 64", or "up to 20 of 12 to 140" where heads differ.
     static func slots(used: Int, of slots: ClosedRange<Int>) -> String {
-        slots.count == 1 ? "\(used) of \(slots.upperBound)" : "up to \(used) of \(slots.lowerBound) to \(slots.upperBound)"
+        slots.count == 1
+            ? "\(used) of \(slots.upperBound)" : "up to \(used) of \(slots.lowerBound) to \(slots.upperBound)"
     }
 
     /// Bytes for people: 1.5 MB, 12 KB.

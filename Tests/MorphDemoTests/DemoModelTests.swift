@@ -76,7 +76,7 @@ import Testing
             #expect(try writer.entries(of: method, quarter, forResponse: 700) == 175)
         }
         let augur = try DemoMethod.methods(["augur"], [quarter])[0]
-        #expect(throws: EvaluationError.self) { try writer.entries(of: augur, .share(1, of: 64), forResponse: 64) }
+        #expect(throws: CacheError.self) { try writer.entries(of: augur, .entries(8), forResponse: 700) }
     }
 
     @Test("in a quarter of the bytes augur keeps what morphkv forgets; the page's first chart shows it")

@@ -201,7 +201,8 @@ struct ReportTests {
         var chart = LineChart(
             title: "t", xLabel: "x", yLabel: "y",
             series: (0..<14).map { index in
-                .init("line \(index)<", [.init(x: 10, y: 1), .init(x: 40, y: index < 7 ? 100 : 0)], isLevel: index == 3)
+                .init(
+                    "line \(index)<", [.init(x: 10, y: 1), .init(x: 40, y: index < 7 ? 100 : 0)], isLevel: index == 3)
             })
         chart.namesLines = true
         chart.ticks = [.init(x: 10, label: "1/4 & more")]

@@ -26,11 +26,31 @@ import Testing
             #expect(metrics.contains("\nmorphkv_calibration_bytes \(calibration.bytes)\n"))
             for (wanted, policy) in [
                 ([:], "augur:capacity=128"), (["capacity": 64], "augur:capacity=64"),
-                (["policy": "h2o"], "h2o:capacity=128"), (["policy": "augur:lambda=0"], "augur:capacity=128,lambda=0.0"),
+                (["policy": "h2o"], "h2o:capacity=128"),
+                (["policy": "augur:lambda=0"], "augur:capacity=128,lambda=0.0"),
             ] as [([String: Any], String)] {
                 let reply = try await client.complete("In week 3", 20, ["morphkv": wanted])
                 let cache = (reply.json["morphkv"] as? [String: Any])?["cache"] as? [String: Any]
                 #expect(reply.status == 200 && cache?["policy"] as? String == policy, "\(reply.body)")
+            }
+        }
+    }
+
+    @Test("a policy that needs more bytes per entry has as many as fit, unless it says how many")
+    func asManyAsFit() async throws {
+        try await TestServer.run(Self.options, model: TestServer.calibrated) { client, scheduler in
+            let room = scheduler.memory.cachePerSequence
+            func bytes(_ capacity: Int) throws -> Int {
+                try scheduler.cacheBytes(Self.options.cache.with(MorphKVPolicy(capacity: capacity, window: 8)))
+            }
+            #expect(try bytes(128) > room)
+            let most = try #require(try (10...128).last { try bytes($0) <= room })
+            let reply = try await client.complete("In week 3", 20, ["morphkv": ["policy": "morphkv:window=8"]])
+            let cache = (reply.json["morphkv"] as? [String: Any])?["cache"] as? [String: Any]
+            #expect(cache?["policy"] as? String == "morphkv:capacity=\(most),window=8", "\(reply.body)")
+            for wanted in ["morphkv:window=8,capacity=128", "full"] {
+                let refused = try await client.complete("In week 3", 20, ["morphkv": ["policy": wanted]])
+                #expect(refused.status == 400 && refused.body.contains("bytes"), "\(refused.body)")
             }
         }
     }

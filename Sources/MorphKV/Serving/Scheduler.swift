@@ -56,6 +56,14 @@ public final class Scheduler: Sendable {
         limits.maxTokens(afterPrompt: tokens, cache ?? options.cache)
     }
 
+    /// Bytes of a cache that a request asks for; more than ``ServingMemory/cachePerSequence`` are refused.
+    ///
+    /// - Parameter context: the name of the context that the request follows.
+    /// - Throws: ``CacheError`` when the policy cannot be honoured.
+    public func cacheBytes(_ cache: CacheOptions, after context: String? = nil) throws -> Int {
+        try limits.bytes(of: ServingRequest(prompt: [], after: context, cache: cache))
+    }
+
     /// Queues requests: all of them or none.
     ///
     /// - Returns: the answers, in the same order.

@@ -54,7 +54,8 @@ final class ServingCaches {
         return ServingMemory(
             weights: model.weightBytes, caches: bytes, cachePerSequence: limits.bytesPerSequence,
             contexts: options.contexts.values.reduce(0) { $0 + $1.cache.allocatedBytes },
-            calibration: calibrationBytes, compute: workspace.bytes + scratchBytes + graphs + steps, requests: requestBytes,
+            calibration: calibrationBytes, compute: workspace.bytes + scratchBytes + graphs + steps,
+            requests: requestBytes,
             isHost: model.device.usesHostMemory)
     }
 

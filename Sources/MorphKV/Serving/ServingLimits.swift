@@ -101,9 +101,18 @@ struct ServingLimits: Sendable {
         }
     }
 
+    /// Bytes of a request's cache.
+    func bytes(of request: ServingRequest) throws -> Int {
+        try bytes(of: cache(of: request), following: context(of: request))
+    }
+
+    private func bytes(of cache: CacheOptions, following context: CompressedContext?) throws -> Int {
+        try CachePlan(model, cache, tokens: options.tokensPerSequence, following: context?.cache).bytes
+    }
+
     /// Whether a cache of another policy fits where the scheduler's own is.
     private func check(_ cache: CacheOptions, following context: CompressedContext?) throws {
-        let bytes = try CachePlan(model, cache, tokens: options.tokensPerSequence, following: context?.cache).bytes
+        let bytes = try bytes(of: cache, following: context)
         guard bytes <= bytesPerSequence else {
             throw ServingError(
                 .doesNotFit,

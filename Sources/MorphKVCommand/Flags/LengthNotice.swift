@@ -8,7 +8,9 @@ struct LengthNotice {
     /// - Throws: an error if standard error cannot be written.
     mutating func check(_ session: Session) async throws {
         let tokens = await session.statistics.tokensSeen
-        guard !isSaid, let longest = await session.cacheOptions.policy.calibratedLength, tokens > longest else { return }
+        guard !isSaid, let longest = await session.cacheOptions.policy.calibratedLength, tokens > longest else {
+            return
+        }
         isSaid = true
         try Output.write(
             "note: the sequence has \(tokens) tokens; the calibration is of texts of up to \(longest), and what is kept "

@@ -143,8 +143,7 @@ struct CompletionRoutes: Sendable {
         guard !prompts.isEmpty, prompts.count <= configuration.maxChoices else {
             throw APIError.invalid("1 to \(configuration.maxChoices) prompts are possible", param: "prompt")
         }
-        let cache = try PolicyChoice(registry: configuration.policies, standard: scheduler.options.cache)
-            .cache(fields.morphkv)
+        let cache = try PolicyChoice(configuration.policies, scheduler).cache(fields.morphkv)
         return try prompts.flatMap { prompt in
             let maxTokens =
                 fields.maxCompletionTokens ?? fields.maxTokens

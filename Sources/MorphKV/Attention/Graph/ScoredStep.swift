@@ -47,14 +47,15 @@ struct ScoredStep: ScoringStep {
         return highest(graph.add(order, graph.scale(invisible(positions), by: 1e20)), positions)
     }
 
-    /// The slot with the highest value in each row; of equal ones that with the highest position.
+    /// The slot with the highest value in each row; of equal ones an empty one, else that with the highest position.
     private func highest(_ values: Tensor, _ positions: Tensor) -> Tensor {
         let rows = values[1]
         let any = graph.reshape(graph.argmax(values), [1, rows])
         let most = graph.rows(graph.reshape(values, [1, shape.slots, rows]), at: any)
         let isLess = graph.step(graph.scale(graph.subtract(values, graph.reshape(most, [1, rows])), by: -1))
         let isMost = graph.scale(isLess, by: -1, plus: 1)
-        return graph.argmax(graph.multiply(isMost, graph.scale(positions, by: 1, plus: 2)))
+        let rank = graph.add(graph.scale(positions, by: 1, plus: 2), graph.scale(isEmpty(positions), by: 1e9))
+        return graph.argmax(graph.multiply(isMost, rank))
     }
 
     func write(_ values: Tensor, to target: Tensor, at slot: AdmittedSlot) -> Tensor {
@@ -112,12 +113,13 @@ struct ScoredStep: ScoringStep {
         return graph.multiply(isPrompt, graph.step(graph.scale(held, by: -1, plus: Float(rule.promptFloor) + 0.5)))
     }
 
+    private func isEmpty(_ positions: Tensor) -> Tensor { graph.step(graph.scale(positions, by: -1, plus: -0.5)) }
+
     /// Empty slots, and positions behind the layer's sliding window.
     private func invisible(_ positions: Tensor) -> Tensor {
-        let isEmpty = graph.step(graph.scale(positions, by: -1, plus: -0.5))
-        guard let window = shape.geometry.slidingWindow else { return isEmpty }
+        guard let window = shape.geometry.slidingWindow else { return isEmpty(positions) }
         let behind = scalar("behindSlidingWindow") { Float($0) - Float(window) + 0.5 }
         let isBehind = graph.step(graph.scale(graph.subtract(positions, behind), by: -1))
-        return graph.step(graph.add(isEmpty, isBehind))
+        return graph.step(graph.add(isEmpty(positions), isBehind))
     }
 }
