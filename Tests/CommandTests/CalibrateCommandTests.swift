@@ -96,8 +96,9 @@ struct CalibrateCommandTests {
         "mistakes are named, and an earlier file stays",
         arguments: [
             (["--tokens", "1"], "--tokens 1"), (["--length", "0"], "--length 0"),
-            (["--text", "/nonexistent.txt"], "/nonexistent.txt cannot be read"), (["--text", "/dev/null"], "/dev/null cannot be read"),
-            (["--text", #filePath, "--length", "5"], "a text of 5 tokens"),
+            (["--text", "/nonexistent.txt"], "/nonexistent.txt cannot be read"),
+            (["--text", "/dev/null"], "/dev/null cannot be read"),
+            (["--text", #filePath, "--length", "5"], "text 1 has 5 tokens"),
             (["--text", "a", "--prompts", "b"], "either --text or --prompts"),
             (["--prompts", #filePath, "--length", "3"], "leaves no room"),
             (["--tokens", "200", "--length", "100"], "are needed"),

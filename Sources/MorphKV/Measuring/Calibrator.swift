@@ -82,12 +82,13 @@ public struct Calibrator {
         self.options = options
         try options.validate()
         let least = options.windows[0] + 2
-        for text in texts {
+        for (index, text) in texts.enumerated() {
             for token in text.tokens { try model.check(token) }
             guard text.tokens.count >= least else {
                 throw CacheError(
                     .calibration,
-                    "a text of \(text.tokens.count) tokens: the smallest window and 2, \(least), are needed")
+                    "text \(index + 1) has \(text.tokens.count) tokens: the smallest window and 2, \(least), are needed"
+                )
             }
             guard text.tokens.indices.contains(text.answer) else {
                 throw CacheError(

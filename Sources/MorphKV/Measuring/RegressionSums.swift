@@ -111,7 +111,7 @@ final class RegressionSums {
 
     /// Adds the products of a batch of tokens.
     private func flush(_ group: Group) throws {
-        let tokens = group.waiting
+        let tokens = group.fillUp()
         let blocks = stride(from: 0, to: width, by: Self.block).map { $0..<min($0 + Self.block, width) }
         let graph = try Graph(on: backend, capacity: 16 + 4 * blocks.count, allocator: allocator)
         let input = graph.input(.f32, [width, tokens], name: "inputs")
@@ -150,6 +150,20 @@ extension RegressionSums.Group {
                 }
             }
         }
+    }
+
+    /// Adds tokens of zeros, which change no sum, to those that wait: products of whole vectors are much faster.
+    ///
+    /// - Returns: how many wait then.
+    fileprivate func fillUp() -> Int {
+        let (tokens, multiple) = (waiting, 16)
+        let filled = (tokens + multiple - 1) / multiple * multiple
+        let (width, rows) = (
+            waitingInputs.count / RegressionSums.batch, waitingTargets.count / RegressionSums.batch
+        )
+        for index in tokens * width..<filled * width { waitingInputs[index] = 0 }
+        for index in tokens * rows..<filled * rows { waitingTargets[index] = 0 }
+        return filled
     }
 
     /// Adds products `[column][0..<columns.upperBound]`.
