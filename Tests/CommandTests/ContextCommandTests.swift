@@ -180,6 +180,6 @@ struct ContextCommandTests {
         ])
         #expect(result.status == 0, "\(result.errors)")
         let lines = result.output.split(separator: "\n")
-        #expect(lines.count == 2 + 7 * 2 && lines.allSatisfy { $0.split(separator: "|").count == 5 })
+        #expect(lines.count == 2 + 7 * 2 && lines.allSatisfy { $0.split(separator: "|").count == 6 })
     }
 }

@@ -23,6 +23,15 @@ struct EntryScores: Sendable, Hashable {
     }
 }
 
+extension TextForesight {
+    /// The scores of all entries behind the first `system` ones.
+    func scores(after system: Int) -> EntryScores {
+        EntryScores(
+            values: scores.map { heads in heads.isEmpty ? nil : heads.map { Array($0.dropFirst(system)) } },
+            tokens: tokens - system)
+    }
+}
+
 /// Choosing what stays by scores; pure functions, the rules of KVzip's code.
 struct Selection {
     let scores: EntryScores

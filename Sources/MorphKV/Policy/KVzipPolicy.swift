@@ -96,7 +96,8 @@ public struct KVzipPolicy: CachePolicy {
     /// The values of its parameters.
     public var arguments: PolicyArguments {
         PolicyArguments([
-            "ratio": ratio, "level": level.rawValue, "scores": scores.rawValue, "alpha": alpha, "system": system, "chunkSize": prompt.chunk,
+            "ratio": ratio, "level": level.rawValue, "scores": scores.rawValue, "alpha": alpha, "system": system,
+            "chunkSize": prompt.chunk,
             "prevPostfix": prompt.overlap, "repeatFirst": Self.text(prompt.first),
             "repeatNext": Self.text(prompt.next), "postfix": Self.text(prompt.postfix),
         ])
@@ -127,7 +128,8 @@ public struct KVzipPolicy: CachePolicy {
             case .layer: .layer(alpha: alpha)
             case .head: .head(sinks: 0, recent: 0)
             }
-        return Compression(.ratio(ratio), level: level, source: scores == .augur ? .calibration : .reconstruction(prompt))
+        return Compression(
+            .ratio(ratio), level: level, source: scores == .augur ? .calibration : .reconstruction(prompt))
     }
 
     /// ``system``.

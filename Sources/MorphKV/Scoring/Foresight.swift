@@ -42,7 +42,8 @@ struct Foresight: ScoringFormula {
         let scores = calibration.scores(of: input, layer: layer.layer, in: graph)
         let root = graph.squareRoot(graph.clamp(graph.abs(scores), to: 0...1))
         let codes = graph.round(graph.scale(root, by: Float(ATTENTION_LARGEST_CODE)))
-        return graph.reshape(graph.multiply(codes, graph.sign(scores)), [calibration.ages.count, layer.kvHeads, input[1]])
+        let shape = [calibration.ages.count, layer.kvHeads, input[1]]
+        return graph.reshape(graph.multiply(codes, graph.sign(scores)), shape)
     }
 }
 

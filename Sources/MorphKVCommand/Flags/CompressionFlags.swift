@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import MorphKV
 
 /// Where the scores of entries come from.
-enum ScoreKind: String, ExpressibleByArgument {
+enum ScoreKind: String, CaseIterable, ExpressibleByArgument {
     case kvzip, augur
 }
 

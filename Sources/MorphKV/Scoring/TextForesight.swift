@@ -1,15 +1,17 @@
-internal import Ggml
-
 /// What a calibration foresees for the entries of a text once the text has ended, collected while it is read.
 ///
-/// A question may come at any time after the text, and all of it counts that is needed from then on: the score of an
-/// entry is the one for its age at the end. Unlike scores in slots these are not rounded to a byte.
+/// A question may come at any time after the text: the score of an entry is the one for its age once a question of
+/// ``questionLength`` tokens was read, and covers all that is needed from that age on. At the very end the last tokens
+/// would count for what they mean to their neighbours. Unlike scores in slots these are not rounded to a byte.
 package final class TextForesight {
+    /// Tokens behind the text from which on needs count.
+    static let questionLength = 16
+
     let calibration: Calibration
     /// Tokens of the whole text.
-    private let tokens: Int
+    let tokens: Int
     /// `[layer][kvHead][position]`; no heads in layers with a sliding window, which are never cut.
-    private var scores: [[[Float]]]
+    private(set) var scores: [[[Float]]]
 
     /// - Parameter tokens: the length of the whole text.
     init(_ calibration: Calibration, _ description: DecoderDescription, tokens: Int) {
@@ -27,17 +29,10 @@ package final class TextForesight {
     func collect(_ values: [Float], of positions: Range<Int>, layer: Int) {
         let (heads, ages) = (scores[layer].count, calibration.ages)
         for (token, position) in positions.enumerated() {
-            let age = ages.lastIndex { $0 <= tokens - position } ?? 0
+            let age = ages.lastIndex { $0 < tokens + Self.questionLength - position } ?? 0
             for head in 0..<heads {
                 scores[layer][head][position] = values[(token * heads + head) * ages.count + age]
             }
         }
-    }
-
-    /// The scores of all entries behind the first `system` ones.
-    func scores(after system: Int) -> EntryScores {
-        EntryScores(
-            values: scores.map { heads in heads.isEmpty ? nil : heads.map { Array($0.dropFirst(system)) } },
-            tokens: tokens - system)
     }
 }
