@@ -169,20 +169,25 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
             test.cache.score.fixed = attention_fixed(scores: test.zeros(rows), is_random: true, seed: seed)
         case .foresight(let ages, let lambda):
             test.cache.score.rule = ATTENTION_FORESIGHT
-            test.cache.score.foresight = attention_foresight()
-            test.cache.score.foresight.age_count = Int32(ages.count)
-            withUnsafeMutableBytes(of: &test.cache.score.foresight.ages) { memory in
-                ages.map(Int32.init).withUnsafeBytes { memory.copyMemory(from: $0) }
-            }
-            test.cache.score.foresight.lambda = lambda
-            test.cache.score.foresight.decay = 0.95
-            test.cache.score.foresight.codes = UnsafeMutableRawPointer(test.zeros(ages.count * rows))
-                .assumingMemoryBound(to: Int8.self)
-            test.cache.score.foresight.received = lambda > 0 ? test.zeros(rows) : nil
+            test.cache.score.foresight = attention_foresight(ages, lambda: lambda, rows: rows, in: test)
         case .custom(let rule):
             test.cache.score.rule = ATTENTION_CUSTOM
             test.cache.score.custom = rule.rule(test)
         }
         return test
+    }
+}
+
+extension attention_foresight {
+    /// Fresh memory for so many ages.
+    fileprivate init(_ ages: [Int], lambda: Float, rows: Int, in test: KernelCase) {
+        self.init()
+        age_count = Int32(ages.count)
+        withUnsafeMutableBytes(of: &self.ages) { memory in
+            ages.map(Int32.init).withUnsafeBytes { memory.copyMemory(from: $0) }
+        }
+        (self.lambda, decay) = (lambda, 0.95)
+        codes = UnsafeMutableRawPointer(test.zeros(ages.count * rows)).assumingMemoryBound(to: Int8.self)
+        received = lambda > 0 ? test.zeros(rows) : nil
     }
 }

@@ -139,7 +139,7 @@ import Testing
     @Test("heads with slots of their own are refused on a graph, and under rules that remember queries")
     func headsNeedTheKernel() throws {
         let model = try Self.model()
-        let augur = AugurPolicy(capacity: 24, budgets: SlotBudgets(.head))
+        let augur = AugurPolicy(capacity: 30, budgets: SlotBudgets(.head))
         #expect(
             Self.error { _ = try Engine(model, CacheOptions(policy: augur, attention: .graph), threads: 1) }?.kind
                 == .attention)

@@ -187,7 +187,9 @@ import Testing
     @Test("every policy declares one capacity at most", arguments: PolicyRegistry.standard.descriptors)
     func oneCapacity(_ descriptor: PolicyDescriptor) {
         #expect(descriptor.parameters.count(where: \.isCapacity) <= 1)
-        let sized = ["streaming", "h2o", "tova", "morphkv", "keydiff", "random", "snapkv", "pyramidkv", "adakv"]
+        let sized = [
+            "streaming", "h2o", "tova", "morphkv", "augur", "keydiff", "random", "snapkv", "pyramidkv", "adakv",
+        ]
         #expect((descriptor.capacity != nil) == sized.contains(descriptor.name))
     }
 
