@@ -162,11 +162,9 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
             test.cache.score.keydiff = attention_keydiff(
                 means: test.zeros(shape.heads * Int(padded), filledWith: .nan), padded: padded)
         case .recency:
-            test.cache.score.rule = ATTENTION_FIXED
-            test.cache.score.fixed = attention_fixed(scores: test.zeros(rows), is_random: false, seed: 0)
+            test.cache.score.useFixed(test.zeros(rows), seed: nil)
         case .random(let seed):
-            test.cache.score.rule = ATTENTION_FIXED
-            test.cache.score.fixed = attention_fixed(scores: test.zeros(rows), is_random: true, seed: seed)
+            test.cache.score.useFixed(test.zeros(rows), seed: seed)
         case .foresight(let ages, let lambda):
             test.cache.score.rule = ATTENTION_FORESIGHT
             test.cache.score.foresight = attention_foresight(ages, lambda: lambda, rows: rows, in: test)
@@ -189,5 +187,13 @@ extension attention_foresight {
         (self.lambda, decay) = (lambda, 0.95)
         codes = UnsafeMutableRawPointer(test.zeros(ages.count * rows)).assumingMemoryBound(to: Int8.self)
         received = lambda > 0 ? test.zeros(rows) : nil
+    }
+}
+
+extension attention_score {
+    /// Scores that stay: random with a seed, else the position.
+    fileprivate mutating func useFixed(_ scores: UnsafeMutablePointer<Float>, seed: UInt32?) {
+        rule = ATTENTION_FIXED
+        fixed = attention_fixed(scores: scores, is_random: seed != nil, seed: seed ?? 0)
     }
 }
