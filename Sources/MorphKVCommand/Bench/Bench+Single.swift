@@ -83,6 +83,25 @@ extension Bench {
         }
     }
 
+    /// Prompts under policies against the same prompt with eviction off.
+    func prompts(_ policies: [any CachePolicy], lengths: [Int]) throws -> [BenchmarkRow] {
+        try lengths.flatMap { length in
+            let (prompt, full) = (tokens(length), try engine(FullPolicy(), reserve: length))
+            return try policies.map { policy in
+                progress("prompt of \(length) tokens under \(policy.specification)")
+                let engine = try engine(policy)
+                func read(_ engine: Engine) throws {
+                    engine.clear()
+                    try engine.prefill(prompt)
+                }
+                let times = try compare({ try read(engine) }, [{ try read(full) }])
+                return BenchmarkRow(
+                    "prompt of \(length) tokens under \(policy.specification)", ours: times.ours, theirs: times.theirs!,
+                    unit: "ms", scale: 1000, note: "theirs: eviction off")
+            }
+        }
+    }
+
     /// Time to the first token, from opening the file on; the file is in the page cache.
     func start() throws -> [BenchmarkRow] {
         progress("start")

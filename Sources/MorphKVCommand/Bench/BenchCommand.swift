@@ -44,7 +44,9 @@ struct BenchCommand: AsyncParsableCommand {
     @Flag(help: "Print one JSON object per measure.")
     var json = false
 
-    static let names = ["decode", "prefill", "policies", "start", "long", "batch", "throughput", "kernel", "profile"]
+    static let names = [
+        "decode", "prefill", "policies", "prompts", "start", "long", "batch", "throughput", "kernel", "profile",
+    ]
 
     func validate() throws {
         if let name = measures.first(where: { !Self.names.contains($0) }) {
@@ -104,6 +106,11 @@ struct BenchCommand: AsyncParsableCommand {
                 answers: sequences, tokens: tokens, policy: bench.cache.policy, flashAttention: !noFlashAttention)
         case "batch":
             return try bench.batch(sequences: sequences, policy: bench.cache.policy, lengths: numbers())
+        case "prompts":
+            let slots = cache.capacity ?? 1024
+            return try bench.prompts(
+                [MorphKVPolicy(capacity: slots), H2OPolicy(capacity: slots)] + foreseeing(slots, bench.model),
+                lengths: numbers())
         default:
             let slots = cache.capacity ?? 1024
             return try bench.policies(
@@ -111,7 +118,13 @@ struct BenchCommand: AsyncParsableCommand {
                     MorphKVPolicy(capacity: slots), MorphKVPolicy(capacity: slots, fusion: .max),
                     MorphKVPolicy(capacity: slots, normalization: .candidates),
                     MorphKVPolicy(capacity: slots, fusion: .max, normalization: .candidates),
-                ], slots: slots)
+                ] + foreseeing(slots, bench.model), slots: slots)
         }
+    }
+
+    /// augur with and without attention weights, where the model has a calibration.
+    private func foreseeing(_ slots: Int, _ model: Model) throws -> [any CachePolicy] {
+        try model.calibration() == nil
+            ? [] : [AugurPolicy(capacity: slots), AugurPolicy(capacity: slots, lambda: 0)]
     }
 }
