@@ -69,6 +69,7 @@ import Testing
         let (keys, values) = (
             kernel.floats(rows * shape.dimension), kernel.floats(rows * shape.dimension)
         )
+        let features = kernel.floats(shape.heads * tokens * test.features).map { ($0 * 9).rounded() * 14 }
         func part(_ all: [Float], _ token: Int) -> [Float] {
             let size = all.count / tokens
             return Array(all[token * size..<(token + columns) * size])
@@ -77,7 +78,8 @@ import Testing
         for token in stride(from: 0, to: tokens, by: columns) {
             outputs += kernel.run(
                 queries: part(queries, token), newKeys: part(keys, token), newValues: part(values, token),
-                columns: columns, position: test.origin + token, used: min(token, shape.slots),
+                features: part(features, token), columns: columns, position: test.origin + token,
+                used: min(token, shape.slots),
                 phase: token == 0 ? 0 : (token - 1) % test.queries + 1, promptEnd: test.promptEnd, level: level,
                 threads: threads)
         }
