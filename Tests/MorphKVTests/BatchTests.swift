@@ -43,6 +43,28 @@ import Testing
         for (one, other) in zip(together, apart) { #expect(one.positions == other.positions) }
     }
 
+    @Test("sequences whose formulas want the same features of tokens share their steps, whatever else differs")
+    func sharedFeatures() throws {
+        let model = try TestCalibrations.model(TestModels.shape("gemma3"))
+        func stepBytes(_ policies: [String]) throws -> Int {
+            let engines = try policies.map {
+                try Engine(model, CacheOptions(policy: PolicyRegistry.standard.policy($0)), threads: 1)
+            }
+            for engine in engines { try engine.prefill([1, 2, 3]) }
+            let batch = try Batch(model, threads: 1)
+            try batch.decode(engines.map { ($0, 4) })
+            return batch.computeBytes
+        }
+        // In a cache of 60 entries the layers that see 96 tokens go by score, in one of 200 they do not.
+        let mixed = [
+            "augur:capacity=200", "augur:capacity=200,lambda=0.06", "augur:capacity=200,lambda=0",
+            "augur:capacity=60,window=4",
+        ]
+        let one = try stepBytes(Array(repeating: mixed[0], count: 4))
+        #expect(try stepBytes(mixed) == one)
+        #expect(try stepBytes(["augur:capacity=200", "h2o:capacity=200", mixed[1], mixed[2]]) != one)
+    }
+
     @Test("a bad token leaves every sequence of the batch as it was")
     func badToken() throws {
         let model = try Model(contentsOf: TestModels.url(TestModels.shape("llama", queryHeads: 4, kvHeads: 2)))

@@ -28,8 +28,26 @@ import Testing
         #expect(read.model == made.model && read.ages == made.ages && read.windows == made.windows)
         #expect(read.thresholds == made.thresholds && read.counts == made.counts && read.biases == made.biases)
         #expect(read.provenance == made.provenance && read.bytes == calibration.bytes)
-        if type == .f32 { #expect(read == calibration && read.weights == made.weights) }
+        #expect(read == calibration && read.weights == calibration.weights)
+        if type == .f32 { #expect(read.weights == made.weights) }
         for (a, b) in zip(read.weights.joined(), made.weights.joined()) { #expect(abs(a - b) <= abs(b) * 0x1p-10) }
+    }
+
+    @Test("weights that a device has are the same, and are written the same", arguments: [ElementType.f32, .f16])
+    func loaded(_ type: ElementType) throws {
+        let model = try Self.model()
+        let made = try TestCalibrations.random(for: model)
+        let calibration = try Calibration(
+            model: made.model, ages: made.ages, windows: made.windows, thresholds: made.thresholds,
+            weights: made.weights, biases: made.biases, counts: made.counts, type: type, provenance: made.provenance)
+        let (before, after) = (TestContexts.temporaryFile(), TestContexts.temporaryFile())
+        let weights = calibration.weights
+        try calibration.write(to: before)
+        #expect(calibration.loaded == nil)
+        try calibration.load(on: model.device)
+        #expect(calibration.loaded != nil && calibration.weights == weights)
+        try calibration.write(to: after)
+        #expect(try Data(contentsOf: before) == Data(contentsOf: after))
     }
 
     @Test("a model finds the calibration beside it, takes one that is named, and needs none")
@@ -92,6 +110,8 @@ import Testing
         #expect(make(counts: made.counts.map { _ in .nan })?.kind == .calibration)
         #expect(make(weights: Array(made.weights.dropLast()))?.kind == .calibration)
         #expect(make(weights: made.weights.map { Array($0.dropLast()) })?.kind == .calibration)
+        // Beyond what f16 can hold.
+        #expect(make(weights: made.weights.map { $0.map { _ in 1e5 } })?.kind == .calibration)
     }
 
     @Test("budgets add up to the total, leave everybody room, and give more where more is needed")
@@ -108,6 +128,29 @@ import Testing
             for (a, b) in zip(base.indices, base.indices.dropFirst()) where base[a] > base[b] {
                 #expect(budgets[a] >= budgets[b] - 1)
             }
+        }
+    }
+
+    @Test("no place has more slots than its limit, and what it cannot use goes to the others")
+    func budgetsWithLimits() {
+        var random = SplitMix64(seed: 8)
+        for round in 0..<300 {
+            let places = Int(random.next() % 20) + 1
+            let window = Int(random.next() % 12)
+            let base = (0..<places).map { _ in Double(random.next() % 4000) / 10 }
+            let counts = (0..<8).map { threshold in base.map { $0 / Double(1 + threshold * threshold) } }
+            let total = places * (window + 2 + Int(random.next() % 300))
+            let limits = (0..<places).map { place in
+                round % 3 > 0 && place % 2 == 0 ? nil : Int(random.next() % 200) + 1
+            }
+            let budgets = SlotBudgets.solve(counts, total: total, window: window, limits: limits)
+            for (budget, limit) in zip(budgets, limits) { #expect(budget <= limit ?? budget) }
+            let most = limits.contains(nil) ? Int.max : limits.reduce(0) { $0 + $1! }
+            #expect(budgets.reduce(0, +) == min(total, most))
+            let free = [Int?](repeating: nil, count: places)
+            #expect(
+                SlotBudgets.solve(counts, total: total, window: window, limits: free)
+                    == SlotBudgets.solve(counts, total: total, window: window))
         }
     }
 

@@ -8,7 +8,7 @@ import Testing
 @Suite struct KeyDiffTests {
     @Test(
         "a prompt keeps its window and the keys that are least like the mean direction of all",
-        arguments: [CacheOptions.AttentionPath.fused, .graph], [(0, 60), (20, 45)])
+        arguments: [CacheOptions.AttentionPath.fused, .graph], [(0, 60), (20, 45), (30, 1100)])
     func prompts(_ attention: CacheOptions.AttentionPath, _ lengths: (held: Int, new: Int)) throws {
         let model = try TestContexts.model()
         func engine(_ policy: any CachePolicy) throws -> Engine {
@@ -32,6 +32,20 @@ import Testing
                 #expect(cut.positions[index][head] == Self.kept(keys, count: 23, window: 6))
             }
         }
+    }
+
+    @Test("a longer prompt needs no more memory for its keys' scores than for attention itself")
+    func memory() throws {
+        var shape = TestModels.shape("llama", queryHeads: 4, kvHeads: 4)
+        shape.headDimension = 128
+        let model = try Model(contentsOf: TestModels.url(shape))
+        func bytes(_ policy: any CachePolicy) throws -> Int {
+            let options = CacheOptions(policy: policy, elementType: .q8_0)
+            let engine = try Engine(model, options, threads: 1)
+            try engine.prefill(TestModels.tokens(2000, seed: 5))
+            return engine.computeBytes
+        }
+        #expect(try bytes(KeyDiffPolicy(capacity: 24, window: 6)) == bytes(StreamingPolicy(capacity: 24)))
     }
 
     private static func kept(_ keys: [[Double]], count: Int, window: Int) -> [Int] {

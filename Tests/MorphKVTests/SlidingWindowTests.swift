@@ -51,6 +51,18 @@ import Testing
         }
     }
 
+    @Test("slots that local layers have no use for go to the others", arguments: ["layer", "head"])
+    func sharesOfLocalLayers(_ budgets: String) throws {
+        let model = try Self.gemma()
+        let policy = try PolicyRegistry.standard.policy("augur:capacity=200,budgets=\(budgets)")
+        let slots = try CachePlan(model, CacheOptions(policy: policy, elementType: .f32), tokens: 10).slots
+        let heads = model.description.kvHeads
+        #expect(slots.joined().reduce(0, +) == 200 * 4 * heads)
+        for (layer, slots) in zip(model.description.layers, slots) {
+            #expect(layer.slidingWindow == nil ? slots.allSatisfy { $0 > 200 } : slots.allSatisfy { $0 == 96 })
+        }
+    }
+
     @Test(
         "a capacity below the window holds in every layer, and nothing out of sight is attended to",
         arguments: [

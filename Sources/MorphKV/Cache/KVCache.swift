@@ -17,8 +17,9 @@ final class KVCache {
     private(set) var parts: [[LayerCache]]
     /// What the sequence goes on from, which others may share; nil if it begins with nothing.
     let context: FrozenCache?
-    /// For each layer the formula that wants features of tokens, nil where none does; empty if none does anywhere.
-    let featureFormulas: [ScoringRule.Accumulation?]
+    /// For each layer the formula that wants features of tokens; empty if none does anywhere. Layers where none does have
+    /// the first one's, so that sequences which differ only in where it applies share their steps.
+    let featureSources: [FeatureSource]
     /// A graph that an attention backend has bound to this cache's memory; it is released with the cache.
     var attachment: (any CacheAttachment)?
     private let backend: Backend
@@ -45,8 +46,9 @@ final class KVCache {
                 try LayerCache($0, slots: $0.slots ?? Self.rounded(reserve), scale: description.attentionScale)
             }
         }
-        let wanted = parts.map { $0.lazy.compactMap { $0.plan.scoring?.featureAccumulation }.first }
-        featureFormulas = wanted.allSatisfy { $0 == nil } ? [] : wanted
+        let wanted = parts.map { $0.lazy.compactMap { $0.plan.scoring?.featureSource }.first }
+        let first = wanted.lazy.compactMap(\.self).first
+        featureSources = wanted.compactMap { $0 ?? first }
         for part in parts.joined() { try part.allocate(on: backend) }
         clear()
     }

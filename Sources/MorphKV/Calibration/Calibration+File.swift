@@ -64,15 +64,16 @@ extension Calibration {
         writer.set(Self.key("windows"), windows.map(Int32.init))
         writer.set(Self.key("thresholds"), thresholds)
         var contents: [String: [UInt8]] = [:]
-        func add(_ name: String, _ type: ElementType, _ shape: [Int], _ values: [Float]) {
+        func add(_ name: String, _ type: ElementType, _ shape: [Int], _ encoded: [UInt8]) {
             writer.addTensor(name, type, shape)
-            contents[name] = type.encoded(values)
+            contents[name] = encoded
         }
-        for layer in 0..<layerCount {
-            add("layer.\(layer).weight", type, [width, biases[layer].count], weights[layer])
-            add("layer.\(layer).bias", .f32, [biases[layer].count], biases[layer])
+        for (layer, weights) in encodedWeights.enumerated() {
+            add("layer.\(layer).weight", type, [width, biases[layer].count], weights)
+            add("layer.\(layer).bias", .f32, [biases[layer].count], ElementType.f32.encoded(biases[layer]))
         }
-        add("counts", .f32, [kvHeads, layerCount, thresholds.count, windows.count], counts)
+        let shape = [kvHeads, layerCount, thresholds.count, windows.count]
+        add("counts", .f32, shape, ElementType.f32.encoded(counts))
         try writer.write(to: url, isSealed: true) { name, write in try contents[name]!.withUnsafeBytes(write) }
     }
 }

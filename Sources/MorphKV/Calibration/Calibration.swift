@@ -43,8 +43,6 @@ public final class Calibration: Sendable {
     let kvHeads: Int
     /// Length of the layers' input.
     let width: Int
-    /// Per layer `[kvHeads * ages][width]`, flat.
-    package let weights: [[Float]]
     /// Per layer `[kvHeads * ages]`.
     package let biases: [[Float]]
     /// The mean number of entries older than a window whose score exceeds a threshold: `[window][threshold][layer][kvHead]`.
@@ -53,7 +51,14 @@ public final class Calibration: Sendable {
     let type: ElementType
     /// Tells calibrations apart.
     let digest: UInt64
-    private let onDevice = Mutex<CalibratedWeights?>(nil)
+    /// The weights, once.
+    private let place: Mutex<Place>
+
+    private enum Place {
+        /// Per layer as they are stored, on the host.
+        case host([[UInt8]])
+        case device(CalibratedWeights)
+    }
 
     /// - Parameters:
     ///   - weights: per layer `[kvHeads * ages][width]`, flat.
@@ -86,14 +91,16 @@ public final class Calibration: Sendable {
         try require(
             counts.count == windows.count * thresholds.count * biases.count * heads,
             "there are \(counts.count) counts of entries")
+        let encoded = weights.map(type.encoded)
+        let stored = encoded.map(type.decoded)
         try require(
-            (weights + biases + [counts, thresholds]).allSatisfy { $0.allSatisfy(\.isFinite) }, "a number is not finite"
+            (stored + biases + [counts, thresholds]).allSatisfy { $0.allSatisfy(\.isFinite) }, "a number is not finite"
         )
         self.model = model
         self.ages = ages
         self.windows = windows
         self.thresholds = thresholds
-        self.weights = weights
+        place = Mutex(.host(encoded))
         self.biases = biases
         self.counts = counts
         self.type = type
@@ -103,7 +110,7 @@ public final class Calibration: Sendable {
         self.width = width
         var checksum = Checksum()
         checksum.add("\(model) \(ages) \(windows)")
-        for numbers in weights + biases + [counts, thresholds] { numbers.withUnsafeBytes { checksum.add($0) } }
+        for numbers in stored + biases + [counts, thresholds] { numbers.withUnsafeBytes { checksum.add($0) } }
         digest = checksum.value
     }
 
@@ -114,25 +121,42 @@ public final class Calibration: Sendable {
     public static let usualAges = [1, 16, 64, 256, 1024]
 
     /// Bytes of weights and biases where a model computes; all sequences share them.
-    public var bytes: Int { zip(weights, biases).reduce(0) { $0 + type.bytes($1.0.count) + 4 * $1.1.count } }
+    public var bytes: Int { biases.reduce(0) { $0 + type.bytes(width * $1.count) + 4 * $1.count } }
 
-    /// Copies the weights to a device, once.
-    ///
-    /// - Throws: ``GgmlError`` when memory is short.
-    func load(on device: Device) throws {
-        try onDevice.withLock { loaded in
-            if loaded == nil { loaded = try CalibratedWeights(self, on: device) }
+    /// Per layer the weights as they are stored, `[kvHeads * ages][width]`, flat.
+    var encodedWeights: [[UInt8]] {
+        place.withLock { place in
+            switch place {
+            case .host(let encoded): encoded
+            case .device(let loaded): loaded.weights.map { $0.values() }
+            }
         }
     }
 
-    /// The weights on the device that ``load(on:)`` named.
-    var loaded: CalibratedWeights { onDevice.withLock { $0! } }
+    /// Per layer `[kvHeads * ages][width]`, flat; decoded at every call.
+    package var weights: [[Float]] { encodedWeights.map(type.decoded) }
+
+    /// Moves the weights to a device, once.
+    ///
+    /// - Throws: ``GgmlError`` when memory is short.
+    func load(on device: Device) throws {
+        try place.withLock { place in
+            guard case .host(let encoded) = place else { return }
+            place = .device(try CalibratedWeights(self, encoded, on: device))
+        }
+    }
+
+    /// The weights on the device that ``load(on:)`` named; nil before.
+    var loaded: CalibratedWeights? {
+        place.withLock { if case .device(let loaded) = $0 { loaded } else { nil } }
+    }
 
     /// What is foreseen of tokens, for each KV head the scores of all ages: `[kvHeads * ages, tokens]`.
     ///
     /// - Parameter input: the layer's normed input, `[embedding, tokens]`.
     func scores(of input: Tensor, layer: Int, in graph: Graph) -> Tensor {
-        graph.add(graph.matmul(loaded.weights[layer], input), loaded.biases[layer])
+        let loaded = loaded!
+        return graph.add(graph.matmul(loaded.weights[layer], input), loaded.biases[layer])
     }
 
     /// Mean numbers of entries older than a window whose score exceeds each threshold: `[threshold][layer][kvHead]`.
@@ -171,7 +195,8 @@ final class CalibratedWeights: @unchecked Sendable {
     /// Per layer `[kvHeads * ages]`
     let biases: [Tensor]
 
-    init(_ calibration: Calibration, on device: Device) throws {
+    /// - Parameter encoded: per layer the weights as they are stored.
+    init(_ calibration: Calibration, _ encoded: [[UInt8]], on device: Device) throws {
         let rows = calibration.biases[0].count
         let layers = calibration.layerCount
         let arena = try Arena(tensors: 2 * layers)
@@ -182,7 +207,7 @@ final class CalibratedWeights: @unchecked Sendable {
         biases = (0..<layers).map { arena.tensor(.f32, [rows], name: "layer.\($0).bias") }
         try arena.allocate(on: Backend(device, threads: 1))
         for layer in 0..<layers {
-            weights[layer].write(calibration.type.encoded(calibration.weights[layer]))
+            weights[layer].write(encoded[layer])
             biases[layer].write(calibration.biases[layer])
         }
     }

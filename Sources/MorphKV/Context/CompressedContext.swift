@@ -84,7 +84,7 @@ public struct CompressedContext: Sendable {
             throw CacheError(.attention, "contexts need the fused kernel, on the CPU")
         }
         // A rule that wants features of its own leaves no room for others.
-        let wanted = engine.cache.featureFormulas.isEmpty ? source ?? compression?.source : nil
+        let wanted = engine.cache.featureSources.isEmpty ? source ?? compression?.source : nil
         let foresight = try engine.foresight(of: tokens.count, for: wanted)
         try engine.prefill(tokens, foresight: foresight)
         let bytes = engine.statistics.allocatedBytes + engine.computeBytes

@@ -16,6 +16,8 @@ public struct SlotBudgets: Sendable, Hashable {
     public var spread: Spread
     /// Whose counts of entries the numbers are solved from; nil until the policy is prepared for a model.
     private(set) var calibration: Calibration?
+    /// Slots that each layer has a use for: those of its sliding window, nil where it sees everything.
+    private var limits: [Int?] = []
 
     /// Spreads slots.
     public init(_ spread: Spread) { self.spread = spread }
@@ -35,6 +37,7 @@ public struct SlotBudgets: Sendable, Hashable {
         guard spread != .even else { return self }
         var prepared = self
         prepared.calibration = try model.neededCalibration(for: "budgets=\(spread.rawValue)")
+        prepared.limits = model.description.layers.map(\.slidingWindow)
         return prepared
     }
 
@@ -42,7 +45,7 @@ public struct SlotBudgets: Sendable, Hashable {
     ///
     /// - Parameters:
     ///   - mean: the mean over all heads of all layers.
-    ///   - window: positions that always stay; every head has 2 entries more at least.
+    ///   - window: positions that always stay; every head has 2 entries more at least, unless its layer sees less.
     /// - Throws: ``CacheError`` of kind `invalidPolicy` if the mean leaves no room for that, of kind `calibration` if the
     ///   policy was not prepared for a model.
     func capacities(mean: Int, window: Int, in layer: LayerGeometry) throws -> [Int] {
@@ -63,11 +66,14 @@ public struct SlotBudgets: Sendable, Hashable {
         switch spread {
         case .even, .layer:
             let needs = counts.map { $0.map { $0.reduce(0) { $0 + Double($1) } / Double($0.count) } }
-            let budgets = Self.solve(needs, total: mean * calibration.layerCount, window: window)
+            let budgets = Self.solve(
+                needs, total: mean * calibration.layerCount, window: window, limits: limits)
             return Array(repeating: budgets[layer.layer], count: layer.kvHeads)
         case .head:
             let needs = counts.map { $0.flatMap { $0.map(Double.init) } }
-            let budgets = Self.solve(needs, total: mean * calibration.layerCount * calibration.kvHeads, window: window)
+            let budgets = Self.solve(
+                needs, total: mean * calibration.layerCount * calibration.kvHeads, window: window,
+                limits: limits.flatMap { Array(repeating: $0, count: calibration.kvHeads) })
             return Array(budgets[layer.layer * layer.kvHeads..<(layer.layer + 1) * layer.kvHeads])
         }
     }
@@ -82,6 +88,28 @@ public struct SlotBudgets: Sendable, Hashable {
     ) throws -> [RetentionRule] {
         let window = kept.allSatisfy((0...Self.limit).contains) ? kept.reduce(0, +) : -1
         return try capacities(mean: mean, window: window, in: layer).map(rule)
+    }
+
+    /// Whole numbers of slots that add up to a total, no place having more than its limit; what places at their limits
+    /// cannot use goes to the others.
+    ///
+    /// - Parameters:
+    ///   - counts: entries older than the window that exceed each threshold, `[threshold][place]`.
+    ///   - limits: nil for places without one. Where all have one, the sum may be less than the total.
+    static func solve(_ counts: [[Double]], total: Int, window: Int, limits: [Int?]) -> [Int] {
+        var budgets = Array(repeating: 0, count: limits.count)
+        var (free, rest) = (Array(limits.indices), total)
+        while !free.isEmpty {
+            let shares = solve(counts.map { counts in free.map { counts[$0] } }, total: rest, window: window)
+            var below: [Int] = []
+            for (place, share) in zip(free, shares) {
+                budgets[place] = min(share, limits[place] ?? share)
+                if budgets[place] == share { below.append(place) } else { rest -= budgets[place] }
+            }
+            if below.count == free.count { break }
+            free = below
+        }
+        return budgets
     }
 
     /// Whole numbers of slots that add up to a total.

@@ -36,6 +36,8 @@ struct Foresight: ScoringFormula {
         ForesightState(self, rule.groupReduction, shape, in: arena)
     }
 
+    var featureKey: AnyHashable { AnyHashable(calibration) }
+
     /// The scores' codes for all ages: whole numbers c from -127 to 127 that mean sign(c) * (c / 127)^2, so that small
     /// scores are told apart too.
     func features(of input: Tensor, layer: LayerGeometry, in graph: Graph) -> Tensor {

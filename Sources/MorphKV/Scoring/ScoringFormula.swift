@@ -42,6 +42,10 @@ protocol ScoringFormula: Sendable, Hashable {
     /// - Parameter arena: where its tensors are to lie.
     func makeState(_ rule: ScoringRule, _ shape: SlotShape, in arena: Arena) -> any ScoringState
 
+    /// What the features depend on: formulas with equal keys want the same ones. By default the formula with all of its
+    /// parameters.
+    var featureKey: AnyHashable { get }
+
     /// The features of tokens, `[width, kvHeads, tokens]`; asked for only if it needs any.
     ///
     /// - Parameter input: what keys and values are computed from, `[embedding, tokens]`.
@@ -53,9 +57,18 @@ extension ScoringFormula {
     var sharedBytes: Int { 0 }
     func prepare(for model: Model) throws {}
     func isEqual(to other: any ScoringFormula) -> Bool { (other as? Self) == self }
+    var featureKey: AnyHashable { AnyHashable(self) }
     func features(of input: Tensor, layer: LayerGeometry, in graph: Graph) -> Tensor {
         preconditionFailure("\(Self.self) has no features")
     }
+}
+
+/// A formula as far as the features of tokens go: equal ones want the same.
+struct FeatureSource: Hashable {
+    let formula: any ScoringFormula
+
+    static func == (a: Self, b: Self) -> Bool { a.formula.featureKey == b.formula.featureKey }
+    func hash(into hasher: inout Hasher) { hasher.combine(formula.featureKey) }
 }
 
 /// What a formula keeps for the slots of one layer of one sequence, and everything that is done with it.

@@ -116,8 +116,10 @@ public struct ScoringRule: Sendable, Hashable {
 }
 
 extension ScoringRule {
-    /// The accumulation, if its formula wants features of tokens.
-    var featureAccumulation: Accumulation? { accumulation.formula.needs.contains(.features) ? accumulation : nil }
+    /// The formula, if it wants features of tokens.
+    var featureSource: FeatureSource? {
+        accumulation.formula.needs.contains(.features) ? FeatureSource(formula: accumulation.formula) : nil
+    }
 
     /// - Throws: ``CacheError`` of kind `invalidPolicy` when nothing would be remembered.
     static func checkWindow(of queries: Int) throws {

@@ -31,16 +31,16 @@ final class ServingCaches {
         calibrationBytes = (try? model.calibration())?.bytes ?? 0
         self.limits = limits
         self.workspace = workspace
-        scratchBytes = try Self.scratchBytes(of: slots[0].engine!, options)
+        scratchBytes = try Self.scratchBytes(model, options, slots: limits.slotsPerHead)
     }
 
     /// Bytes of keys and values of the largest part of a prompt, which are allocated while it is fed.
-    private static func scratchBytes(of engine: Engine, _ options: ServingOptions) throws -> Int {
-        let backend = try Backend(engine.model.device, threads: 1)
+    private static func scratchBytes(_ model: Model, _ options: ServingOptions, slots: Int) throws -> Int {
+        let backend = try Backend(model.device, threads: 1)
         let scratch = try PrefillScratch(
-            engine.model.description, options.cache.keyType, options.cache.valueType,
-            entries: engine.statistics.slots + options.promptChunk, queries: options.promptChunk, on: backend)
-        return scratch.allocatedBytes + options.promptChunk * engine.model.description.embeddingLength * 4
+            model.description, options.cache.keyType, options.cache.valueType,
+            entries: slots + options.promptChunk, queries: options.promptChunk, on: backend)
+        return scratch.allocatedBytes + options.promptChunk * model.description.embeddingLength * 4
     }
 
     /// Bytes of all caches at the start, which are never exceeded.
@@ -67,19 +67,23 @@ final class ServingCaches {
         return (options.parallel + options.queueLimit) * options.maxPromptTokens * token + slots.count * answer
     }
 
-    /// Feeds the largest part of a prompt there can be.
-    func warmUp() throws {
-        // Requests may ask for the policy whose prompts need most: every query counts.
-        let policy = options.cache.policy
-        let capacity = policy.declaredCapacity ?? slots[0].engine!.statistics.slots
-        let largest = options.cache.with(H2OPolicy(capacity: capacity, window: 0))
-        if try CachePlan(model, largest, tokens: options.tokensPerSequence).bytes <= limits.bytesPerSequence {
-            let slot = slots[0]
-            slot.engine = nil
-            try Engine(model, largest, in: workspace).warmUp(chunk: options.promptChunk)
-            slot.engine = try Engine(model, options.cache, in: workspace, reserve: slot.kind.reserve)
+    /// Feeds the largest parts of prompts and takes the largest steps that there can be under any request's policy, in
+    /// batches of all sizes; the server's own comes last.
+    func warmUp(_ batch: Batch) throws {
+        for cache in limits.extremes + [options.cache] {
+            for slot in slots.prefix(options.parallel) {
+                // First the old memory goes, then the new comes: never both.
+                slot.engine = nil
+                slot.engine = try Engine(model, cache, in: workspace, reserve: slot.kind.reserve)
+            }
+            let first = slots[0].engine!
+            try first.warmUp(chunk: first.cache.hasParts ? Self.fedChunk : options.promptChunk)
+            for size in batch.sizes(upTo: options.parallel) {
+                let engines = slots.prefix(size).map { $0.engine! }
+                for engine in engines { try engine.warmUp(chunk: 0) }
+                try batch.decode(engines.map { ($0, 0) })
+            }
         }
-        try slots[0].engine!.warmUp(chunk: options.promptChunk)
     }
 
     /// Takes the largest steps behind every context, after which all of its entries are in memory too.
@@ -87,12 +91,19 @@ final class ServingCaches {
         guard !options.contexts.isEmpty else { return }
         let slot = slots[0]
         for name in options.contexts.keys.sorted() {
-            try prepare(slot, for: ServingRequest(prompt: [], after: name))
-            try slot.engine!.warmUp(chunk: Engine.feedSizes.reduce(0, +))
-            try batch.decode([(slot.engine!, 0)])
+            for cache in limits.extremes + [options.cache] {
+                let request = ServingRequest(prompt: [], after: name, cache: cache)
+                guard limits.fits(request) else { continue }
+                try prepare(slot, for: request)
+                try slot.engine!.warmUp(chunk: Self.fedChunk)
+                try batch.decode([(slot.engine!, 0)])
+            }
         }
         try prepare(slot, for: ServingRequest(prompt: []))
     }
+
+    /// Tokens of a prompt that enter in parts of each size that has a graph.
+    private static let fedChunk = Engine.feedSizes.reduce(0, +)
 
     // MARK: Giving them out
 

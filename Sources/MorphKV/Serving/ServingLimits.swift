@@ -8,6 +8,10 @@ struct ServingLimits: Sendable {
     let defaultKind: ServingSlot.Kind
     /// Bytes of one sequence's cache.
     let bytesPerSequence: Int
+    /// Caches in these bytes whose requests need most besides them; one for each thing that can be needed.
+    let extremes: [CacheOptions]
+    /// Slots that a KV head may have; scratch memory was counted for so many.
+    let slotsPerHead: Int
     let fullCost: FullCacheCost
 
     /// - Throws: ``ServingError`` or ``CacheError`` when the options make no sense.
@@ -18,12 +22,45 @@ struct ServingLimits: Sendable {
         fullCost = try FullCacheCost(model, options.cache)
         let grows = try Self.grows(model, options.cache)
         defaultKind = Self.kind(of: options.cache, reserve: grows ? options.tokensPerSequence : 0, context: nil)
-        bytesPerSequence = try CachePlan(model, options.cache, tokens: options.tokensPerSequence).bytes
+        let plan = try CachePlan(model, options.cache, tokens: options.tokensPerSequence)
+        bytesPerSequence = plan.bytes
+        extremes = Self.extremes(model, options.cache, bytes: plan.bytes)
+        let plans = try [plan] + extremes.map { try CachePlan(model, $0, tokens: 0) }
+        slotsPerHead = plans.flatMap(\.slots).joined().max() ?? 0
         for (name, context) in options.contexts {
             guard context.model === model else {
                 throw ServingError(.invalidRequest, "the context '\(name)' was read by another model")
             }
             try check(cache(of: ServingRequest(prompt: [], after: name)), following: context)
+        }
+    }
+
+    /// The largest caches that fit: one with as many slots as can be, prompts whose every query counts, features of
+    /// tokens, and layers or heads with numbers of slots of their own, the latter with prompts that enter by the kernel.
+    private static func extremes(_ model: Model, _ cache: CacheOptions, bytes: Int) -> [CacheOptions] {
+        var kinds: [(Int) -> any CachePolicy] = [
+            { StreamingPolicy(capacity: $0, sinks: 0) }, { H2OPolicy(capacity: $0, window: 0) },
+        ]
+        // One that cannot be used counts as none: policies that need it are refused.
+        if (try? model.calibration()) != nil {
+            kinds += [
+                { AugurPolicy(capacity: $0) }, { AugurPolicy(capacity: $0, budgets: SlotBudgets(.head)) },
+                { H2OPolicy(capacity: $0, window: 0, budgets: SlotBudgets(.head)) },
+            ]
+        }
+        let description = model.description
+        let row = cache.keyType.bytes(description.headDimension) + cache.valueType.bytes(description.headDimension)
+        return kinds.compactMap { kind in
+            func fits(_ capacity: Int) -> Bool? {
+                (try? CachePlan(model, cache.with(kind(capacity)), tokens: 0)).map { $0.bytes <= bytes }
+            }
+            // More does not even fit into one layer. With too few entries a policy cannot be.
+            var (least, most) = (1, max(1, bytes / (row * description.kvHeads)))
+            while least < most {
+                let middle = (least + most + 1) / 2
+                (least, most) = fits(middle) ?? true ? (middle, most) : (least, middle - 1)
+            }
+            return fits(least) == true ? cache.with(kind(least)) : nil
         }
     }
 
@@ -103,22 +140,36 @@ struct ServingLimits: Sendable {
 
     /// Bytes of a request's cache.
     func bytes(of request: ServingRequest) throws -> Int {
-        try bytes(of: cache(of: request), following: context(of: request))
+        try plan(cache(of: request), following: context(of: request)).bytes
     }
 
-    private func bytes(of cache: CacheOptions, following context: CompressedContext?) throws -> Int {
-        try CachePlan(model, cache, tokens: options.tokensPerSequence, following: context?.cache).bytes
+    private func plan(_ cache: CacheOptions, following context: CompressedContext?) throws -> CachePlan {
+        try CachePlan(model, cache, tokens: options.tokensPerSequence, following: context?.cache)
+    }
+
+    /// Whether a request's cache fits where the scheduler's own is.
+    func fits(_ request: ServingRequest) -> Bool {
+        (try? check(cache(of: request), following: context(of: request))) != nil
     }
 
     /// Whether a cache of another policy fits where the scheduler's own is.
     private func check(_ cache: CacheOptions, following context: CompressedContext?) throws {
-        let bytes = try bytes(of: cache, following: context)
-        guard bytes <= bytesPerSequence else {
+        let plan = try plan(cache, following: context)
+        guard plan.bytes <= bytesPerSequence else {
             throw ServingError(
                 .doesNotFit,
                 """
-                a cache under the policy \(cache.policy.specification) takes \(bytes) bytes; a sequence has \
+                a cache under the policy \(cache.policy.specification) takes \(plan.bytes) bytes; a sequence has \
                 \(bytesPerSequence) here
+                """)
+        }
+        let slots = plan.slots.joined().max() ?? 0
+        guard slots <= slotsPerHead else {
+            throw ServingError(
+                .doesNotFit,
+                """
+                a cache under the policy \(cache.policy.specification) has \(slots) slots for a KV head of some layer; \
+                \(slotsPerHead) are possible here
                 """)
         }
     }

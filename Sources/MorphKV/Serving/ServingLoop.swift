@@ -27,11 +27,7 @@ final class ServingLoop {
         batch = try Batch(model, threads: options.threads)
         samplerMemory = SamplerMemory(vocabularySize: model.description.vocabularySize)
         for tensor in model.weights.value.mapped { tensor.touch() }
-        try caches.warmUp()
-        for size in batch.sizes(upTo: options.parallel) {
-            for slot in caches.slots { try slot.engine!.warmUp(chunk: 0) }
-            try batch.decode(caches.slots.prefix(size).map { ($0.engine!, 0) })
-        }
+        try caches.warmUp(batch)
         try caches.warmUpContexts(batch)
         for slot in caches.slots { slot.clear() }
         meter.update { [caches] in $0.cacheBytesPlanned = caches.bytes }

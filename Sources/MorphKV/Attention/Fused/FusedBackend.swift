@@ -6,8 +6,8 @@ final class FusedBackend: AttentionBackend {
     private struct Shape: Hashable {
         let columns: Int
         let outputs: Int
-        /// See ``KVCache/featureFormulas``.
-        let features: [ScoringRule.Accumulation?]
+        /// See ``KVCache/featureSources``.
+        let features: [FeatureSource]
     }
 
     private let model: Model
@@ -28,19 +28,19 @@ final class FusedBackend: AttentionBackend {
     var allocatedBytes: Int { graphs.values.reduce(workspace.bytes) { $0 + $1.allocator.allocatedBytes } }
 
     func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
-        let features = feeds[0].cache.featureFormulas
-        if feeds.allSatisfy({ $0.cache.featureFormulas == features }) {
+        let features = feeds[0].cache.featureSources
+        if feeds.allSatisfy({ $0.cache.featureSources == features }) {
             return try step(feeds, features: features, collect: collect)
         }
         // Sequences whose rules want different features of a token cannot share a graph.
-        for features in Set(feeds.map(\.cache.featureFormulas)) {
-            let indices = feeds.indices.filter { feeds[$0].cache.featureFormulas == features }
+        for features in Set(feeds.map(\.cache.featureSources)) {
+            let indices = feeds.indices.filter { feeds[$0].cache.featureSources == features }
             try step(indices.map { feeds[$0] }, features: features) { collect(indices[$0], $1) }
         }
     }
 
     private func step(
-        _ feeds: [Feed], features: [ScoringRule.Accumulation?], collect: (Int, StepOutput) -> Void
+        _ feeds: [Feed], features: [FeatureSource], collect: (Int, StepOutput) -> Void
     ) throws {
         let shape = Shape(
             columns: columns(feeds.reduce(0) { $0 + $1.tokens.count }), outputs: columns(feeds.count),
@@ -71,13 +71,13 @@ final class FusedBackend: AttentionBackend {
 /// The kernel as an operation of a step's graph.
 final class FusedAttention: StepAttention {
     private let description: DecoderDescription
-    private let features: [ScoringRule.Accumulation?]
+    private let features: [FeatureSource]
     private let metadata: AttentionMetadata
     private let workspace: AttentionWorkspace
 
-    /// - Parameter features: see ``KVCache/featureFormulas``.
+    /// - Parameter features: see ``KVCache/featureSources``.
     init(
-        _ description: DecoderDescription, columns: Int, features: [ScoringRule.Accumulation?] = [],
+        _ description: DecoderDescription, columns: Int, features: [FeatureSource] = [],
         workspace: AttentionWorkspace
     ) {
         self.description = description
@@ -87,7 +87,7 @@ final class FusedAttention: StepAttention {
     }
 
     func attend(_ p: BlockGraph.Projections, layer: Int, in graph: Graph) -> Tensor {
-        let formula = features.isEmpty ? nil : features[layer]?.formula
+        let formula = features.isEmpty ? nil : features[layer].formula
         let features = formula?.features(of: p.input, layer: description.geometry(of: layer), in: graph)
         return graph.fusedAttention(
             queries: p.queries, keys: p.keys, values: p.values, features: features, batch: metadata.batch(layer))

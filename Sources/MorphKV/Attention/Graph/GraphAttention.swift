@@ -33,7 +33,7 @@ final class GraphAttention: StepAttention {
             return PositionalStep(graph: graph, inputs: inputs, cache: layer, projections: projections, scale: scale)
                 .attend()
         }
-        let formula = scores.rule.featureAccumulation?.formula
+        let formula = scores.rule.featureSource?.formula
         let features = formula?.features(of: projections.input, layer: layer.plan.geometry, in: graph)
         let step = ScoredStep(
             graph: graph, inputs: inputs, cache: layer, scores: scores, projections: projections, features: features,

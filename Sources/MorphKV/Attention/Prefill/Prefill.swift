@@ -84,7 +84,7 @@ private struct LayerPass {
             features: features)
     }
     private var formula: (any ScoringFormula)? {
-        parts.lazy.compactMap { $0.plan.scoring?.featureAccumulation?.formula }.first
+        parts.lazy.compactMap { $0.plan.scoring?.featureSource?.formula }.first
     }
     private var foresight: TextForesight? {
         formula == nil && scorer.prompt.geometry.slidingWindow == nil ? prefill.foresight : nil
