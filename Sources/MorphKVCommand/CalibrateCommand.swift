@@ -49,19 +49,26 @@ struct CalibrateCommand: ParsableCommand {
         for (name, value) in [("--tokens", tokens), ("--length", length)] where (value ?? 2) < 2 {
             throw ValidationError("\(name) \(value ?? 0): 2 or more is needed")
         }
+        for (name, value) in [("--tokens", tokens), ("--length", length)] where (value ?? 2) > Self.mostTokens {
+            throw ValidationError("\(name) \(value ?? 0): at most \(Self.mostTokens) are possible")
+        }
     }
+
+    /// More residual streams fit into no memory.
+    private static let mostTokens = 1 << 30
 
     func run() throws {
         // A file that grows too large is an error to report, not the end of the process.
         signal(SIGXFSZ, SIG_IGN)
         let model = try modelFlags.load()
         let url = out.map { URL(fileURLWithPath: $0) } ?? Calibration.url(besideModel: model.url)
-        try Self.checkWritable(url)
-        let start = ContinuousClock.now
-        let stop = StopSignal()
         let partial = (
             texts: url.appendingPathExtension("texts.partial"), layers: url.appendingPathExtension("partial")
         )
+        try Self.checkWritable(url)
+        try checkIsNoInput([url, partial.texts, partial.layers], model)
+        let start = ContinuousClock.now
+        let stop = StopSignal()
         let calibrator = try Calibrator(model, texts: texts(model, partial.texts, stop), source: source)
         try announce(calibrator, model)
         let work = Work(stop)
@@ -81,6 +88,16 @@ struct CalibrateCommand: ParsableCommand {
         let exists = FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder)
         guard FileManager.default.isWritableFile(atPath: folder), !(exists && isFolder.boolValue) else {
             throw ValidationError("\(url.path) cannot be written; name another file with --out")
+        }
+    }
+
+    private func checkIsNoInput(_ outputs: [URL], _ model: Model) throws {
+        func resolved(_ path: String) -> String {
+            URL(fileURLWithPath: path).absoluteURL.standardizedFileURL.resolvingSymlinksInPath().path
+        }
+        let inputs = Set(([model.url.path] + text + (prompts.map { [$0] } ?? [])).map(resolved))
+        for output in outputs where inputs.contains(resolved(output.path)) {
+            throw ValidationError("\(output.path) is read and would be written over; name another file with --out")
         }
     }
 
@@ -108,7 +125,14 @@ struct CalibrateCommand: ParsableCommand {
             return try texts.samples(tokens: most, seed: seed, partial: partial) { try work.show(done: $0, of: $1) }
         }
         let asked = try Input.text(ofFile: prompts).split(whereSeparator: \.isNewline).map(Self.prompt)
-        return try texts.answers(to: asked, partial: partial) { try work.show(done: $0, of: $1) }
+        let answers = try texts.answers(to: asked, partial: partial) { try work.show(done: $0, of: $1) }
+        work.finish()
+        if answers.count < asked.count {
+            try Output.write(
+                "\(asked.count - answers.count) of \(asked.count) answers are left out: the model ended them at once, or "
+                    + "they are too short\n", to: .standardError)
+        }
+        return answers
     }
 
     /// A prompt as a line of text or of JSON.

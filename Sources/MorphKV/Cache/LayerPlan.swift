@@ -21,6 +21,10 @@ struct LayerPlan: Hashable {
     /// - Throws: ``CacheError`` when the policy or the type cannot be honoured.
     static func plans(_ geometry: LayerGeometry, _ options: CacheOptions, on device: Device) throws -> [LayerPlan] {
         let rules = try options.policy.rules(for: geometry).map { $0.limited(to: geometry.slidingWindow) }
+        guard rules.count == geometry.kvHeads else {
+            throw CacheError(
+                .invalidPolicy, "the policy has \(rules.count) rules for the \(geometry.kvHeads) KV heads of a layer")
+        }
         if Set(rules).count == 1 { return [try LayerPlan(geometry, rules[0], options, on: device)] }
         var heads: [RetentionRule: [Int]] = [:]
         for (head, rule) in rules.enumerated() { heads[rule, default: []].append(head) }

@@ -49,8 +49,8 @@ public final class Calibration: Sendable {
     package let counts: [Float]
     /// How weights are stored, in files and where they compute.
     let type: ElementType
-    /// Tells calibrations apart.
-    let digest: UInt64
+    /// Tells calibrations apart: 16 hexadecimal digits.
+    let digest: String
     /// The weights, once.
     private let place: Mutex<Place>
 
@@ -65,7 +65,7 @@ public final class Calibration: Sendable {
     ///   - biases: per layer `[kvHeads * ages]`.
     ///   - counts: `[window][threshold][layer][kvHead]`, flat.
     ///   - type: how weights are stored, f16 or f32.
-    /// - Throws: ``CacheError`` of kind `calibration` if the sizes do not fit together or a number is not finite.
+    /// - Throws: ``CacheError`` of kind `calibration` if the sizes do not fit together or a number is not finite or too large.
     package init(
         model: String, ages: [Int], windows: [Int], thresholds: [Float], weights: [[Float]], biases: [[Float]],
         counts: [Float], type: ElementType = .f16, provenance: Provenance
@@ -73,11 +73,8 @@ public final class Calibration: Sendable {
         func require(_ condition: Bool, _ what: String) throws {
             guard condition else { throw CacheError(.calibration, what) }
         }
-        let ascend = { (numbers: [Int]) in zip(numbers, numbers.dropFirst()).allSatisfy { $0 < $1 } }
-        try require(
-            (1...Self.mostAges).contains(ages.count) && ages[0] >= 1 && ascend(ages),
-            "ages \(ages): 1 to \(Self.mostAges) ascending numbers are needed")
-        try require(!windows.isEmpty && windows[0] >= 0 && ascend(windows), "windows \(windows) do not ascend")
+        try require(Self.areAges(ages), "ages \(ages): \(Self.whatAgesAre)")
+        try require(Self.areWindows(windows), "windows \(windows): \(Self.whatWindowsAre)")
         try require(
             !thresholds.isEmpty && zip(thresholds, thresholds.dropFirst()).allSatisfy { $0 < $1 },
             "the thresholds do not ascend")
@@ -94,8 +91,11 @@ public final class Calibration: Sendable {
         let encoded = weights.map(type.encoded)
         let stored = encoded.map(type.decoded)
         try require(
-            (stored + biases + [counts, thresholds]).allSatisfy { $0.allSatisfy(\.isFinite) }, "a number is not finite"
-        )
+            (stored + biases + [thresholds]).allSatisfy { $0.allSatisfy(\.isFinite) }, "a number is not finite")
+        // Slots are solved from them, in whole numbers.
+        try require(counts.allSatisfy { (0...1e9).contains($0) }, "a count of entries is not a number from 0 to 1e9")
+        let made = [provenance.texts, provenance.tokens, provenance.longest]
+        try require(made.allSatisfy { (0...Int(UInt32.max)).contains($0) }, "\(made) texts and tokens are none")
         self.model = model
         self.ages = ages
         self.windows = windows
@@ -111,11 +111,23 @@ public final class Calibration: Sendable {
         var checksum = Checksum()
         checksum.add("\(model) \(ages) \(windows)")
         for numbers in stored + biases + [counts, thresholds] { numbers.withUnsafeBytes { checksum.add($0) } }
-        digest = checksum.value
+        digest = checksum.digits
     }
 
     /// Ages that a score may have: each takes a byte per slot.
     static let mostAges = 8
+
+    /// The largest age and window: 32-bit floats count positions exactly so far.
+    private static let limit = 1 << 24
+
+    private static func ascend(_ numbers: [Int], from first: Int) -> Bool {
+        zip([first - 1] + numbers, numbers + [limit + 1]).allSatisfy { $0 < $1 }
+    }
+
+    static func areAges(_ ages: [Int]) -> Bool { (1...mostAges).contains(ages.count) && ascend(ages, from: 1) }
+    static let whatAgesAre = "1 to \(mostAges) ascending numbers from 1 to \(limit) are needed"
+    static func areWindows(_ windows: [Int]) -> Bool { !windows.isEmpty && ascend(windows, from: 0) }
+    static let whatWindowsAre = "ascending numbers from 0 to \(limit) are needed"
 
     /// The ages of `morphkv calibrate`.
     public static let usualAges = [1, 16, 64, 256, 1024]

@@ -9,20 +9,31 @@ public struct CalibrationTexts {
     private let model: Model
     private let tokenizer: Tokenizer
     private let length: Int
+    private let options: Calibrator.Options
     private let threads: Int
 
     /// - Parameters:
     ///   - length: tokens of a text at most.
+    ///   - options: what will be learned from the texts.
     ///   - threads: CPU threads; as many as the machine has cores if nil.
-    /// - Throws: ``GenerationError`` of kind `noTokenizer`; ``CacheError`` of kind `calibration` for less than two tokens.
-    public init(_ model: Model, length: Int, threads: Int? = nil) throws {
+    /// - Throws: ``GenerationError`` of kind `noTokenizer`; ``CacheError`` of kind `calibration` if no text of that length
+    ///   has the tokens that each text needs, of kind `invalidPolicy` for options that make no sense.
+    public init(
+        _ model: Model, length: Int, options: Calibrator.Options = Calibrator.Options(), threads: Int? = nil
+    ) throws {
         guard let tokenizer = model.tokenizer else {
             throw GenerationError(.noTokenizer, "the model has no tokenizer: it can neither read text nor write it")
         }
-        guard length > 1 else { throw CacheError(.calibration, "texts of \(length) tokens: 2 or more are needed") }
+        try options.validate()
+        guard length >= options.leastLength else {
+            throw CacheError(
+                .calibration,
+                "texts of \(length) tokens: the smallest window and 2, \(options.leastLength), are needed")
+        }
         self.model = model
         self.tokenizer = tokenizer
         self.length = length
+        self.options = options
         self.threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
     }
 
@@ -52,8 +63,8 @@ public struct CalibrationTexts {
     ///   - partial: a file for the texts that are finished, so that a later call with the same arguments goes on; the
     ///     caller removes it.
     ///   - progress: called with the tokens written; what it throws ends the run.
-    /// - Throws: ``CacheError`` of kind `calibration` if the model has no token with which a text begins; what generating
-    ///   throws.
+    /// - Throws: ``CacheError`` of kind `calibration` if so many tokens are too few to learn from, or the model has no token
+    ///   with which a text begins; what generating throws.
     public func samples(
         tokens: Int, seed: UInt32, partial: URL? = nil,
         progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
@@ -63,6 +74,7 @@ public struct CalibrationTexts {
             throw CacheError(.calibration, "the model's tokenizer has no token with which a text begins; give it texts")
         }
         let count = max(1, tokens / length)
+        try options.check(tokens: repeatElement(length, count: count), model)
         let jobs = (0..<count).map { index in
             let sampling = SamplingOptions(
                 temperature: 1, topK: 0, topP: 1, minP: 0, seed: seed &+ UInt32(truncatingIfNeeded: index))
@@ -71,13 +83,15 @@ public struct CalibrationTexts {
         return try write(jobs, partial) { try progress($0, count * length) }
     }
 
-    /// Lets the model answer prompts, greedily.
+    /// Lets the model answer prompts, greedily. Nothing is learned from texts without an answer and from those that are too
+    /// short: they are left out.
     ///
     /// - Parameters:
     ///   - partial: a file for the texts that are finished, so that a later call with the same arguments goes on; the
     ///     caller removes it.
     ///   - progress: called with the tokens written and the largest possible number; what it throws ends the run.
-    /// - Throws: ``CacheError`` of kind `calibration` for a prompt that leaves no room for an answer; what generating throws.
+    /// - Throws: ``CacheError`` of kind `calibration` if even the longest answers are too few tokens to learn from, and for a
+    ///   prompt that leaves no room for an answer; what generating throws.
     public func answers(
         to prompts: [String], partial: URL? = nil, progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
     ) throws -> [Calibrator.Text] {
@@ -89,7 +103,9 @@ public struct CalibrationTexts {
             }
             return Job(prompt: tokens, sampling: SamplingOptions(), separator: nil)
         }
+        try options.check(tokens: repeatElement(length, count: jobs.count), model)
         return try write(jobs, partial) { try progress($0, jobs.count * length) }
+            .filter { $0.tokens.count >= options.leastLength && $0.answer < $0.tokens.count }
     }
 
     // MARK: Writing

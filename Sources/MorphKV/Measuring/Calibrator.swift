@@ -39,6 +39,9 @@ public struct Calibrator {
         public init() {}
 
         func leastTokens(_ model: Model) -> Int { leastTokens ?? max(512, model.description.embeddingLength) }
+
+        /// Tokens that every text needs: the smallest window and 2.
+        var leastLength: Int { windows[0] + 2 }
     }
 
     /// How far a calibration is.
@@ -81,7 +84,7 @@ public struct Calibrator {
         self.source = source
         self.options = options
         try options.validate()
-        let least = options.windows[0] + 2
+        let least = options.leastLength
         for (index, text) in texts.enumerated() {
             for token in text.tokens { try model.check(token) }
             guard text.tokens.count >= least else {
@@ -95,12 +98,7 @@ public struct Calibrator {
                     .calibration, "an answer after \(text.answer) of \(text.tokens.count) tokens is none")
             }
         }
-        let counting = texts.reduce(0) { $0 + max(0, $1.tokens.count - options.ages[0]) }
-        guard counting >= options.leastTokens(model) else {
-            throw CacheError(
-                .calibration,
-                "\(counting) tokens have a query \(options.ages[0]) later; \(options.leastTokens(model)) are needed")
-        }
+        try options.check(tokens: texts.map(\.tokens.count), model)
     }
 
     /// Tokens of all texts.
@@ -199,20 +197,25 @@ public struct Calibrator {
 }
 
 extension Calibrator.Options {
-    fileprivate func validate() throws {
+    /// - Parameter tokens: of each text.
+    /// - Throws: ``CacheError`` of kind `calibration` if so many tokens are too few for the first age.
+    func check(tokens: some Sequence<Int>, _ model: Model) throws {
+        let counting = tokens.reduce(0) { $0 + max(0, $1 - ages[0]) }
+        guard counting >= leastTokens(model) else {
+            throw CacheError(
+                .calibration, "\(counting) tokens have a query \(ages[0]) later; \(leastTokens(model)) are needed")
+        }
+    }
+
+    func validate() throws {
         func require(_ condition: Bool, _ what: String) throws {
             guard condition else { throw CacheError(.invalidPolicy, what) }
         }
-        func ascends<Number: Comparable>(_ numbers: [Number]) -> Bool {
-            zip(numbers, numbers.dropFirst()).allSatisfy { $0 < $1 }
-        }
+        try require(Calibration.areAges(ages), "ages \(ages): \(Calibration.whatAgesAre)")
+        try require(Calibration.areWindows(windows), "windows \(windows): \(Calibration.whatWindowsAre)")
+        let ascend = zip(thresholds, thresholds.dropFirst()).allSatisfy { $0 < $1 }
         try require(
-            (1...Calibration.mostAges).contains(ages.count) && ages[0] >= 1 && ascends(ages),
-            "ages \(ages): 1 to \(Calibration.mostAges) ascending numbers are needed")
-        try require(
-            !windows.isEmpty && windows[0] >= 0 && ascends(windows), "windows \(windows): ascending numbers are needed")
-        try require(
-            !thresholds.isEmpty && ascends(thresholds) && thresholds.allSatisfy(\.isFinite),
+            !thresholds.isEmpty && ascend && thresholds.allSatisfy(\.isFinite),
             "thresholds: ascending numbers are needed")
         try require(penalty > 0 && penalty.isFinite, "a penalty of \(penalty): more than 0 is needed")
         try require(leastTokens ?? 2 >= 2, "\(leastTokens ?? 0) tokens for an age: at least 2 are needed")

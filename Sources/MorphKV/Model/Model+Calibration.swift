@@ -6,7 +6,7 @@ extension Model {
     public var calibrationURL: URL { lazyCalibration.url }
 
     /// What was learned about the model (see ``Calibration``): the file named when the model was read, else the one
-    /// beside it; nil if there is none. Read when it is first asked for.
+    /// beside it; nil if there is none. Read when it is first asked for; what came of that stays.
     ///
     /// - Throws: ``CacheError`` of kind `calibration` if it is damaged or another model's; ``/Ggml/GgmlError`` if it
     ///   cannot be read or copied to the device.
@@ -31,7 +31,8 @@ final class LazyCalibration: Sendable {
     /// The file that was named, or may be there.
     let url: URL
     private let isNamed: Bool
-    private let known = Mutex<Calibration?>(nil)
+    /// What came of the first attempt, so that all sequences of a model get the same.
+    private let known = Mutex<Result<Calibration?, any Error>?>(nil)
 
     /// - Parameter url: the file, or nil for the one beside the model.
     init(_ url: URL?, besideModel model: URL) {
@@ -42,12 +43,16 @@ final class LazyCalibration: Sendable {
     /// - Parameter check: throws if it does not fit the model.
     func value(check: (Calibration) throws -> Void) throws -> Calibration? {
         try known.withLock { known in
-            if let known { return known }
-            guard isNamed || FileManager.default.fileExists(atPath: url.path) else { return nil }
-            let calibration = try Calibration(contentsOf: url)
-            try check(calibration)
-            known = calibration
-            return calibration
+            let outcome = known ?? Result { try read(check) }
+            known = outcome
+            return try outcome.get()
         }
+    }
+
+    private func read(_ check: (Calibration) throws -> Void) throws -> Calibration? {
+        guard isNamed || FileManager.default.fileExists(atPath: url.path) else { return nil }
+        let calibration = try Calibration(contentsOf: url)
+        try check(calibration)
+        return calibration
     }
 }

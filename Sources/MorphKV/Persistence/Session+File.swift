@@ -27,6 +27,7 @@ extension Session {
         }
         let writer = CacheFileWriter(.session, model: model)
         writer.set("policy", options.policy.specification)
+        if let calibration = options.policy.calibration { writer.set("calibration", calibration.digest) }
         writer.set("key_type", options.keyType.rawValue)
         writer.set("value_type", options.valueType.rawValue)
         writer.set("attention", (cache.isFused ? CacheOptions.AttentionPath.fused : .graph).rawValue)
@@ -52,7 +53,8 @@ extension Session {
     ///   - registry: what reads its policy.
     ///   - threads: CPU threads; as many as the machine has cores if nil.
     /// - Throws: ``SavedCacheError`` if the file is something else, damaged, newer, or made with another model;
-    ///   ``CacheError`` if its policy is unknown or cannot be honoured; `GgmlError` if it cannot be read or memory is short.
+    ///   ``CacheError`` if its policy is unknown or cannot be honoured, of kind `calibration` if it was made with another
+    ///   calibration of the model; `GgmlError` if it cannot be read or memory is short.
     public init(
         contentsOf url: URL, model: Model, registry: PolicyRegistry = .standard, threads: Int? = nil
     ) throws {
@@ -93,9 +95,11 @@ extension CacheFileReader {
             throw damaged("it names an unknown way to attend")
         }
         let chunk = has("prefill_chunk") ? try integer("prefill_chunk", in: 1...Int(UInt32.max)) : nil
-        let options = CacheOptions(
-            policy: try registry.policy(string("policy")), elementType: try type("key_type"),
-            valueType: try type("value_type"), attention: attention, prefill: chunk.map { .chunked($0) } ?? .exact)
+        let options = try CacheOptions(
+            policy: registry.policy(string("policy")), elementType: type("key_type"),
+            valueType: type("value_type"), attention: attention, prefill: chunk.map { .chunked($0) } ?? .exact
+        ).prepared(for: model)
+        try checkCalibration(of: options.policy)
         let seen = try integer("seen", in: 0...Self.limit)
         let frozen = try frozenLayers(options.keyType, options.valueType, tokens: seen)
         var context: FrozenCache?
@@ -115,6 +119,18 @@ extension CacheFileReader {
         engine.cache.restore(seen: seen)
         if engine.hasLogits { engine.logits = try floats("logits", count: engine.logits.count) }
         return engine
+    }
+
+    /// Scores that slots remember and numbers of slots are of one calibration; files of before do not say of which.
+    private func checkCalibration(of policy: any CachePolicy) throws {
+        guard has("calibration") else { return }
+        let (made, found) = (try string("calibration"), policy.calibration?.digest)
+        guard made == found else {
+            throw CacheError(
+                .calibration,
+                "\(file.name) was made with another calibration of the model, \(made), than this one, "
+                    + (found ?? "which needs none"))
+        }
     }
 
     private func restore(_ index: Int, of cache: KVCache, frozen: FrozenLayer?, seen: Int) throws {

@@ -27,7 +27,7 @@ public struct AugurPolicy: CachePolicy {
     /// How the slots are spread.
     public var budgets: SlotBudgets
     /// What was learned about the model; nil until the policy is prepared for one.
-    private(set) var calibration: Calibration?
+    public private(set) var calibration: Calibration?
 
     /// Creates the policy.
     public init(

@@ -25,6 +25,9 @@ public protocol CachePolicy: Sendable, Hashable, Codable {
     ///
     /// - Throws: ``CacheError`` of kind `calibration` when something is missing.
     func prepared(for model: Model) throws -> Self
+    /// What the policy, prepared for a model, took of its calibration: its choices depend on it as long as a sequence lasts.
+    /// Nil, as it is by default, if it needs none.
+    var calibration: Calibration? { get }
     /// Tokens of the longest text that the policy, prepared for a model, knows the model from: in longer sequences its
     /// choices are a guess. Nil, as it is by default, if it knows nothing about models.
     var calibratedLength: Int? { get }
@@ -43,6 +46,8 @@ extension CachePolicy {
     }
     /// The same.
     public func prepared(for model: Model) throws -> Self { self }
+    /// None is needed.
+    public var calibration: Calibration? { nil }
     /// Nothing is known about models.
     public var calibratedLength: Int? { nil }
     /// Nothing is compressed.

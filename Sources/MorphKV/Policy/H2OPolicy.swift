@@ -61,6 +61,9 @@ public struct H2OPolicy: CachePolicy {
         return prepared
     }
 
+    /// What ``budgets`` are solved from.
+    public var calibration: Calibration? { budgets.calibration }
+
     /// The rule of the layer's first head.
     public func rule(for layer: LayerGeometry) throws -> RetentionRule { try rules(for: layer)[0] }
 

@@ -124,19 +124,28 @@ public struct SlotBudgets: Sendable, Hashable {
         let nearest = sums.indices.min { abs(sums[$0] - Double(total)) < abs(sums[$1] - Double(total)) }!
         let (need, factor) = (needs[nearest], Double(total) / sums[nearest])
         var budgets = need.map { max(window + 2, Int(($0 * factor).rounded(.down))) }
-        var rest = total - budgets.reduce(0, +)
-        while rest < 0,
-            let largest = budgets.indices.max(by: {
-                budgets[$0] < budgets[$1] || (budgets[$0] == budgets[$1] && $0 > $1)
-            }),
-            budgets[largest] > window + 2
-        {
-            budgets[largest] -= 1
-            rest += 1
-        }
+        let rest = total - budgets.reduce(0, +)
+        if rest < 0 { return cut(budgets, to: total, least: window + 2) }
         let neediest = need.indices.sorted { need[$0] != need[$1] ? need[$0] > need[$1] : $0 < $1 }
-        for turn in 0..<max(0, rest) { budgets[neediest[turn % neediest.count]] += 1 }
+        for turn in 0..<rest { budgets[neediest[turn % neediest.count]] += 1 }
         return budgets
+    }
+
+    /// Takes from the largest, one after another, until the total holds or all have the least.
+    private static func cut(_ budgets: [Int], to total: Int, least: Int) -> [Int] {
+        func sum(_ most: Int) -> Int { budgets.reduce(0) { $0 + min($1, most) } }
+        // The lowest level that leaves the total or more.
+        var (low, level) = (least, budgets.max()!)
+        while low < level {
+            let middle = low + (level - low) / 2
+            if sum(middle) < total { low = middle + 1 } else { level = middle }
+        }
+        var rest = level > least ? sum(level) - total : 0
+        return budgets.map { budget in
+            guard budget >= level, rest > 0 else { return min(budget, level) }
+            rest -= 1
+            return level - 1
+        }
     }
 }
 
@@ -146,8 +155,9 @@ extension Model {
         guard let calibration = try calibration() else {
             throw CacheError(
                 .calibration,
-                "\(what) needs a calibration of the model, and there is no \(lazyCalibration.url.path); "
-                    + "'morphkv calibrate -m \(url.path)' makes one")
+                // Clients of a server read it too, whom its folders do not concern.
+                "\(what) needs a calibration of the model, and there is no \(lazyCalibration.url.lastPathComponent); "
+                    + "'morphkv calibrate -m \(url.lastPathComponent)' makes one")
         }
         return calibration
     }

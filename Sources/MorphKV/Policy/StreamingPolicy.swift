@@ -50,6 +50,9 @@ public struct StreamingPolicy: CachePolicy {
         return prepared
     }
 
+    /// What ``budgets`` are solved from.
+    public var calibration: Calibration? { budgets.calibration }
+
     /// The rule of the layer's first head.
     public func rule(for layer: LayerGeometry) throws -> RetentionRule { try rules(for: layer)[0] }
 
