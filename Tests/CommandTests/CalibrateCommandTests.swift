@@ -98,9 +98,11 @@ struct CalibrateCommandTests {
             (["--tokens", "1"], "--tokens 1"), (["--length", "0"], "--length 0"),
             (["--text", "/nonexistent.txt"], "/nonexistent.txt cannot be read"),
             (["--text", "/dev/null"], "/dev/null cannot be read"),
-            (["--text", #filePath, "--length", "5"], "text 1 has 5 tokens"),
+            (["--tokens", "1073741825"], "--tokens 1073741825"), (["--length", "1073741825"], "--length 1073741825"),
+            (["--text", #filePath, "--length", "5"], "10, are needed"), (["--length", "9"], "10, are needed"),
             (["--text", "a", "--prompts", "b"], "either --text or --prompts"),
-            (["--prompts", #filePath, "--length", "3"], "leaves no room"),
+            (["--prompts", #filePath, "--length", "12"], "leaves no room"),
+            (["--prompts", #filePath, "--length", "9"], "10, are needed"),
             (["--tokens", "200", "--length", "100"], "are needed"),
             (["--out", "/nonexistent/x.gguf"], "cannot be written"),
         ])
@@ -109,6 +111,34 @@ struct CalibrateCommandTests {
         let result = try calibrate(flags)
         #expect(result.status != 0 && result.status < 128 && result.errors.contains(message), "\(result.errors)")
         #expect(try data("model.augur.gguf") == Data("earlier".utf8))
+    }
+
+    @Test("what is read is never written over")
+    func inputsStay() throws {
+        let text = try folder.write("Once upon a time", to: "story.partial").path
+        let link = folder.path("link.gguf")
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: model)
+        for flags in [
+            ["--out", model], ["--out", link], ["--text", text, "--out", text], ["--prompts", text, "--out", text],
+            ["--text", text, "--out", folder.path("story")],
+        ] {
+            let result = try calibrate(flags)
+            #expect(result.status != 0 && result.errors.contains("would be written over"), "\(flags): \(result.errors)")
+        }
+        #expect(try data("story.partial") == Data("Once upon a time".utf8))
+        #expect(try data("model.gguf") == Data(contentsOf: URL(fileURLWithPath: Command.stories)))
+    }
+
+    @Test("prompts that the model answers by ending the text are left out, and their number is said")
+    func answersAreLeftOut() throws {
+        var file = try RawGguf(parsing: [UInt8](Data(contentsOf: URL(fileURLWithPath: model))))
+        // The comma: "Once upon a time" goes on with it.
+        file["tokenizer.ggml.eos_token_id"] = .u32(432)
+        try folder.write(file.bytes, to: "model.gguf")
+        let story = String(repeating: "Tom had a big red ball. ", count: 40)
+        let prompts = try folder.write("Once upon a time\n\(story)He\n\(story)It\n", to: "prompts.txt")
+        let result = try calibrate(["--prompts", prompts.path, "--length", "500"])
+        #expect(result.status == 0 && result.errors.contains("1 of 3 answers are left out"), "\(result.errors)")
     }
 
     @Test("a model without a tokenizer is refused")

@@ -61,6 +61,10 @@ import Testing
         #expect(try named.calibration() == model.calibration())
         let missing = try Model(contentsOf: model.url, calibration: TestContexts.temporaryFile())
         #expect(throws: GgmlError.self) { try missing.calibration() }
+        // What was found stays, so that all sequences of a model are under the same.
+        for later in [alone, missing] { try TestCalibrations.random(for: model).write(to: later.calibrationURL) }
+        #expect(try alone.calibration() == nil)
+        #expect(throws: GgmlError.self) { try missing.calibration() }
     }
 
     @Test(
@@ -69,7 +73,9 @@ import Testing
         let url = try TestModels.url(TestModels.shape("llama"))
         let policy = CacheOptions(policy: AugurPolicy(capacity: 24))
         let none = Self.error { _ = try Engine(Model(contentsOf: url), policy, threads: 1) }
-        #expect(none?.kind == .calibration && none?.description.contains("calibrate") == true)
+        let calibration = Calibration.url(besideModel: url).lastPathComponent
+        #expect(none?.kind == .calibration && none?.description.contains("there is no \(calibration)") == true)
+        #expect(none?.description.contains("'morphkv calibrate -m \(url.lastPathComponent)'") == true)
         let other = try TestCalibrations.model(TestModels.shape("llama"), seed: 9)
         let foreign = try Model(contentsOf: url, calibration: Calibration.url(besideModel: other.url))
         #expect(Self.error { _ = try Engine(foreign, policy, threads: 1) }?.kind == .calibration)
@@ -102,12 +108,28 @@ import Testing
             }
         }
         #expect(make() == nil)
-        for ages in [[], [0, 4, 16, 64], [4, 4, 16, 64], Array(1...9), [1, 2, 3]] {
+        #expect(make(ages: [1, 4, 16, 1 << 24], windows: [0, 1 << 24]) == nil)
+        for ages in [
+            [], [0, 4, 16, 64], [4, 4, 16, 64], Array(1...9), [1, 2, 3], [1, 4, 16, 1 << 25], [1, 4, 16, .max],
+        ] {
             #expect(make(ages: ages)?.kind == .calibration)
         }
-        for windows in [[], [8, 4], [-1, 4]] { #expect(make(windows: windows)?.kind == .calibration) }
+        for windows in [[], [8, 4], [-1, 4], [4, 1 << 25], [.min, .max]] {
+            #expect(make(windows: windows)?.kind == .calibration)
+        }
         #expect(make(counts: Array(made.counts.dropLast()))?.kind == .calibration)
-        #expect(make(counts: made.counts.map { _ in .nan })?.kind == .calibration)
+        for count: Float in [.nan, -1, 1.1e9, .greatestFiniteMagnitude] {
+            #expect(make(counts: made.counts.map { _ in count })?.kind == .calibration)
+        }
+        for number in [-1, 1 << 40] {
+            let error = Self.error {
+                _ = try Calibration(
+                    model: made.model, ages: made.ages, windows: made.windows, thresholds: made.thresholds,
+                    weights: made.weights, biases: made.biases, counts: made.counts,
+                    provenance: .init(source: "", texts: 1, tokens: number, longest: 1))
+            }
+            #expect(error?.kind == .calibration)
+        }
         #expect(make(weights: Array(made.weights.dropLast()))?.kind == .calibration)
         #expect(make(weights: made.weights.map { Array($0.dropLast()) })?.kind == .calibration)
         // Beyond what f16 can hold.
@@ -152,6 +174,13 @@ import Testing
                 SlotBudgets.solve(counts, total: total, window: window, limits: free)
                     == SlotBudgets.solve(counts, total: total, window: window))
         }
+    }
+
+    @Test("budgets are solved at once where almost everything is cut off, and the largest give way")
+    func hugeWindows() {
+        let window = 1 << 24
+        let budgets = SlotBudgets.solve([[1e9, 8e8, 0, 0, 0]], total: 5 * window + 31, window: window)
+        #expect(budgets == [window + 12, window + 13, window + 2, window + 2, window + 2])
     }
 
     @Test("a capacity without room for every layer is refused, whatever the policy", arguments: ["layer", "head"])

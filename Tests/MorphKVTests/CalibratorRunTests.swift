@@ -147,7 +147,7 @@ import Testing
         let changes: [(inout Calibrator.Options) -> Void] = [
             { $0.ages = [] }, { $0.ages = [0, 1] }, { $0.ages = [4, 2] }, { $0.windows = [] }, { $0.windows = [-1] },
             { $0.thresholds = [] }, { $0.thresholds = [.nan] }, { $0.penalty = 0 }, { $0.penalty = .infinity },
-            { $0.leastTokens = 0 },
+            { $0.leastTokens = 0 }, { $0.ages = [1, 1 << 25] }, { $0.windows = [8, 1 << 25] },
         ]
         for change in changes {
             var changed = options

@@ -93,4 +93,28 @@ import Testing
         let bare = try Model(contentsOf: TestModels.url(TestModels.shape("llama"), .f32, seed: 77))
         #expect(try Scheduler(bare, options).memory.calibration == 0)
     }
+
+    /// A policy with a number of rules that does not depend on the model.
+    private struct OddPolicy: CachePolicy {
+        static let descriptor = PolicyDescriptor(
+            name: "odd", summary: "a number of rules", source: "the tests",
+            parameters: [.integer("rules", in: 0...9, default: 0, "rules per layer")])
+        let arguments: PolicyArguments
+
+        init(_ arguments: PolicyArguments) { self.arguments = arguments }
+        func rule(for layer: LayerGeometry) -> RetentionRule { .everything }
+        func rules(for layer: LayerGeometry) -> [RetentionRule] {
+            (0..<arguments.integer("rules")).map { .recent(slots: 20 + $0, sinks: 0) }
+        }
+    }
+
+    @Test("a policy needs a rule for each KV head", arguments: [0, 1, 2, 3])
+    func rulesOfAnotherModel(_ rules: Int) throws {
+        let model = try Model(contentsOf: TestModels.url(TestModels.shape("llama")))
+        #expect(model.description.kvHeads == 2)
+        let options = CacheOptions(policy: OddPolicy(PolicyArguments(["rules": rules])))
+        if rules == 2 { return #expect(try Engine(model, options, threads: 1).statistics.fewestSlots == 20) }
+        let error = #expect(throws: CacheError.self) { try Engine(model, options, threads: 1) }
+        #expect(error?.kind == .invalidPolicy)
+    }
 }

@@ -114,6 +114,32 @@ import Testing
         }
     }
 
+    @Test(
+        "a session goes on under its own calibration only; files of before do not name it",
+        arguments: ["augur:capacity=24,window=6", "h2o:capacity=24,window=6,budgets=layer"])
+    func calibrationsAreCompared(_ policy: String) async throws {
+        let model = try TestContexts.model()
+        func with(seed: UInt64) throws -> Model {
+            let url = TestContexts.temporaryFile()
+            try TestCalibrations.random(for: model, seed: seed).write(to: url)
+            return try Model(contentsOf: model.url, calibration: url)
+        }
+        let session = try Session(
+            model, cache: CacheOptions(policy: PolicyRegistry.standard.policy(policy)), threads: 1)
+        _ = try await SessionTests.tokens(session.generate(tokens: [1, 2, 3], options: .init(maxTokens: 40)))
+        let url = TestContexts.temporaryFile()
+        try await session.save(to: url)
+        let other = try with(seed: 6)
+        let again = try Session(contentsOf: url, model: with(seed: 5), threads: 1)
+        #expect(await again.state == session.state)
+        let error = #expect(throws: CacheError.self) { try Session(contentsOf: url, model: other, threads: 1) }
+        #expect(error?.kind == .calibration && error?.description.contains("another calibration") == true)
+        var raw = try #require(RawCacheFile(Data(contentsOf: url)))
+        let key = try #require(raw.data.range(of: Data("morphkv.calibration".utf8)))
+        raw.data.replaceSubrange(key, with: Data("morphkv.something_el".utf8.prefix(key.count)))
+        _ = try Session(contentsOf: Self.write(raw.sealed), model: other, threads: 1)
+    }
+
     // MARK: Files that are not what they should be
 
     private static func kind(_ body: () throws -> Void) -> SavedCacheError.Kind? {

@@ -45,6 +45,9 @@ extension PromptScoring {
 
 /// A prompt on top of what the cache held before: all keys of a layer, for computing on them once more.
 struct PromptEntries {
+    /// Entries whose intermediate results exist at a time.
+    static let chunk = 512
+
     let backend: Backend
     let allocator: GraphAllocator
     let geometry: LayerGeometry

@@ -4,7 +4,7 @@ internal import Ggml
 /// holds, then the policy selects, before the next layer starts.
 struct Prefill {
     /// Tokens whose intermediate results exist at a time.
-    static let chunk = 512
+    static let chunk = PromptEntries.chunk
 
     let model: Model
     let cache: KVCache
