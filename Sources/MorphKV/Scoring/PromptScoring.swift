@@ -52,6 +52,8 @@ struct PromptEntries {
     let scale: Float
     /// The positions of the prompt's tokens.
     let tokens: Range<Int>
+    /// How many entries' intermediate results may exist at a time.
+    let chunk: Int
     /// The keys of all entries, as a view in a given graph: `[headDim, entries, kvHeads]`.
     let keys: (Graph) -> Tensor
 }
