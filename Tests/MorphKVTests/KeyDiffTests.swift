@@ -8,7 +8,7 @@ import Testing
 @Suite struct KeyDiffTests {
     @Test(
         "a prompt keeps its window and the keys that are least like the mean direction of all",
-        arguments: [CacheOptions.AttentionPath.fused, .graph], [(0, 60), (20, 45), (30, 1100)])
+        arguments: [CacheOptions.AttentionPath.fused, .graph], [(0, 60), (20, 45), (20, 1100)])
     func prompts(_ attention: CacheOptions.AttentionPath, _ lengths: (held: Int, new: Int)) throws {
         let model = try TestContexts.model()
         func engine(_ policy: any CachePolicy) throws -> Engine {

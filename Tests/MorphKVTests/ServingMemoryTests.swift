@@ -11,7 +11,7 @@ import Testing
 
     private static func request(_ policy: String) throws -> ServingRequest {
         ServingRequest(
-            prompt: TestModels.tokens(120, seed: 3),
+            prompt: TestModels.tokens(120, seed: 3), options: GenerationOptions(maxTokens: 70),
             cache: CacheOptions(policy: try PolicyRegistry.standard.policy(policy), elementType: .f32))
     }
 

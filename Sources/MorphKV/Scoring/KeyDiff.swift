@@ -70,7 +70,7 @@ final class KeyDiffState: ScoringState {
     /// the scores.
     func addKeys(of prompt: PromptEntries, to table: inout ScoreTable) throws {
         let entries = table.positions[0].count
-        let parts = stride(from: 0, to: entries, by: PromptEntries.chunk).map { $0..<min($0 + PromptEntries.chunk, entries) }
+        let parts = stride(from: 0, to: entries, by: prompt.chunk).map { $0..<min($0 + prompt.chunk, entries) }
         var total = [Float](repeating: 0, count: prompt.geometry.headDimension * prompt.geometry.kvHeads)
         for part in parts {
             let sums = try compute(prompt, part) { directions, _, graph in sum(of: directions, in: graph) }

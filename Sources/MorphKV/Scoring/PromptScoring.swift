@@ -45,9 +45,6 @@ extension PromptScoring {
 
 /// A prompt on top of what the cache held before: all keys of a layer, for computing on them once more.
 struct PromptEntries {
-    /// Entries whose intermediate results exist at a time.
-    static let chunk = 512
-
     let backend: Backend
     let allocator: GraphAllocator
     let geometry: LayerGeometry
@@ -55,6 +52,8 @@ struct PromptEntries {
     let scale: Float
     /// The positions of the prompt's tokens.
     let tokens: Range<Int>
+    /// How many entries' intermediate results may exist at a time.
+    let chunk: Int
     /// The keys of all entries, as a view in a given graph: `[headDim, entries, kvHeads]`.
     let keys: (Graph) -> Tensor
 }

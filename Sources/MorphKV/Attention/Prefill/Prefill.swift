@@ -4,7 +4,7 @@ internal import Ggml
 /// holds, then the policy selects, before the next layer starts.
 struct Prefill {
     /// Tokens whose intermediate results exist at a time.
-    static let chunk = PromptEntries.chunk
+    static let chunk = 512
 
     let model: Model
     let cache: KVCache
@@ -66,7 +66,7 @@ private struct LayerPass {
         let prompt = PromptEntries(
             backend: prefill.backend, allocator: prefill.allocator, geometry: geometry,
             scale: description.attentionScale, tokens: seen..<seen + tokens,
-            keys: { scratch.keys(0..<entries, of: entries, in: $0) })
+            chunk: Prefill.chunk, keys: { scratch.keys(0..<entries, of: entries, in: $0) })
         scorer = PromptScorer(
             scoring: parts.lazy.compactMap { $0.promptScoring(isFirstPrompt: prefill.isFirstPrompt) }.first,
             prompt: prompt, mask: mask)
