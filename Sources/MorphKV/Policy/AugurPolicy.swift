@@ -2,7 +2,7 @@
 /// when an entry is written; each layer has its own share of the slots.
 ///
 /// Our own; docs/augur.md. It needs a ``Calibration`` of the model.
-public struct AugurPolicy: CachePolicy {
+public struct AugurPolicy: BudgetedPolicy {
     /// Its entry in the registry.
     public static let descriptor = PolicyDescriptor(
         name: "augur", summary: "keeps what is foreseen to be needed, by a calibration of the model",
@@ -70,17 +70,15 @@ public struct AugurPolicy: CachePolicy {
     /// The longest text of the calibration.
     public var calibratedLength: Int? { calibration?.provenance.longest }
 
-    /// The rule of the layer's first head.
-    public func rule(for layer: LayerGeometry) throws -> RetentionRule { try rules(for: layer)[0] }
+    /// The window.
+    public var alwaysKept: [Int] { [window] }
 
-    /// Foresight, each head with its share of the slots.
-    public func rules(for layer: LayerGeometry) throws -> [RetentionRule] {
+    /// Foresight, and a little of what was received.
+    public func rule(capacity: Int) throws -> RetentionRule {
         guard let calibration else { throw CacheError(.calibration, "augur needs a model with a calibration") }
-        return try budgets.rules(mean: capacity, keeping: window, in: layer) {
-            .scored(
-                ScoringRule(
-                    capacity: $0, window: window, accumulation: .foresight(calibration, lambda: Float(lambda))
-                ).keeping(prompt: prompt))
-        }
+        return .scored(
+            ScoringRule(
+                capacity: capacity, window: window, accumulation: .foresight(calibration, lambda: Float(lambda))
+            ).keeping(prompt: prompt))
     }
 }

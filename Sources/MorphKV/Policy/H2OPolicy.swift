@@ -2,7 +2,7 @@
 ///
 /// Source: Zhang et al., "H2O: Heavy-Hitter Oracle for Efficient Generative Inference of Large Language Models", NeurIPS
 /// 2023, arXiv 2306.14048; the rule of its `utils_real_drop`, per KV head.
-public struct H2OPolicy: CachePolicy {
+public struct H2OPolicy: BudgetedPolicy {
     /// Its entry in the registry.
     public static let descriptor = PolicyDescriptor(
         name: "h2o", summary: "keeps the recent window and what all queries so far attended to most",
@@ -54,27 +54,15 @@ public struct H2OPolicy: CachePolicy {
         ])
     }
 
-    /// The same with the model's calibration, if ``budgets`` need it.
-    public func prepared(for model: Model) throws -> Self {
-        var prepared = self
-        prepared.budgets = try budgets.prepared(for: model)
-        return prepared
-    }
-
-    /// What ``budgets`` are solved from.
-    public var calibration: Calibration? { budgets.calibration }
-
-    /// The rule of the layer's first head.
-    public func rule(for layer: LayerGeometry) throws -> RetentionRule { try rules(for: layer)[0] }
+    /// The window.
+    public var alwaysKept: [Int] { [window] }
 
     /// The sum of all weights ever received.
-    public func rules(for layer: LayerGeometry) throws -> [RetentionRule] {
-        try budgets.rules(mean: capacity, keeping: window, in: layer) {
-            .scored(
-                ScoringRule(
-                    capacity: $0, window: window, accumulation: .cumulative(decay: 1),
-                    groupReduction: groupReduction
-                ).keeping(prompt: prompt))
-        }
+    public func rule(capacity: Int) -> RetentionRule {
+        .scored(
+            ScoringRule(
+                capacity: capacity, window: window, accumulation: .cumulative(decay: 1),
+                groupReduction: groupReduction
+            ).keeping(prompt: prompt))
     }
 }

@@ -3,7 +3,7 @@
 /// Source: Park et al., "KeyDiff: Key Similarity-Based KV Cache Eviction for Long-Context LLM Inference in
 /// Resource-Constrained Environments", arXiv 2504.15364: the entry goes whose key has the largest cosine with the mean of
 /// the unit-length keys held, chosen anew at every token. A protected window is not part of the paper's rule.
-public struct KeyDiffPolicy: CachePolicy {
+public struct KeyDiffPolicy: BudgetedPolicy {
     /// Its entry in the registry.
     public static let descriptor = PolicyDescriptor(
         name: "keydiff", summary: "keeps the recent window and the keys that are least like the others",
@@ -46,23 +46,11 @@ public struct KeyDiffPolicy: CachePolicy {
         ])
     }
 
-    /// The same with the model's calibration, if ``budgets`` need it.
-    public func prepared(for model: Model) throws -> Self {
-        var prepared = self
-        prepared.budgets = try budgets.prepared(for: model)
-        return prepared
-    }
-
-    /// What ``budgets`` are solved from.
-    public var calibration: Calibration? { budgets.calibration }
-
-    /// The rule of the layer's first head.
-    public func rule(for layer: LayerGeometry) throws -> RetentionRule { try rules(for: layer)[0] }
+    /// The window.
+    public var alwaysKept: [Int] { [window] }
 
     /// How much a key differs from the mean direction of all.
-    public func rules(for layer: LayerGeometry) throws -> [RetentionRule] {
-        try budgets.rules(mean: capacity, keeping: window, in: layer) {
-            .scored(ScoringRule(capacity: $0, window: window, accumulation: .keyDiff).keeping(prompt: prompt))
-        }
+    public func rule(capacity: Int) -> RetentionRule {
+        .scored(ScoringRule(capacity: capacity, window: window, accumulation: .keyDiff).keeping(prompt: prompt))
     }
 }

@@ -5,7 +5,7 @@
 /// arXiv 2503.00979. The rule is aligned under grouped-query attention, as the paper means it. The presets repeat the
 /// two variants of the authors' code (github ghadiaravi13/MorphKV, commit 8903d2a); the second is also what their commit
 /// 1dc7d30 has for Qwen 2, where the newest of the window's queries is the current one and does not vote.
-public struct MorphKVPolicy: CachePolicy {
+public struct MorphKVPolicy: BudgetedPolicy {
     /// Its entry in the registry.
     public static let descriptor = PolicyDescriptor(
         name: "morphkv", summary: "keeps the recent window and what its queries attend to most",
@@ -92,29 +92,16 @@ public struct MorphKVPolicy: CachePolicy {
         ])
     }
 
-    /// The same with the model's calibration, if ``budgets`` need it.
-    public func prepared(for model: Model) throws -> Self {
-        var prepared = self
-        prepared.budgets = try budgets.prepared(for: model)
-        return prepared
-    }
-
-    /// What ``budgets`` are solved from.
-    public var calibration: Calibration? { budgets.calibration }
-
-    /// The rule of the layer's first head.
-    public func rule(for layer: LayerGeometry) throws -> RetentionRule { try rules(for: layer)[0] }
+    /// The window and the sinks.
+    public var alwaysKept: [Int] { [window, sinks] }
 
     /// The window's attention scores, or the decaying sum of all.
-    public func rules(for layer: LayerGeometry) throws -> [RetentionRule] {
-        let accumulation = try accumulation
-        return try budgets.rules(mean: capacity, keeping: window, sinks, in: layer) {
-            .scored(
-                ScoringRule(
-                    capacity: $0, window: window, sinks: sinks, accumulation: accumulation,
-                    groupReduction: groupReduction, evictAfter: evictAfter
-                ).keeping(prompt: prompt))
-        }
+    public func rule(capacity: Int) throws -> RetentionRule {
+        .scored(
+            ScoringRule(
+                capacity: capacity, window: window, sinks: sinks, accumulation: try accumulation,
+                groupReduction: groupReduction, evictAfter: evictAfter
+            ).keeping(prompt: prompt))
     }
 
     private var accumulation: ScoringRule.Accumulation {

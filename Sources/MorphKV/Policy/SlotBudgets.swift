@@ -84,7 +84,7 @@ public struct SlotBudgets: Sendable, Hashable {
     ///
     /// - Parameter kept: numbers of entries that always stay, such as the window and the sinks.
     func rules(
-        mean: Int, keeping kept: Int..., in layer: LayerGeometry, _ rule: (_ capacity: Int) throws -> RetentionRule
+        mean: Int, keeping kept: [Int], in layer: LayerGeometry, _ rule: (_ capacity: Int) throws -> RetentionRule
     ) throws -> [RetentionRule] {
         let window = kept.allSatisfy((0...Self.limit).contains) ? kept.reduce(0, +) : -1
         return try capacities(mean: mean, window: window, in: layer).map(rule)

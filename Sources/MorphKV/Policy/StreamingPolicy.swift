@@ -2,7 +2,7 @@
 ///
 /// Source: Xiao et al., "Efficient Streaming Language Models with Attention Sinks", ICLR 2024, arXiv 2309.17453. Unlike
 /// the authors' code, positions are never renumbered.
-public struct StreamingPolicy: CachePolicy {
+public struct StreamingPolicy: BudgetedPolicy {
     /// Its entry in the registry.
     public static let descriptor = PolicyDescriptor(
         name: "streaming", summary: "keeps the first and the most recent tokens",
@@ -43,25 +43,13 @@ public struct StreamingPolicy: CachePolicy {
         PolicyArguments(["capacity": capacity, "sinks": sinks, "prompt": prompt, "budgets": budgets.spread.rawValue])
     }
 
-    /// The same with the model's calibration, if ``budgets`` need it.
-    public func prepared(for model: Model) throws -> Self {
-        var prepared = self
-        prepared.budgets = try budgets.prepared(for: model)
-        return prepared
-    }
-
-    /// What ``budgets`` are solved from.
-    public var calibration: Calibration? { budgets.calibration }
-
-    /// The rule of the layer's first head.
-    public func rule(for layer: LayerGeometry) throws -> RetentionRule { try rules(for: layer)[0] }
+    /// The sinks.
+    public var alwaysKept: [Int] { [sinks] }
 
     /// Depends on positions only; where the prompt has a share, on how much of it each head holds too.
-    public func rules(for layer: LayerGeometry) throws -> [RetentionRule] {
-        try budgets.rules(mean: capacity, keeping: sinks, in: layer) {
-            guard prompt > 0 else { return .recent(slots: $0, sinks: sinks) }
-            return .scored(
-                ScoringRule(capacity: $0, window: 0, sinks: sinks, accumulation: .recency).keeping(prompt: prompt))
-        }
+    public func rule(capacity: Int) -> RetentionRule {
+        guard prompt > 0 else { return .recent(slots: capacity, sinks: sinks) }
+        return .scored(
+            ScoringRule(capacity: capacity, window: 0, sinks: sinks, accumulation: .recency).keeping(prompt: prompt))
     }
 }
