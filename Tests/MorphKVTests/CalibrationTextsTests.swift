@@ -63,4 +63,27 @@ struct CalibrationTextsTests {
             _ = try texts.answers(to: Self.prompts) { _, _ in Issue.record("an answer was begun") }
         }
     }
+
+    @Test("writing that was stopped, more than once, goes on and gives the same texts")
+    func stopAndContinue() throws {
+        let texts = try CalibrationTexts(
+            Model(contentsOf: SharedData.url(StoriesTests.path)), length: 40, options: Self.options(leastTokens: 20),
+            threads: 1)
+        let whole = try texts.samples(tokens: 800, seed: 3)
+        let partial = TestContexts.temporaryFile()
+        struct Stopped: Error {}
+        // Eight texts at a time; the first of them end at 320 tokens.
+        for limit in [300, 330, 500, 700] {
+            #expect(throws: Stopped.self) {
+                try texts.samples(tokens: 800, seed: 3, partial: partial) { done, _ in
+                    if done >= limit { throw Stopped() }
+                }
+            }
+            #expect(FileManager.default.fileExists(atPath: partial.path) == (limit > 320))
+        }
+        var first: Int?
+        let rest = try texts.samples(tokens: 800, seed: 3, partial: partial) { done, _ in first = first ?? done }
+        #expect(rest == whole && whole.count == 20)
+        #expect(try #require(first) >= 600)
+    }
 }

@@ -21,9 +21,8 @@ struct PartialFile {
             let mapping = try? MappedFile(url), (try? file.checkSeal(mapping)) != nil,
             (try? file.string(Self.key)) == digest
         else { return [:] }
-        return file.tensors.compactMapValues { tensor in
-            guard tensor.type == .i32 else { return nil }
-            return Array(
+        return file.tensors.filter { $0.key != GgufWriter.seal && $0.value.type == .i32 }.mapValues { tensor in
+            Array(
                 UnsafeRawBufferPointer(rebasing: mapping.bytes[tensor.offset..<tensor.offset + tensor.bytes])
                     .bindMemory(to: Int32.self))
         }
