@@ -34,6 +34,11 @@ struct CalibrateCommand: ParsableCommand {
     var seed: UInt32 = 0
 
     @Option(
+        parsing: .upToNextOption,
+        help: "Ages in tokens from which on each score holds, at most 8; each takes a byte per entry.")
+    var ages: [Int] = Calibration.usualAges
+
+    @Option(
         name: [.short, .customLong("out")],
         help: "The file to write (default: beside the model, model.augur.gguf for model.gguf).")
     var out: String?
@@ -69,7 +74,10 @@ struct CalibrateCommand: ParsableCommand {
         try checkIsNoInput([url, partial.texts, partial.layers], model)
         let start = ContinuousClock.now
         let stop = StopSignal()
-        let calibrator = try Calibrator(model, texts: texts(model, partial.texts, stop), source: source)
+        var options = Calibrator.Options()
+        options.ages = ages
+        let calibrator = try Calibrator(
+            model, texts: texts(model, options, partial.texts, stop), source: source, options: options)
         try announce(calibrator, model)
         let work = Work(stop)
         defer { work.finish() }
@@ -110,11 +118,12 @@ struct CalibrateCommand: ParsableCommand {
             ?? "the model's own texts, seed \(seed)"
     }
 
-    private func texts(_ model: Model, _ partial: URL, _ stop: StopSignal) throws -> [Calibrator.Text] {
+    private func texts(
+        _ model: Model, _ options: Calibrator.Options, _ partial: URL, _ stop: StopSignal
+    ) throws -> [Calibrator.Text] {
         let length = length ?? CalibrationTexts.usualLength(model)
-        let (texts, most) = (
-            try CalibrationTexts(model, length: length, threads: modelFlags.threadCount), tokens ?? 32768
-        )
+        let texts = try CalibrationTexts(model, length: length, options: options, threads: modelFlags.threadCount)
+        let most = tokens ?? 32768
         if !text.isEmpty {
             return try text.flatMap { try texts.pieces(of: Input.text(ofFile: $0), tokens: most / text.count) }
         }

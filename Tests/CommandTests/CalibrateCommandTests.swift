@@ -21,15 +21,13 @@ struct CalibrateCommandTests {
     private func calibrate(_ flags: [String]) throws -> Command.Result { try Command.run(arguments(flags)) }
 
     /// Starts a run and kills it once a file is there.
-    private func calibrate(_ flags: [String], killedAt name: String) async throws {
+    private func calibrate(_ flags: [String], killedAt name: String) throws {
         let process = Process()
         process.executableURL = Command.executable
         process.arguments = arguments(flags)
         process.standardError = FileHandle.nullDevice
         try process.run()
-        try await wait(for: "\(name) or the end", atMost: .seconds(600)) {
-            try !process.isRunning || folder.names.contains(name)
-        }
+        while try process.isRunning && !folder.names.contains(name) { usleep(1000) }
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
         #expect(process.terminationReason == .uncaughtSignal)
@@ -52,6 +50,8 @@ struct CalibrateCommandTests {
         let other = try calibrate(flags + ["--seed", "1", "--out", folder.path("other.gguf")])
         #expect(other.status == 0)
         #expect(try data("other.gguf") != data("model.augur.gguf"))
+        let finer = try calibrate(flags + ["--ages", "1", "4", "12", "--out", folder.path("finer.gguf")])
+        #expect(finer.status == 0 && finer.output.contains("  12: ") && !finer.output.contains("  16: "))
     }
 
     @Test("files of text and answers to prompts")
@@ -75,10 +75,10 @@ struct CalibrateCommandTests {
     }
 
     @Test("a run that was killed, while it wrote texts and while it learned, goes on and gives the identical file")
-    func killedRunsGoOn() async throws {
-        let flags = ["--tokens", "3072", "--length", "256"]
+    func killedRunsGoOn() throws {
+        let flags = ["--tokens", "6144", "--length", "512"]
         for name in ["model.augur.gguf.texts.partial", "model.augur.gguf.partial"] {
-            try await calibrate(flags, killedAt: name)
+            try calibrate(flags, killedAt: name)
             #expect(try folder.names.contains(name) && !folder.names.contains("model.augur.gguf"))
         }
         let rest = try calibrate(flags)
@@ -119,7 +119,8 @@ struct CalibrateCommandTests {
             (["--prompts", #filePath, "--length", "12"], "leaves no room"),
             (["--prompts", #filePath, "--length", "9"], "10, are needed"),
             (["--tokens", "200", "--length", "100"], "are needed"),
-            (["--out", "/nonexistent/x.gguf"], "cannot be written"),
+            (["--out", "/nonexistent/x.gguf"], "cannot be written"), (["--ages", "4", "2"], "ages [4, 2]"),
+            (["--ages", "1", "2", "3", "4", "5", "6", "7", "8", "9"], "1 to 8 ascending numbers"),
         ])
     func mistakesAreNamed(_ flags: [String], _ message: String) throws {
         try folder.write("earlier", to: "model.augur.gguf")

@@ -35,7 +35,8 @@ extension Calibration {
                 model: file.string(Self.key("model")) ?? "", ages: file.integers(Self.key("ages")) ?? [],
                 windows: file.integers(Self.key("windows")) ?? [],
                 thresholds: file.floats(Self.key("thresholds")) ?? [],
-                weights: layers.weights, biases: layers.biases, counts: contents.floats("counts"), type: contents.type,
+                width: layers.width, encoded: layers.weights, type: layers.type, biases: layers.biases,
+                counts: contents.floats("counts"),
                 provenance: Provenance(
                     source: file.string(Self.key("source")) ?? "", texts: file.integer(Self.key("texts")) ?? 0,
                     tokens: file.integer(Self.key("tokens")) ?? 0, longest: file.integer(Self.key("longest")) ?? 0))
@@ -83,41 +84,37 @@ private struct CalibrationContents {
     let file: GgufFile
     let mapping: MappedFile
 
-    /// The type of the weights.
-    var type: ElementType { file.tensors["layer.0.weight"]?.type ?? .f16 }
-
-    func layers() throws -> (weights: [[Float]], biases: [[Float]]) {
-        var (weights, biases): ([[Float]], [[Float]]) = ([], [])
-        while file.tensors["layer.\(weights.count).weight"] != nil {
-            let layer = weights.count
-            weights.append(try floats("layer.\(layer).weight"))
-            biases.append(try floats("layer.\(layer).bias"))
-            guard file.tensors["layer.\(layer).weight"]!.shape.dropFirst().reduce(1, *) == biases[layer].count else {
-                throw CacheError(.calibration, "the weights of layer \(layer) do not fit its biases")
+    func layers() throws -> (type: ElementType, width: Int, weights: [[UInt8]], biases: [[Float]]) {
+        guard let first = file.tensors["layer.0.weight"] else { throw CacheError(.calibration, "it has no layers") }
+        var (weights, biases): ([[UInt8]], [[Float]]) = ([], [])
+        while let tensor = file.tensors["layer.\(weights.count).weight"] {
+            guard [.f32, .f16, .q8_0].contains(tensor.type), tensor.type == first.type else {
+                throw CacheError(.calibration, "it has no numbers named \(tensor.name)")
             }
+            biases.append(try floats("layer.\(weights.count).bias"))
+            guard tensor.shape[0] == first.shape[0], tensor.shape.dropFirst().reduce(1, *) == biases.last!.count else {
+                throw CacheError(.calibration, "the weights of layer \(weights.count) do not fit its biases")
+            }
+            weights.append(bytes(of: tensor))
         }
-        guard !weights.isEmpty else { throw CacheError(.calibration, "it has no layers") }
-        return (weights, biases)
+        return (first.type, first.shape[0], weights, biases)
     }
 
-    /// The numbers of a tensor in f32 or f16.
+    /// The numbers of a tensor in f32.
     func floats(_ name: String) throws -> [Float] {
-        guard let tensor = file.tensors[name], [.f32, .f16].contains(tensor.type) else {
+        guard let tensor = file.tensors[name], tensor.type == .f32 else {
             throw CacheError(.calibration, "it has no numbers named \(name)")
         }
-        let count = tensor.shape.reduce(1, *)
-        return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-            // Rows of up to 2^31 numbers are no limit here: headers with absurd extents do not fit their files.
-            tensor.type.dequantize(
-                mapping.bytes.baseAddress! + tensor.offset, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count])
-            )
-            initialized = count
-        }
+        return tensor.type.decoded(bytes(of: tensor))
+    }
+
+    private func bytes(of tensor: GgufFile.TensorInfo) -> [UInt8] {
+        Array(mapping.bytes[tensor.offset..<tensor.offset + tensor.bytes])
     }
 }
 
 extension ElementType {
-    /// Numbers in this type, f32 or f16.
+    /// Numbers in this type: whole blocks.
     func encoded(_ values: [Float]) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: bytes(values.count))
         bytes.withUnsafeMutableBytes { memory in
@@ -126,9 +123,9 @@ extension ElementType {
         return bytes
     }
 
-    /// Numbers in this type, f32 or f16, as 32-bit floats.
+    /// Numbers in this type, whole blocks, as 32-bit floats.
     func decoded(_ encoded: [UInt8]) -> [Float] {
-        let count = encoded.count / bytes(1)
+        let count = encoded.count / bytes(blockLength) * blockLength
         return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
             encoded.withUnsafeBytes {
                 dequantize($0.baseAddress!, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))

@@ -64,11 +64,29 @@ public final class Calibration: Sendable {
     ///   - weights: per layer `[kvHeads * ages][width]`, flat.
     ///   - biases: per layer `[kvHeads * ages]`.
     ///   - counts: `[window][threshold][layer][kvHead]`, flat.
-    ///   - type: how weights are stored, f16 or f32.
+    ///   - type: how weights are stored, f32, f16 or q8_0; q8_0 if the width allows it, else f16, if nil.
     /// - Throws: ``CacheError`` of kind `calibration` if the sizes do not fit together or a number is not finite or too large.
-    package init(
+    package convenience init(
         model: String, ages: [Int], windows: [Int], thresholds: [Float], weights: [[Float]], biases: [[Float]],
-        counts: [Float], type: ElementType = .f16, provenance: Provenance
+        counts: [Float], type: ElementType? = nil, provenance: Provenance
+    ) throws {
+        let width = (weights.first?.count ?? 0) / max(1, biases.first?.count ?? 0)
+        guard zip(weights, biases).allSatisfy({ $0.count == $1.count * width }) else {
+            throw CacheError(.calibration, "the layers' weights differ in size")
+        }
+        let type = type ?? (width % ElementType.q8_0.blockLength == 0 ? .q8_0 : .f16)
+        try self.init(
+            model: model, ages: ages, windows: windows, thresholds: thresholds, width: width,
+            encoded: weights.map(type.encoded), type: type, biases: biases, counts: counts, provenance: provenance)
+    }
+
+    /// - Parameters:
+    ///   - width: length of the layers' input.
+    ///   - encoded: per layer the weights as they are stored, `[kvHeads * ages][width]`.
+    /// - Throws: as the initializer from numbers.
+    init(
+        model: String, ages: [Int], windows: [Int], thresholds: [Float], width: Int, encoded: [[UInt8]],
+        type: ElementType, biases: [[Float]], counts: [Float], provenance: Provenance
     ) throws {
         func require(_ condition: Bool, _ what: String) throws {
             guard condition else { throw CacheError(.calibration, what) }
@@ -79,19 +97,17 @@ public final class Calibration: Sendable {
             !thresholds.isEmpty && zip(thresholds, thresholds.dropFirst()).allSatisfy { $0 < $1 },
             "the thresholds do not ascend")
         let rows = biases.first?.count ?? 0
-        try require(rows > 0 && rows % ages.count == 0 && !weights[0].isEmpty, "there are no weights")
-        let width = weights[0].count / rows
+        try require(rows > 0 && rows % ages.count == 0 && width > 0, "there are no weights")
         try require(
-            weights.count == biases.count && weights.allSatisfy { $0.count == rows * width }
+            encoded.count == biases.count && encoded.allSatisfy { $0.count == type.bytes(width) * rows }
                 && biases.allSatisfy { $0.count == rows }, "the layers' weights differ in size")
         let heads = rows / ages.count
         try require(
             counts.count == windows.count * thresholds.count * biases.count * heads,
             "there are \(counts.count) counts of entries")
-        let encoded = weights.map(type.encoded)
-        let stored = encoded.map(type.decoded)
+        let weights = encoded.map(type.decoded)
         try require(
-            (stored + biases + [thresholds]).allSatisfy { $0.allSatisfy(\.isFinite) }, "a number is not finite")
+            (weights + biases + [thresholds]).allSatisfy { $0.allSatisfy(\.isFinite) }, "a number is not finite")
         // Slots are solved from them, in whole numbers.
         try require(counts.allSatisfy { (0...1e9).contains($0) }, "a count of entries is not a number from 0 to 1e9")
         let made = [provenance.texts, provenance.tokens, provenance.longest]
@@ -110,7 +126,7 @@ public final class Calibration: Sendable {
         self.width = width
         var checksum = Checksum()
         checksum.add("\(model) \(ages) \(windows)")
-        for numbers in stored + biases + [counts, thresholds] { numbers.withUnsafeBytes { checksum.add($0) } }
+        for numbers in weights + biases + [counts, thresholds] { numbers.withUnsafeBytes { checksum.add($0) } }
         digest = checksum.digits
     }
 
