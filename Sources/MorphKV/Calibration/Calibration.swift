@@ -64,7 +64,7 @@ public final class Calibration: Sendable {
     ///   - weights: per layer `[kvHeads * ages][width]`, flat.
     ///   - biases: per layer `[kvHeads * ages]`.
     ///   - counts: `[window][threshold][layer][kvHead]`, flat.
-    ///   - type: how weights are stored, f32, f16 or q8_0; q8_0 if the width allows it, else f16, if nil.
+    ///   - type: how weights are stored, f32, f16 or q8_0; ``usualType(width:)`` if nil.
     /// - Throws: ``CacheError`` of kind `calibration` if the sizes do not fit together or a number is not finite or too large.
     package convenience init(
         model: String, ages: [Int], windows: [Int], thresholds: [Float], weights: [[Float]], biases: [[Float]],
@@ -74,7 +74,7 @@ public final class Calibration: Sendable {
         guard zip(weights, biases).allSatisfy({ $0.count == $1.count * width }) else {
             throw CacheError(.calibration, "the layers' weights differ in size")
         }
-        let type = type ?? (width % ElementType.q8_0.blockLength == 0 ? .q8_0 : .f16)
+        let type = type ?? Self.usualType(width: width)
         try self.init(
             model: model, ages: ages, windows: windows, thresholds: thresholds, width: width,
             encoded: weights.map(type.encoded), type: type, biases: biases, counts: counts, provenance: provenance)
@@ -128,6 +128,11 @@ public final class Calibration: Sendable {
         checksum.add("\(model) \(ages) \(windows)")
         for numbers in weights + biases + [counts, thresholds] { numbers.withUnsafeBytes { checksum.add($0) } }
         digest = checksum.digits
+    }
+
+    /// How weights are stored if nobody says otherwise: q8_0 if the width allows it, else f16.
+    static func usualType(width: Int) -> ElementType {
+        width % ElementType.q8_0.blockLength == 0 ? .q8_0 : .f16
     }
 
     /// Ages that a score may have: each takes a byte per slot.

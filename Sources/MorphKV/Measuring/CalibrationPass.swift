@@ -49,14 +49,15 @@ final class CalibrationPass {
             penalty: options.penalty, leastTokens: options.leastTokens(model), threads: backend.threads)
         var fit = try regression.fit(sums)
         // As the file will have them.
-        fit.weights = ElementType.f16.decoded(ElementType.f16.encoded(fit.weights))
+        let encoded = storedType.encoded(fit.weights)
+        fit.weights = storedType.decoded(encoded)
         guard fit.weights.allSatisfy(\.isFinite) else {
             throw CacheError(.calibration, "weights of layer \(index) are too large for 16 bits; is the model damaged?")
         }
         var counts = EntryCounts(
             ages: options.ages, windows: options.windows, thresholds: options.thresholds, geometry: geometry)
         for (text, stream) in zip(texts, streams) {
-            let scores = try scores(of: stream, by: fit, index)
+            let scores = try scores(of: stream, by: encoded, fit.biases, index)
             counts.add(scores, tokens: text.tokens.count, answer: text.answer)
         }
         return Learned(fit: fit, counts: counts.means())
@@ -73,6 +74,9 @@ final class CalibrationPass {
             try progress()
         }
     }
+
+    /// How the file will have the weights.
+    private var storedType: ElementType { Calibration.usualType(width: model.description.embeddingLength) }
 
     private func run(_ stream: Tensor, _ index: Int) -> LayerRun {
         LayerRun(
@@ -142,13 +146,15 @@ final class CalibrationPass {
     }
 
     /// The scores of a text's tokens: `[token][kvHead * ages + age]`.
-    private func scores(of stream: Tensor, by fit: RidgeRegression.Fit, _ index: Int) throws -> [Float] {
+    private func scores(
+        of stream: Tensor, by encoded: [UInt8], _ intercepts: [Float], _ index: Int
+    ) throws -> [Float] {
         let arena = try Arena(tensors: 2)
-        let weights = arena.tensor(.f16, [stream[0], fit.biases.count], name: "weights")
-        let biases = arena.tensor(.f32, [fit.biases.count], name: "biases")
+        let weights = arena.tensor(storedType, [stream[0], intercepts.count], name: "weights")
+        let biases = arena.tensor(.f32, [intercepts.count], name: "biases")
         try arena.allocate(on: backend)
-        weights.write(ElementType.f16.encoded(fit.weights))
-        biases.write(fit.biases)
+        weights.write(encoded)
+        biases.write(intercepts)
         var scores: [Float] = []
         try forEachChunk(of: stream) { range in
             scores += try normed(stream, range, index) { graph, input in
