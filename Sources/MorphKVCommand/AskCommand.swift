@@ -53,20 +53,24 @@ struct AskCommand: AsyncParsableCommand {
         let options = GenerationOptions(
             maxTokens: answerFlags.length.maxTokens ?? 256, sampling: sampling.options, stop: answerFlags.stop)
         let threads = max(1, modelFlags.threadCount / min(parallel, questions.count))
+        var notice = LengthNotice()
         // The order of the answers is that of the questions, whichever is done first.
         for start in stride(from: 0, to: questions.count, by: parallel) {
             let group = questions[start..<min(start + parallel, questions.count)]
-            let answers = try await withThrowingTaskGroup(of: (Int, Answer).self) { tasks in
+            let answers = try await withThrowingTaskGroup(of: (Int, Session, Answer).self) { tasks in
                 for (index, question) in group.enumerated() {
                     tasks.addTask {
                         let session = try Session(context, policy: policy, threads: threads)
                         let text = frame?.framed(question) ?? question
-                        return (index, try await Self.answer(session, question, text, options))
+                        return (index, session, try await Self.answer(session, question, text, options))
                     }
                 }
-                return try await tasks.reduce(into: [(Int, Answer)]()) { $0.append($1) }.sorted { $0.0 < $1.0 }
+                return try await tasks.reduce(into: []) { $0.append($1) }.sorted { $0.0 < $1.0 }
             }
-            for (_, answer) in answers { try show(answer) }
+            for (_, session, answer) in answers {
+                try show(answer)
+                try await notice.check(session)
+            }
         }
     }
 

@@ -16,6 +16,9 @@ struct TraceCommand: ParsableCommand {
     @Option(name: [.short, .long], help: "The GGUF model (default: the one the trace names, beside the trace).")
     var model: String?
 
+    @Option(help: "The model's calibration (default: model.augur.gguf beside model.gguf).", completion: .file())
+    var calibration: String?
+
     @Flag(help: "Compare with the recording and fail if it differs.")
     var check = false
 
@@ -35,7 +38,8 @@ struct TraceCommand: ParsableCommand {
                 model.map { URL(fileURLWithPath: $0) }
                 ?? url.deletingLastPathComponent().appendingPathComponent(trace.model)
             let options = types.options(try trace.cachePolicy(), default: .f32)
-            let run = try trace.rerun(Model(contentsOf: modelURL), options, threads: threadFlags.count)
+            let model = try Model(contentsOf: modelURL, calibration: calibration.map { URL(fileURLWithPath: $0) })
+            let run = try trace.rerun(model, options, threads: threadFlags.count)
             guard check else {
                 try Output.printJSON(run)
                 continue

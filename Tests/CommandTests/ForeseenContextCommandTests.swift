@@ -45,6 +45,28 @@ import Testing
         #expect(mixed.status != 0 && mixed.errors.contains("scores of another kind"), "\(mixed.errors)")
     }
 
+    @Test("a question beyond the calibration's texts is answered with a note, once")
+    func askSaysWhenItGuesses() throws {
+        let short = folder.path("short.augur.gguf")
+        let made = try Command.run([
+            "calibrate", "--threads", "1", "--model", Self.model, "--text", Self.facts, Self.facts, "--length", "100",
+            "--tokens", "1400", "--out", short,
+        ])
+        #expect(made.status == 0, "\(made.errors)")
+        let (first, path) = try compress("a.gguf", ["--context", Self.facts, "--ratio", "0.5", "--scores", "augur"])
+        #expect(first.status == 0, "\(first.errors)")
+        func notes(_ flags: [String]) throws -> Int {
+            let result = try Command.run(
+                ["ask", "--threads", "1", "--model", Self.model, "--context", path, "-n", "4", "--policy"] + flags
+                    + [Self.question, Self.question])
+            #expect(result.status == 0, "\(result.errors)")
+            return result.errors.components(separatedBy: "the calibration is of texts of up to 100").count - 1
+        }
+        #expect(try notes(["augur:capacity=64", "--calibration", short]) == 1)
+        #expect(try notes(["augur:capacity=64"]) == 0)
+        #expect(try notes(["full", "--calibration", short]) == 0)
+    }
+
     @Test("recall compares it with the other methods")
     func recallHasItsRows() throws {
         let questions = try folder.write(

@@ -1,5 +1,6 @@
 import Foundation
 import MorphEval
+import MorphKV
 import Synchronization
 import TestSupport
 import Testing
@@ -138,5 +139,33 @@ struct RunTests {
         #expect(error?.description.contains("passage_count") == true)
         #expect(throws: EvaluationError.self) { try source.dataset(named: "nothing") }
         #expect(try BenchmarkRegistry.standard.benchmark("longgenbench").dataset(named: nil) == "short")
+    }
+
+    @Test("a run states which calibration its policy was under, if it needs one; under another it is another run")
+    func calibration() async throws {
+        let samples = try SmallBenchmarks.samples("squad", in: folder).1
+        let model = try Model(contentsOf: SharedData.diary)
+        func settings(_ policy: any CachePolicy) throws -> EvaluationSettings {
+            try EvaluationSettings(
+                "squad", dataset: "squad", samples: samples, model: model, cache: CacheOptions(policy: policy))
+        }
+        let digest = try #require(try model.calibration()).digest
+        let augur = try settings(AugurPolicy(capacity: 64))
+        #expect(augur.calibration == digest)
+        #expect(try settings(KVzipPolicy(scores: .augur)).calibration == digest)
+        #expect(try settings(KVzipPolicy()).calibration == nil)
+        #expect(try settings(MorphKVPolicy(capacity: 64)).calibration == nil)
+        let run = folder.url.appending(path: "run.jsonl")
+        func evaluate(_ settings: EvaluationSettings) async throws {
+            let model = EchoModel { _ in ["one", "two"] }
+            try await EvaluationRunner(model: model, settings: settings, samples: samples).run(to: run)
+        }
+        try await evaluate(augur)
+        try await evaluate(augur)
+        #expect(try await EvaluationRun(run).settings == augur)
+        var other = augur
+        other.calibration = "0123456789abcdef"
+        let error = await #expect(throws: EvaluationError.self) { try await evaluate(other) }
+        #expect(error?.kind == .differentRun && error?.description.contains("calibration \(digest) and 0123") == true)
     }
 }

@@ -17,6 +17,9 @@ enum SharedData {
     static let hasStories = FileManager.default.fileExists(atPath: stories.path)
     static let noStories: Comment = "the model stories260K is not beside the checkout"
 
+    /// The demo's model, with its calibration beside it.
+    static let diary = packageFolder().appending(path: "Sources/MorphKVCommand/Resources/diary.gguf")
+
     /// Whether Python has jieba, asked once.
     static let hasJieba = PythonModule.isInstalled("jieba")
     static let noJieba: Comment = "needs Python with jieba 0.42.1: pip install jieba==0.42.1, or set MORPHKV_PYTHON"

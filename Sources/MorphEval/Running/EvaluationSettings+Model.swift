@@ -15,18 +15,22 @@ extension EvaluationSettings {
     ///   - maximumNewTokens: A limit of tokens for an answer instead of the benchmark's own.
     ///   - maximumPromptTokens: A limit of tokens for a prompt instead of what the model's context has room for.
     ///   - contextLength: The context length that the model was loaded for; `nil` for the trained one.
-    /// - Throws: ``EvaluationError`` of kind `file` if the model's file cannot be read.
+    /// - Throws: ``EvaluationError`` of kind `file` if the model's file cannot be read; ``/MorphKV/CacheError`` of kind
+    ///   `calibration` if the policy needs one that is not there.
     public init(
         _ benchmark: String, dataset: String, samples: [EvaluationSample], model: Model, cache: CacheOptions,
         sampling: SamplingOptions = .init(), usesChatTemplate: Bool = true, maximumNewTokens: Int? = nil,
         maximumPromptTokens: Int? = nil, contextLength: Int? = nil
     ) throws {
+        let policy = try cache.policy.prepared(for: model)
+        let isCalibrated = policy.calibration != nil || policy.compression?.source == .calibration
         self.init(
             benchmark: benchmark, dataset: dataset, samples: samples, model: model.url.lastPathComponent,
-            modelFingerprint: try Model.fileDigest(of: model.url), policy: cache.policy.specification,
-            capacity: cache.policy.declaredCapacity, cache: cache.statement, usesChatTemplate: usesChatTemplate,
-            maximumNewTokens: maximumNewTokens, maximumPromptTokens: maximumPromptTokens,
-            contextLength: contextLength, sampling: sampling.statement, seed: Int(sampling.seed))
+            modelFingerprint: try Model.fileDigest(of: model.url), policy: policy.specification,
+            calibration: isCalibrated ? try model.calibration()?.digest : nil, capacity: policy.declaredCapacity,
+            cache: cache.statement, usesChatTemplate: usesChatTemplate, maximumNewTokens: maximumNewTokens,
+            maximumPromptTokens: maximumPromptTokens, contextLength: contextLength, sampling: sampling.statement,
+            seed: Int(sampling.seed))
     }
 }
 

@@ -16,6 +16,8 @@ public struct EvaluationSettings: Sendable, Hashable {
     public var modelFingerprint: String
     /// The policy, as text.
     public var policy: String
+    /// Which calibration of the model the policy was under; `nil` if it needs none.
+    public var calibration: String?
     /// Entries per KV head; `nil` if the cache grows.
     public var capacity: Int?
     /// The type of stored keys and values, and how a prompt enters the cache.
@@ -37,9 +39,9 @@ public struct EvaluationSettings: Sendable, Hashable {
     /// ``init(_:dataset:samples:model:cache:sampling:usesChatTemplate:maximumNewTokens:maximumPromptTokens:contextLength:)``.
     public init(
         benchmark: String, dataset: String, samples: [EvaluationSample], model: String, modelFingerprint: String,
-        policy: String, capacity: Int?, cache: String = "f16", usesChatTemplate: Bool = true,
-        maximumNewTokens: Int? = nil, maximumPromptTokens: Int? = nil, contextLength: Int? = nil,
-        sampling: String = "greedy", seed: Int = 0
+        policy: String, calibration: String? = nil, capacity: Int?, cache: String = "f16",
+        usesChatTemplate: Bool = true, maximumNewTokens: Int? = nil, maximumPromptTokens: Int? = nil,
+        contextLength: Int? = nil, sampling: String = "greedy", seed: Int = 0
     ) {
         self.benchmark = benchmark
         self.dataset = dataset
@@ -48,6 +50,7 @@ public struct EvaluationSettings: Sendable, Hashable {
         self.model = model
         self.modelFingerprint = modelFingerprint
         self.policy = policy
+        self.calibration = calibration
         self.capacity = capacity
         self.cache = cache
         self.usesChatTemplate = usesChatTemplate
@@ -72,7 +75,8 @@ extension EvaluationSettings {
                 "benchmark": .string(benchmark), "dataset": .string(dataset), "samples": .integer(samples),
                 "selection": .string(selection), "model": .string(model),
                 "model_fingerprint": .string(modelFingerprint), "policy": .string(policy),
-                "capacity": JSONValue(capacity), "cache": .string(cache), "chat_template": .bool(usesChatTemplate),
+                "calibration": JSONValue(calibration), "capacity": JSONValue(capacity), "cache": .string(cache),
+                "chat_template": .bool(usesChatTemplate),
                 "max_tokens": JSONValue(maximumNewTokens), "max_prompt_tokens": JSONValue(maximumPromptTokens),
                 "context_length": JSONValue(contextLength), "sampling": .string(sampling), "seed": .integer(seed),
             ]))
@@ -93,6 +97,7 @@ extension EvaluationSettings {
         model = try run.text("model")
         modelFingerprint = try run.text("model_fingerprint")
         policy = try run.text("policy")
+        calibration = try run.has("calibration") ? run.text("calibration") : nil
         capacity = try run.has("capacity") ? run.integer("capacity") : nil
         cache = try run.text("cache")
         usesChatTemplate = run.value["chat_template"] == .bool(true)

@@ -50,7 +50,7 @@ public final class Calibration: Sendable {
     /// How weights are stored, in files and where they compute.
     let type: ElementType
     /// Tells calibrations apart: 16 hexadecimal digits.
-    let digest: String
+    public let digest: String
     /// The weights, once.
     private let place: Mutex<Place>
 
