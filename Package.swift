@@ -118,7 +118,7 @@ let package = Package(
             exclude: ["Fixtures/generate.py"], resources: [.copy("Fixtures/metrics.json")],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
-            name: "MorphDemoTests", dependencies: ["MorphDemo", "MorphEval", "MorphKV"],
+            name: "MorphDemoTests", dependencies: ["MorphDemo", "MorphEval", "MorphKV", "TestSupport"],
             exclude: ["Fixtures/diary.py"], resources: [.copy("Fixtures/diary.json")],
             swiftSettings: strict, linkerSettings: runtimePath),
         .testTarget(
@@ -134,7 +134,7 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: ["MorphKVCommand", "MorphKV", "Ggml", "JudgeTestServer", "TestSupport"],
-            exclude: ["Fixtures", "Python"],
+            exclude: ["Python"],
             swiftSettings: strict, linkerSettings: runtimePath),
     ],
     swiftLanguageModes: [.v6]

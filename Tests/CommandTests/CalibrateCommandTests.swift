@@ -3,15 +3,14 @@ import TestSupport
 import Testing
 
 /// `morphkv calibrate` from its arguments to the file.
-@Suite(.enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
-struct CalibrateCommandTests {
+@Suite struct CalibrateCommandTests {
     private let folder: TemporaryFolder
     private let model: String
 
     init() throws {
         folder = try TemporaryFolder()
         model = folder.path("model.gguf")
-        try FileManager.default.copyItem(atPath: Command.stories, toPath: model)
+        try FileManager.default.copyItem(atPath: Fixtures.stories.path, toPath: model)
     }
 
     private func arguments(_ flags: [String]) -> [String] {
@@ -142,7 +141,7 @@ struct CalibrateCommandTests {
             #expect(result.status != 0 && result.errors.contains("would be written over"), "\(flags): \(result.errors)")
         }
         #expect(try data("story.partial") == Data("Once upon a time".utf8))
-        #expect(try data("model.gguf") == Data(contentsOf: URL(fileURLWithPath: Command.stories)))
+        #expect(try data("model.gguf") == Data(contentsOf: Fixtures.stories))
     }
 
     @Test("prompts that the model answers by ending the text are left out, and their number is said")

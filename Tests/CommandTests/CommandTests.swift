@@ -55,13 +55,13 @@ import Testing
 }
 
 /// The command on a real model.
-@Suite(.enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
-struct GenerateCommandTests {
+@Suite struct GenerateCommandTests {
     @Test("piped, only the text is on standard output")
     func onlyTextOnStandardOutput() throws {
         let result = try Command.run(
             [
-                "generate", "--threads", "1", "--model", Command.stories, "Once upon a time", "-n", "20", "--capacity",
+                "generate", "--threads", "1", "--model", Fixtures.stories.path, "Once upon a time", "-n", "20",
+                "--capacity",
                 "16", "--window", "4",
             ])
         #expect(result.status == 0 && result.errors.isEmpty)
@@ -69,7 +69,7 @@ struct GenerateCommandTests {
     }
 
     @Test func thePromptComesFromStandardInputOrAFile() throws {
-        let arguments = ["generate", "--threads", "1", "--model", Command.stories, "-n", "12"]
+        let arguments = ["generate", "--threads", "1", "--model", Fixtures.stories.path, "-n", "12"]
         let direct = try Command.run(arguments + ["Tom had a dog"])
         let piped = try Command.run(arguments, input: "Tom had a dog")
         let folder = try TemporaryFolder()
@@ -80,13 +80,14 @@ struct GenerateCommandTests {
     }
 
     @Test func aPromptThatIsNotUTF8IsRefused() throws {
-        let result = try Command.run(["generate", "--model", Command.stories], bytes: Data([0x66, 0xFF, 0xFE]))
+        let result = try Command.run(["generate", "--model", Fixtures.stories.path], bytes: Data([0x66, 0xFF, 0xFE]))
         #expect(result.status != 0 && result.errors.contains("UTF-8"))
     }
 
     @Test func jsonReportsWhatTheCacheHeld() throws {
         let result = try Command.run([
-            "generate", "--threads", "1", "--model", Command.stories, "Once", "-n", "100", "--ignore-eos", "--json",
+            "generate", "--threads", "1", "--model", Fixtures.stories.path, "Once", "-n", "100", "--ignore-eos",
+            "--json",
             "--policy", "morphkv:capacity=32,window=8",
         ])
         let report = try #require(
@@ -101,13 +102,13 @@ struct GenerateCommandTests {
         for flags in [
             ["--capacity", "32"], ["--capacity", "1"], ["--capacity", "0"], ["--policy", "h2o:capacity=x"],
         ] {
-            let result = try Command.run(["generate", "--threads", "1", "--model", Command.stories, "x"] + flags)
+            let result = try Command.run(["generate", "--threads", "1", "--model", Fixtures.stories.path, "x"] + flags)
             #expect(result.status != 0 && result.status < 128 && result.output.isEmpty, "\(flags)")
         }
     }
 
     @Test func inspectShowsShapeAndCost() throws {
-        let result = try Command.run(["inspect", Command.stories, "--capacities", "64"])
+        let result = try Command.run(["inspect", Fixtures.stories.path, "--capacities", "64"])
         #expect(result.status == 0)
         for text in ["llama, 5 layers", "8 query, 4 KV", "tokenizer: 512 tokens", "morphkv:capacity=64", "fits"] {
             #expect(result.output.contains(text))
@@ -115,7 +116,7 @@ struct GenerateCommandTests {
         // 512 tokens: 4 heads of 8 numbers, keys and values in two bytes; 64 hidden numbers in four bytes.
         // That is 196,608 bytes.
         #expect(result.output.contains("while a prompt of 512 tokens is read: 197 KB more"))
-        let chunked = try Command.run(["inspect", Command.stories, "--capacity", "64", "--prefill-chunk", "32"])
+        let chunked = try Command.run(["inspect", Fixtures.stories.path, "--capacity", "64", "--prefill-chunk", "32"])
         #expect(chunked.output.contains("while a prompt of 512 tokens is read: 20 KB more"))
     }
 
@@ -126,7 +127,8 @@ struct GenerateCommandTests {
             to: "text.txt")
         func measure(_ policy: String) throws -> [String: Any] {
             let result = try Command.run([
-                "perplexity", "--threads", "1", "--model", Command.stories, "--file", file.path, "--policy", policy,
+                "perplexity", "--threads", "1", "--model", Fixtures.stories.path, "--file", file.path, "--policy",
+                policy,
                 "--json",
             ])
             return try #require(JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
@@ -139,7 +141,7 @@ struct GenerateCommandTests {
     }
 
     @Test func aModelThatIsCutOffIsRefused() throws {
-        let data = try Data(contentsOf: URL(fileURLWithPath: Command.stories))
+        let data = try Data(contentsOf: Fixtures.stories)
         let folder = try TemporaryFolder()
         let file = try folder.write(data.prefix(data.count / 2), to: "half.gguf")
         let result = try Command.run(["generate", "--model", file.path, "x"])
@@ -154,12 +156,6 @@ enum Command {
         let output: String
         let errors: String
     }
-
-    static let stories = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("shared/data/models/stories260K.gguf").path
-
-    static var storiesExists: Bool { FileManager.default.fileExists(atPath: stories) }
 
     /// The command beside the test bundle, where the build puts both.
     static let executable: URL = {

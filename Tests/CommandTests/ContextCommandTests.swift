@@ -3,8 +3,7 @@ import TestSupport
 import Testing
 
 /// Compressing once and asking many times, from the command line and across processes.
-@Suite(.enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
-struct ContextCommandTests {
+@Suite struct ContextCommandTests {
     private let folder: TemporaryFolder
     private let text: URL
 
@@ -22,13 +21,15 @@ struct ContextCommandTests {
     private func compress(_ name: String, _ flags: [String] = []) throws -> (Command.Result, String) {
         let path = folder.path(name)
         let result = try Command.run(
-            ["compress", "--threads", "1", "--model", Command.stories, "--context", text.path, "--out", path] + flags)
+            ["compress", "--threads", "1", "--model", Fixtures.stories.path, "--context", text.path, "--out", path]
+                + flags)
         return (result, path)
     }
 
     private func ask(_ context: String, _ questions: [String], _ flags: [String] = []) throws -> Command.Result {
         try Command.run(
-            ["ask", "--threads", "1", "--model", Command.stories, "--context", context, "-n", "8"] + questions + flags)
+            ["ask", "--threads", "1", "--model", Fixtures.stories.path, "--context", context, "-n", "8"] + questions
+                + flags)
     }
 
     @Test func aContextIsCompressedOnceAndAskedInOtherProcesses() throws {
@@ -52,7 +53,8 @@ struct ContextCommandTests {
         let (first, path) = try compress("a.gguf", ["--ratio", "1", "--save-heads", folder.path("heads.json")])
         #expect(first.status == 0, "\(first.errors)")
         let again = try Command.run([
-            "compress", "--threads", "1", "--model", Command.stories, "--context", path, "--ratio", "0.3", "--level",
+            "compress", "--threads", "1", "--model", Fixtures.stories.path, "--context", path, "--ratio", "0.3",
+            "--level",
             "uniform", "--out", folder.path("b.gguf"),
         ])
         #expect(again.status == 0, "\(again.errors)")
@@ -128,7 +130,7 @@ struct ContextCommandTests {
         let before = try Data(contentsOf: URL(fileURLWithPath: path))
         // No file may grow beyond 16 blocks of 512 bytes.
         let result = try Command.run(
-            ["compress", "--threads", "1", "--model", Command.stories, "--context", text.path, "--out", path],
+            ["compress", "--threads", "1", "--model", Fixtures.stories.path, "--context", text.path, "--out", path],
             bytes: Data(), shell: "ulimit -f 16")
         #expect(result.status == 1 && result.errors.contains("failed after"), "\(result.errors)")
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
@@ -141,7 +143,7 @@ struct ContextCommandTests {
             // At some moment between the start and the end of the process.
             _ = try Command.run(
                 [
-                    "compress", "--threads", "1", "--model", Command.stories, "--context", path, "--ratio", "0.5",
+                    "compress", "--threads", "1", "--model", Fixtures.stories.path, "--context", path, "--ratio", "0.5",
                     "--out", path,
                 ],
                 bytes: Data(), killedAfter: 0.02 * Double(step))
@@ -151,7 +153,7 @@ struct ContextCommandTests {
 
     @Test func whatCuttingSavesIsMeasuredInRounds() throws {
         let call = [
-            "context-bench", "--threads", "1", "--model", Command.stories, "--tokens", "400", "--rounds", "3",
+            "context-bench", "--threads", "1", "--model", Fixtures.stories.path, "--tokens", "400", "--rounds", "3",
             "--steps",
             "2",
         ]
@@ -175,7 +177,7 @@ struct ContextCommandTests {
         let questions = folder.url.appendingPathComponent("questions.jsonl")
         try #"{"question": " Ben had a red", "answer": " k"}"#.write(to: questions, atomically: true, encoding: .utf8)
         let result = try Command.run([
-            "recall", "--threads", "1", "--model", Command.stories, "--context", text.path, "--questions",
+            "recall", "--threads", "1", "--model", Fixtures.stories.path, "--context", text.path, "--questions",
             questions.path, "--ratios", "1,0.3",
         ])
         #expect(result.status == 0, "\(result.errors)")

@@ -1,16 +1,19 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Benchmarks that ask several questions about one context, as users run them.
-@Suite(.enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
-struct ContextEvalTests {
+@Suite struct ContextEvalTests {
     let folder: EvalFolder
 
     init() throws { folder = try EvalFolder() }
 
     private func arguments(_ policy: String, out: String) throws -> [String] {
         ["eval"] + (try folder.benchmark("scbench"))
-            + ["--model", Command.stories, "--threads", "1", "--policy", policy, "--out", folder.path(out), "-n", "60"]
+            + [
+                "--model", Fixtures.stories.path, "--threads", "1", "--policy", policy, "--out", folder.path(out), "-n",
+                "60",
+            ]
     }
 
     private func answers(_ name: String) throws -> [String: [String]] {

@@ -10,7 +10,7 @@ import Testing
 @Suite struct DemoPlanTests {
     @Test("three caches, two of them in a quarter of the bytes, counted before and after they are allocated")
     func threeSides() async throws {
-        let model = try Model(contentsOf: EmbeddedFiles.model)
+        let model = try Model(contentsOf: Fixtures.diary)
         let calibration = try #require(try model.calibration())
         let writer = try DiaryWriter(model)
         let plan = try DemoPlan(model, seed: 8, isQuick: true)
@@ -40,7 +40,7 @@ import Testing
     @Test("without a calibration that can be used augur is left out, and it is said why", arguments: [true, false])
     func withoutCalibration(_ isDamaged: Bool) throws {
         let folder = try TemporaryFolder()
-        let file = try folder.write(Data(contentsOf: EmbeddedFiles.model), to: "other.gguf")
+        let file = try folder.write(Data(contentsOf: Fixtures.diary), to: "other.gguf")
         if isDamaged { try folder.write("GGUF", to: "other.augur.gguf") }
         let model = try Model(contentsOf: file)
         let plan = try DemoPlan(model, seed: 8, isQuick: false)

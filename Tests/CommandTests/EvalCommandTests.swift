@@ -1,15 +1,15 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Runs of benchmarks as users start them, with a real model, interrupted and continued.
-@Suite(.enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
-struct EvalCommandTests {
+@Suite struct EvalCommandTests {
     let folder: EvalFolder
 
     init() throws { folder = try EvalFolder() }
 
     private func arguments(_ benchmark: [String], out: String, _ more: [String] = []) -> [String] {
-        ["eval"] + benchmark + ["--model", Command.stories, "--threads", "1", "--out", folder.path(out)] + more
+        ["eval"] + benchmark + ["--model", Fixtures.stories.path, "--threads", "1", "--out", folder.path(out)] + more
     }
 
     private func eval(_ benchmark: [String], out: String, _ more: [String] = []) throws -> Command.Result {

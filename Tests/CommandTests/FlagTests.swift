@@ -5,9 +5,8 @@ import TestSupport
 import Testing
 
 /// Flags that several commands share.
-@Suite(.enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
-struct FlagTests {
-    private let generate = ["generate", "--threads", "1", "--model", Command.stories, "-n", "8", "--json"]
+@Suite struct FlagTests {
+    private let generate = ["generate", "--threads", "1", "--model", Fixtures.stories.path, "-n", "8", "--json"]
 
     private func report(_ flags: [String]) throws -> [String: Any] {
         let result = try Command.run(generate + ["Once"] + flags)
@@ -38,7 +37,7 @@ struct FlagTests {
         ])
     func unknownCacheTypes(_ command: [String]) throws {
         for flag in ["--cache-type", "--cache-type-v"] {
-            let result = try Command.run(command + ["--model", Command.stories, flag, "q4_K"])
+            let result = try Command.run(command + ["--model", Fixtures.stories.path, flag, "q4_K"])
             #expect(result.status != 0 && result.status < 128 && result.output.isEmpty)
             for word in ["q4_K", flag, "bf16", "q8_0"] { #expect(result.errors.contains(word), "\(result.errors)") }
         }
@@ -51,7 +50,8 @@ struct FlagTests {
         func bytes(_ flags: [String]) throws -> Int {
             let result = try Command.run(
                 [
-                    "recall", "--threads", "1", "--model", Command.stories, "--context", text.path, "--ratios", "1",
+                    "recall", "--threads", "1", "--model", Fixtures.stories.path, "--context", text.path, "--ratios",
+                    "1",
                     "--json",
                 ]
                     + flags)
@@ -78,7 +78,7 @@ struct FlagTests {
 
     @Test("the prompt may be an option, but not an option and an argument")
     func promptOption() throws {
-        let arguments = ["generate", "--threads", "1", "--model", Command.stories, "-n", "12"]
+        let arguments = ["generate", "--threads", "1", "--model", Fixtures.stories.path, "-n", "12"]
         let direct = try Command.run(arguments + ["Tom had a dog"])
         for flag in ["-p", "--prompt"] {
             let result = try Command.run(arguments + [flag, "Tom had a dog"])
@@ -90,7 +90,7 @@ struct FlagTests {
 
     @Test("a chat begins with the prompt, then reads standard input", arguments: ["-p", "--prompt"])
     func chatPrompt(_ flag: String) throws {
-        let arguments = ["chat", "--threads", "1", "--model", Command.stories, "--capacity", "128", "-n", "20"]
+        let arguments = ["chat", "--threads", "1", "--model", Fixtures.stories.path, "--capacity", "128", "-n", "20"]
         let typed = try Command.run(arguments, input: "Hello\nAnd then?\n/history\n")
         let prompted = try Command.run(arguments + [flag, "Hello"], input: "And then?\n/history\n")
         #expect(prompted.status == 0 && prompted.errors.isEmpty, "\(prompted.errors)")
@@ -102,7 +102,7 @@ struct FlagTests {
 }
 
 /// The shared flags of `serve`, which show in what it announces and answers.
-@Suite(.serialized, .enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
+@Suite(.serialized)
 struct ServeFlagTests {
     /// A small model with random weights and a tokenizer.
     private func withModel(
@@ -115,7 +115,7 @@ struct ServeFlagTests {
             architecture, embedding: 128, layers: 2, feedForward: 256, queryHeads: 4, kvHeads: 2, headDimension: 32,
             vocabulary: 512, tiesEmbeddings: tied, context: 4096, ropeBase: 10000)
         adjust(&shape)
-        let tokenizer = try GgufFile(contentsOf: URL(fileURLWithPath: Command.stories))
+        let tokenizer = try GgufFile(contentsOf: Fixtures.stories)
         var model = try RandomModel(shape, type: type, seed: 3, tokenizer: tokenizer)
         try model.write(to: url)
         try await body(url)

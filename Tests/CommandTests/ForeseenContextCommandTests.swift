@@ -4,10 +4,8 @@ import Testing
 
 /// Cutting by a calibration from the command line, with the demo's model.
 @Suite struct ForeseenContextCommandTests {
-    private static let root = URL(fileURLWithPath: #filePath)
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-    private static let model = root.appendingPathComponent("Sources/MorphKVCommand/Resources/diary.gguf").path
-    private static let facts = root.appendingPathComponent("docs/data/facts.txt").path
+    private static let model = Fixtures.diary.path
+    private static let facts = Fixtures.root.appending(path: "docs/data/facts.txt").path
     private static let system = ["--system", "Write the diary of Max from week 1 to week 60.\n"]
     private static let question = "*** started ***\n#*# Week 2: In week 2"
 
@@ -99,10 +97,11 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: path))
     }
 
-    @Test("a model without a calibration is told how to make one", .enabled(if: Command.storiesExists))
+    @Test("a model without a calibration is told how to make one")
     func aCalibrationIsNeeded() throws {
         let result = try Command.run([
-            "compress", "--threads", "1", "--model", Command.stories, "--context", Self.facts, "--scores", "augur",
+            "compress", "--threads", "1", "--model", Fixtures.stories.path, "--context", Self.facts, "--scores",
+            "augur",
             "--out", folder.path("a.gguf"),
         ])
         #expect(result.status == 1 && result.errors.contains("morphkv calibrate"), "\(result.errors)")

@@ -1,10 +1,10 @@
 import Foundation
 import JudgeTestServer
+import TestSupport
 import Testing
 
 /// Judging as users start it, with a real model's answers and a judge behind a real socket.
-@Suite(.enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
-struct JudgeCommandTests {
+@Suite struct JudgeCommandTests {
     let folder: EvalFolder
 
     init() throws { folder = try EvalFolder() }
@@ -12,7 +12,7 @@ struct JudgeCommandTests {
     private func run(_ benchmark: String) throws {
         let result = try Command.run(
             ["eval"] + folder.benchmark(benchmark) + [
-                "--model", Command.stories, "--threads", "1", "-n", "40", "--policy", "full", "--out",
+                "--model", Fixtures.stories.path, "--threads", "1", "-n", "40", "--policy", "full", "--out",
                 folder.path("run.jsonl"),
             ])
         #expect(result.status == 0, "\(result.errors)")
@@ -78,7 +78,7 @@ struct JudgeCommandTests {
     @Test("a local model judges without any endpoint")
     func local() throws {
         try run("longgenbench")
-        let call = ["judge", folder.path("run.jsonl"), "--judge-gguf", Command.stories, "--threads", "1"]
+        let call = ["judge", folder.path("run.jsonl"), "--judge-gguf", Fixtures.stories.path, "--threads", "1"]
         let result = try Command.run(call)
         #expect(result.status == 0 && result.output.contains("accuracy_once"), "\(result.errors)")
         let verdicts = try JSONSerialization.jsonObject(with: Data(folder.text("run.judge.json").utf8)) as? [Any]

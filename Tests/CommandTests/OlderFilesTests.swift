@@ -4,10 +4,7 @@ import Testing
 
 /// Files that the program wrote before the library was rearranged (commit 100c3c9) are read and gone on from.
 @Suite struct OlderFilesTests {
-    private static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        .appendingPathComponent("Fixtures")
-    private static let model = fixtures.deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().appendingPathComponent("Sources/MorphKVCommand/Resources/diary.gguf").path
+    private static let model = Fixtures.diary.path
 
     private let folder: TemporaryFolder
 
@@ -16,7 +13,7 @@ import Testing
     private func copy(_ names: String...) throws {
         for name in names {
             try FileManager.default.copyItem(
-                at: Self.fixtures.appendingPathComponent(name), to: URL(fileURLWithPath: folder.path(name)))
+                at: Fixtures.older.appending(path: name), to: URL(fileURLWithPath: folder.path(name)))
         }
     }
 
@@ -33,7 +30,7 @@ import Testing
     }
 
     @Test func aContextIsAsked() throws {
-        let context = Self.fixtures.appendingPathComponent("context.gguf").path
+        let context = Fixtures.older.appending(path: "context.gguf").path
         let result = try Command.run(
             ["ask", "--threads", "1", "--model", Self.model, "--context", context, "-n", "3", "In week 2"])
         #expect(result.status == 0, "\(result.errors)")
@@ -44,7 +41,7 @@ import Testing
         try copy("run.jsonl")
         let before = try String(contentsOfFile: folder.path("run.jsonl"), encoding: .utf8)
         let result = try Command.run([
-            "eval", "squad", "--data", Self.fixtures.appendingPathComponent("squad.json").path, "--model", Self.model,
+            "eval", "squad", "--data", Fixtures.older.appending(path: "squad.json").path, "--model", Self.model,
             "--policy", "morphkv:capacity=24,window=8", "--raw", "--max-tokens", "8", "--threads", "1", "--out",
             folder.path("run.jsonl"),
         ])

@@ -3,11 +3,11 @@ import TestSupport
 import Testing
 
 /// `morphkv serve` as a process of its own.
-@Suite(.serialized, .enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
+@Suite(.serialized)
 struct ServeCommandTests {
     @Test(
         .enabled(
-            if: OpenAIClient.python != nil, "there is no Python with the package openai: run scripts/openai-python"))
+            if: OpenAIClient.python != nil, "needs Python with the package openai: run scripts/openai-python"))
     func theOfficialClientWorksUnchanged() async throws {
         let folder = try TemporaryFolder()
         let keys = try folder.write("a-secret-key\n", to: "keys")
@@ -57,7 +57,7 @@ struct ServeCommandTests {
         let text = try folder.write(
             "Ben had a red kite. He loved to play with his kite in the big park near his house.", to: "text.txt"
         ).path
-        let model = ["--threads", "1", "--model", Command.stories]
+        let model = ["--threads", "1", "--model", Fixtures.stories.path]
         let compressed = try Command.run(
             ["compress", "--context", text, "--ratio", "0.5", "--out", saved] + model)
         #expect(compressed.status == 0, "\(compressed.errors)")
@@ -71,17 +71,17 @@ struct ServeCommandTests {
         #expect(answer.status == 200 && choice?["text"] as? String == String(asked.output.dropLast()))
         #expect(await server.end() == 0)
         for flags in [["kite"], ["a b=\(saved)"], ["kite=\(text)"], ["k=\(saved)", "--context", "k=\(saved)"]] {
-            let result = try Command.run(["serve", "--model", Command.stories, "--context"] + flags)
+            let result = try Command.run(["serve", "--model", Fixtures.stories.path, "--context"] + flags)
             #expect(result.status != 0 && result.status < 128 && !result.errors.isEmpty, "\(flags)")
         }
     }
 
     @Test func addressesOfOtherMachinesNeedAKeyOrTheWordInsecure() throws {
-        let result = try Command.run(["serve", "--model", Command.stories, "--host", "0.0.0.0"])
+        let result = try Command.run(["serve", "--model", Fixtures.stories.path, "--host", "0.0.0.0"])
         #expect(result.status != 0 && result.errors.contains("--api-key-file"), "\(result.errors)")
         let folder = try TemporaryFolder()
         let file = try folder.write("\n \n", to: "keys")
-        let empty = try Command.run(["serve", "--model", Command.stories, "--api-key-file", file.path])
+        let empty = try Command.run(["serve", "--model", Fixtures.stories.path, "--api-key-file", file.path])
         #expect(empty.status != 0 && empty.errors.contains("no key"), "\(empty.errors)")
     }
 
@@ -93,20 +93,21 @@ struct ServeCommandTests {
             ["--threads", "0"], ["--prompt-part", "0"], ["--queue", "-1"],
         ])
     func senselessNumbers(_ flags: [String]) throws {
-        let result = try Command.run(["serve", "--model", Command.stories] + flags)
+        let result = try Command.run(["serve", "--model", Fixtures.stories.path] + flags)
         #expect(result.status != 0 && result.status < 128 && !result.errors.isEmpty, "\(flags): \(result.errors)")
     }
 
     @Test func aPolicyThatTheModelCannotHaveEndsTheCommand() throws {
-        let result = try Command.run(["serve", "--model", Command.stories, "--capacity", "3"])
+        let result = try Command.run(["serve", "--model", Fixtures.stories.path, "--capacity", "3"])
         #expect(result.status != 0 && result.errors.contains("capacity of 3"), "\(result.errors)")
     }
 }
 
 /// `morphkv chat` with its input from a pipe.
-@Suite(.enabled(if: Command.storiesExists, "the model stories260K is not beside the checkout"))
-struct ChatCommandTests {
-    private let arguments = ["chat", "--threads", "1", "--model", Command.stories, "--capacity", "128", "-n", "20"]
+@Suite struct ChatCommandTests {
+    private let arguments = [
+        "chat", "--threads", "1", "--model", Fixtures.stories.path, "--capacity", "128", "-n", "20",
+    ]
 
     @Test func aConversationGoesOnTurnByTurn() throws {
         let folder = try TemporaryFolder()
@@ -147,18 +148,15 @@ struct ChatCommandTests {
 
 /// The official client, in an environment that a script makes.
 enum OpenAIClient {
-    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
-
     /// The interpreter; nil if the environment was not made.
     static let python: String? = {
-        let result = try? run("/bin/bash", [root.appendingPathComponent("scripts/openai-python").path, "--path"])
+        let result = try? run("/bin/bash", [Fixtures.root.appending(path: "scripts/openai-python").path, "--path"])
         let path = result?.output.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
         return path.isEmpty ? nil : path
     }()
 
     static func run(_ arguments: [String]) async throws -> (status: Int32, output: String) {
-        let script = root.appendingPathComponent("Tests/CommandTests/Python/openai_client.py").path
+        let script = Fixtures.root.appending(path: "Tests/CommandTests/Python/openai_client.py").path
         return try await withCheckedThrowingContinuation { continuation in
             Thread { continuation.resume(with: Result { try run(python ?? "python3", [script] + arguments) }) }.start()
         }

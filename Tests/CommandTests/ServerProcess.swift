@@ -18,7 +18,7 @@ final class ServerProcess: Sendable {
     var errors: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
 
     /// Starts a server on a free port and waits until it listens.
-    init(_ arguments: [String], model: String = Command.stories) async throws {
+    init(_ arguments: [String], model: String = Fixtures.stories.path) async throws {
         let pipe = Pipe()
         folder = try TemporaryFolder()
         process.executableURL = Command.executable

@@ -16,7 +16,7 @@ import Testing
 
     /// The demo's model in a folder of its own.
     private func model(with beside: Beside, longest: Int? = nil) throws -> String {
-        let model = try folder.write(Data(contentsOf: EmbeddedFiles.model), to: "diary.gguf")
+        let model = try folder.write(Data(contentsOf: Fixtures.diary), to: "diary.gguf")
         let file = Calibration.url(besideModel: model)
         switch beside {
         case .nothing: break
@@ -154,9 +154,7 @@ import Testing
 
 /// The files that come with the command.
 enum EmbeddedFiles {
-    static let model = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().appending(path: "Sources/MorphKVCommand/Resources/diary.gguf")
-    static let calibrationFile = Calibration.url(besideModel: model)
+    static let calibrationFile = Calibration.url(besideModel: Fixtures.diary)
 
     /// The calibration, or one that says something else about its origin.
     static func calibration(model: String? = nil, longest: Int? = nil) throws -> Calibration {

@@ -1,4 +1,5 @@
 import MorphKV
+import TestSupport
 import Testing
 
 @testable import MorphDemo
@@ -51,7 +52,7 @@ import Testing
 
     @Test("every registered policy is measured, with its presets and choices")
     func everyPolicy() throws {
-        let policies = try DemoMethod.allPolicies(for: DemoFiles.model())
+        let policies = try DemoMethod.allPolicies(for: Model(contentsOf: Fixtures.diary))
         #expect(Set(policies).isSuperset(of: PolicyRegistry.standard.descriptors.map(\.name)))
         #expect(Set(policies).count == policies.count)
         for policy in [
@@ -69,9 +70,9 @@ import Testing
 
     @Test("what needs a calibration is left out where there is none")
     func withoutCalibration() throws {
-        let all = try DemoMethod.allPolicies(for: DemoFiles.model())
+        let all = try DemoMethod.allPolicies(for: Model(contentsOf: Fixtures.diary))
         let without = try DemoMethod.allPolicies(
-            for: Model(contentsOf: DemoFiles.url, calibration: DemoFiles.url))
+            for: Model(contentsOf: Fixtures.diary, calibration: Fixtures.diary))
         #expect(without == all.filter { !$0.contains("augur") && !$0.contains("budgets=") })
         #expect(without.contains("full") && without.contains("morphkv"))
     }

@@ -1,6 +1,7 @@
 import Foundation
 import MorphEval
 import MorphKV
+import TestSupport
 import Testing
 
 @testable import MorphDemo
@@ -13,7 +14,7 @@ import Testing
     private let tasks = DiaryTask.tasks(seed: 7, count: 40).filter { $0.sample.number <= 25 }.prefix(3)
 
     init() throws {
-        model = try DemoFiles.model()
+        model = try Model(contentsOf: Fixtures.diary)
         writer = try DiaryWriter(model)
     }
 

@@ -5,7 +5,8 @@ import Testing
 
 @Suite("jieba")
 struct JiebaTests {
-    @Test("segments as jieba did when the fixture was written", .enabled(if: SharedData.hasJieba, SharedData.noJieba))
+    @Test(
+        "segments as jieba did when the fixture was written", .enabled(if: PythonModule.hasJieba, PythonModule.noJieba))
     func segmentation() async throws {
         let known = try PythonFixture.shared.get().segmented
         let words = try await JiebaSegmenter().segment(known.map(\.text))

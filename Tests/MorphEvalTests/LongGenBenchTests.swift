@@ -1,58 +1,57 @@
 import Foundation
-import MorphEval
 import TestSupport
 import Testing
 
+@testable import MorphEval
+
 @Suite("LongGenBench")
 struct LongGenBenchTests {
-    @Suite("published sample", .enabled(if: SharedData.isPresent, SharedData.absence))
+    @Suite("samples of our own, put to the published scripts by Fixtures/longgenbench/make.py")
     struct Published {
-        private static let file = SharedData.published.appending(
-            path:
-                "longgenbench/llama3.1-8b-instruct/preds_ns10_ws200_mc4000.0_ea1.0_morph_True_type_max_fused_lenNone.jsonl"
-        )
+        private static let file = Fixtures.longGenBench.appending(path: "prediction.jsonl")
+        private let answer: LongGenBenchAnswer
+        private let expected: JSONRecord
+
+        init() throws {
+            answer = try #require(LongGenBenchAnswer.read(Self.file).first)
+            expected = try DataFile(Fixtures.longGenBench.appending(path: "expected.json")).document()
+        }
+
+        private func integers(_ name: String, in record: JSONRecord) throws -> [Int] {
+            try #require(record.value[name]?.elements).compactMap(\.integer)
+        }
 
         @Test func blocks() throws {
-            let answer = try #require(LongGenBenchAnswer.read(Self.file).first)
-            #expect(answer.sample.type == "Week")
-            #expect(answer.sample.number == 52)
-            #expect(answer.blocks.pieces.count == 45)
-            #expect(answer.blocks.wordCount == 6340)
-            #expect(answer.blocks.numbers == Array(1...44))
-            #expect(answer.blocks.numbers.map { answer.blocks.pieceOfNumber[$0] } == Array(1...44))
+            let numbers = try integers("numbers", in: expected)
+            #expect(answer.sample.type == "Week" && answer.sample.number == 52 && numbers.count == 43)
+            #expect(try answer.blocks.pieces.count == expected.integer("blocks"))
+            #expect(try answer.blocks.wordCount == expected.integer("words"))
+            #expect(answer.blocks.numbers == numbers)
+            #expect(try numbers.map { answer.blocks.pieceOfNumber[$0] } == integers("pieces", in: expected))
         }
 
         @Test func completionRate() async throws {
             let result = try await PredictionScorer().score(Self.file, benchmark: .longGenBench)
-            #expect(result.score == 84.61538461538461)
+            #expect(try result.score == expected.double("completion_rate"))
             #expect(result.metric == "completion_rate")
         }
 
-        @Test("the judge's prompts are the published ones, byte for byte")
-        func prompts() throws {
-            let expected: [LongGenBenchSample.Group: (numbers: [Int], sha256: String)] = [
-                .once: ([19, 38, 36, 30, 23], "422a5f989d8d9e502bbda569755a27de99c7280bf00028df462925f7f2db86c2"),
-                .range: ([24, 25], "6d8e4cd3a2415d68aecb1c852ecaf6b993812b423fcd882d48be955fa3428920"),
-                .periodic: (
-                    [13, 18, 23, 28, 33, 38, 43], "1f274af849530ac830008ea2a989d007c1d3753c99aa2902cd0de9ecf00ed6a3"
-                ),
-            ]
-            let answer = try #require(LongGenBenchAnswer.read(Self.file).first)
-            for (group, wanted) in expected {
-                let questions = answer.sample.questions(group, about: answer.blocks)
-                #expect(questions.map(\.number) == wanted.numbers)
-                let joined = questions.map(\.prompt).joined(separator: "\0")
-                #expect(SHA256.hexadecimal(of: joined) == wanted.sha256, "\(group)")
-            }
+        @Test("the judge's prompts are the published ones, byte for byte", arguments: LongGenBenchSample.Group.allCases)
+        func prompts(_ group: LongGenBenchSample.Group) throws {
+            let wanted = try expected.record(group.rawValue)
+            let questions = answer.sample.questions(group, about: answer.blocks)
+            #expect(try questions.map(\.number) == integers("numbers", in: wanted))
+            let joined = questions.map(\.prompt).joined(separator: "\0")
+            #expect(try SHA256.hexadecimal(of: joined) == wanted.text("sha256"))
         }
 
         @Test func reader() throws {
-            let file = SharedData.benchmarks.appending(path: "longgenbench/Dataset_short_20.json")
+            let file = Fixtures.longGenBench.appending(path: "dataset.json")
             let samples = try LongGenBench.samples(at: file)
             #expect(samples.count == 20)
             #expect(Set(samples.map(\.type)) == ["Week", "Floor", "Menu Week", "Block"])
             #expect(samples.allSatisfy { $0.prompt.hasSuffix($0.prefix) })
-            #expect(samples[0].checks[.once]?.map(\.number) == [19, 38, 36, 30, 23])
+            #expect(samples[0].checks[.once]?.map(\.number) == [45, 4, 35, 9, 34])
             #expect(try LongGenBench.samples(at: file, samplesPerType: 2).count == 8)
         }
     }

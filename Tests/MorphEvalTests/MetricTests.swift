@@ -87,7 +87,7 @@ struct MetricTests {
 
     @Test(
         "tree-sitter takes the function out of a code block",
-        .enabled(if: SharedData.hasTreeSitter, SharedData.noTreeSitter))
+        .enabled(if: PythonModule.hasTreeSitter, PythonModule.noTreeSitter))
     func functionFinder() async throws {
         let blocks = [["import os\n\ndef f(x):\n    return x\n\ny = 1\n"], [], ["x = 1\n", "def g():\n    pass\n"]]
         let found = try await TreeSitterFunctionFinder().firstFunctions(in: blocks, language: "python")

@@ -1,10 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import MorphEval
 
 /// The predictions published with MorphKV have the scores that the published scorers give them.
-@Suite("Published predictions", .enabled(if: SharedData.isPresent, SharedData.absence))
+@Suite("Published predictions")
 struct PublishedPredictionTests {
     static let files = (try? ExpectedScore.all()) ?? []
 
@@ -12,7 +13,7 @@ struct PublishedPredictionTests {
     func longBench(_ expected: ExpectedScore) async throws { try await check(expected) }
 
     @Test(
-        "LongBench, Chinese", .enabled(if: SharedData.hasJieba, SharedData.noJieba),
+        "LongBench, Chinese", .enabled(if: PythonModule.hasJieba, PythonModule.noJieba),
         arguments: files.filter { $0.path.hasPrefix("longbench/") && $0.isChinese })
     func chineseLongBench(_ expected: ExpectedScore) async throws { try await check(expected) }
 
@@ -20,7 +21,7 @@ struct PublishedPredictionTests {
     func completeness() { #expect(Self.files.count { $0.path.hasPrefix("longbench/") } == 16) }
 
     @Test func longWriter() async throws {
-        let file = SharedData.published.appending(
+        let file = Fixtures.predictions.appending(
             path: "longwriter/mistral/preds_ws32_mc4000.0_ea1.0_morph_True_type_sum_fused_git_lenNone.jsonl")
         let result = try await PredictionScorer().score(file, benchmark: .longWriter)
         #expect(result.score == 95.98078529657477)
@@ -30,7 +31,7 @@ struct PublishedPredictionTests {
 
     @Test("an empty file has no score")
     func emptyFile() async throws {
-        let file = SharedData.published.appending(
+        let file = Fixtures.predictions.appending(
             path: "longwriter/mistral/preds_ws32_mc4000.0_ea1.0_morph_True_type_sum_fused_git_lenNone_judge.jsonl")
         let result = try await PredictionScorer().score(file, benchmark: .longWriter)
         #expect(result.n == 0)
@@ -38,7 +39,7 @@ struct PublishedPredictionTests {
     }
 
     private func check(_ expected: ExpectedScore) async throws {
-        let file = SharedData.published.appending(path: expected.path)
+        let file = Fixtures.predictions.appending(path: expected.path)
         let result = try await PredictionScorer().score(file, benchmark: .longBench)
         #expect(result.dataset == expected.dataset)
         #expect(result.metric == expected.metric)
@@ -63,7 +64,7 @@ struct ExpectedScore: Sendable, CustomTestStringConvertible {
 
     static func all() throws -> [ExpectedScore] {
         // Not Foundation's JSON: it does not give every number to the last bit.
-        let root = try DataFile(SharedData.published.appending(path: "expected.json")).document()
+        let root = try DataFile(Fixtures.predictions.appending(path: "expected.json")).document()
         return try #require(root.value.members).compactMap { entry in
             guard let dataset = entry.value["dataset"]?.text, let metric = entry.value["metric"]?.text,
                 let score = entry.value["score"]?.number, let perSample = entry.value["per_sample"]?.elements

@@ -36,7 +36,7 @@ struct PythonParityTests {
         }
     }
 
-    @Test("the longest Chinese texts", .enabled(if: SharedData.hasJieba, SharedData.noJieba))
+    @Test("the longest Chinese texts", .enabled(if: PythonModule.hasJieba, PythonModule.noJieba))
     func longChineseTexts() async throws {
         let long = fixture.cases.filter { $0.metric == "rouge_zh_score" && $0.prediction.utf8.count > 2_000 }
         let texts = long.flatMap { [CodePoints($0.prediction), CodePoints($0.reference)] }

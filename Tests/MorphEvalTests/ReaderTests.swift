@@ -5,10 +5,10 @@ import Testing
 
 @Suite("Readers")
 struct ReaderTests {
-    @Suite("published files", .enabled(if: SharedData.isPresent, SharedData.absence))
+    @Suite("published files")
     struct Published {
         @Test func longWriter() throws {
-            let folder = SharedData.benchmarks.appending(path: "longwriter")
+            let folder = Fixtures.benchmarks.appending(path: "longwriter")
             #expect(try LongWriter.samples(at: folder).count == 120)
             #expect(try LongWriter.samples(at: folder, part: .writeEnglish).count == 60)
             let ruler = try LongWriter.samples(at: folder.appending(path: "longwrite_ruler.jsonl"))
@@ -17,7 +17,7 @@ struct ReaderTests {
         }
 
         @Test func judge() throws {
-            let judge = try LongWriter.judgePrompt(at: SharedData.benchmarks.appending(path: "longwriter"))
+            let judge = try LongWriter.judgePrompt(at: Fixtures.benchmarks.appending(path: "longwriter"))
             let prompt = judge.prompt(request: "Write $RESPONSE$", response: "e\u{301}")
             #expect(prompt.contains("<User Request>\n\nWrite e\u{301}\n\n</User Request>"))
             #expect(prompt.contains("<Response>\n\ne\u{301}\n\n</Response>"))
@@ -26,7 +26,7 @@ struct ReaderTests {
 
         @Test("every LongBench dataset has a prompt and a length")
         func longBench() throws {
-            let bench = try LongBench(at: SharedData.benchmarks.appending(path: "longbench"))
+            let bench = try LongBench(at: Fixtures.benchmarks.appending(path: "longbench"))
             for dataset in LongBenchDataset.allCases {
                 #expect(try bench.maximumNewTokens(of: dataset) >= 32)
             }

@@ -144,7 +144,7 @@ struct RunTests {
     @Test("a run states which calibration its policy was under, if it needs one; under another it is another run")
     func calibration() async throws {
         let samples = try SmallBenchmarks.samples("squad", in: folder).1
-        let model = try Model(contentsOf: SharedData.diary)
+        let model = try Model(contentsOf: Fixtures.diary)
         func settings(_ policy: any CachePolicy) throws -> EvaluationSettings {
             try EvaluationSettings(
                 "squad", dataset: "squad", samples: samples, model: model, cache: CacheOptions(policy: policy))

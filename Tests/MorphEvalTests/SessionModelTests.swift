@@ -4,7 +4,7 @@ import MorphKV
 import TestSupport
 import Testing
 
-@Suite("Models of this package under evaluation", .enabled(if: SharedData.hasStories, SharedData.noStories))
+@Suite("Models of this package under evaluation")
 struct SessionModelTests {
     let folder: TemporaryFolder
 
@@ -13,7 +13,7 @@ struct SessionModelTests {
     private func stories(
         _ cache: CacheOptions = .full, change: (inout RawGguf) -> Void = { _ in }
     ) throws -> SessionModel {
-        var file = RawGguf(parsing: Array(try Data(contentsOf: SharedData.stories)))
+        var file = RawGguf(parsing: Array(try Data(contentsOf: Fixtures.stories)))
         change(&file)
         let url = folder.url.appending(path: "\(UUID().uuidString).gguf")
         try Data(file.bytes).write(to: url)
@@ -39,7 +39,7 @@ struct SessionModelTests {
     @Test("a context that is read once is answered about as in the policy's own sequence", arguments: policies)
     func readOnce(_ policy: String, _ reads: Int) async throws {
         let cache = CacheOptions(policy: try PolicyRegistry.standard.policy(policy))
-        let loaded = try Model(contentsOf: SharedData.stories)
+        let loaded = try Model(contentsOf: Fixtures.stories)
         let model = try SessionModel(loaded, cache: cache, threads: 1)
         let context = String(repeating: "Tom and Sue had a big red ball. One day Tom lost it in the park. ", count: 3)
         let request = try request(model, context: context, ["Then Tom", "Sue was", "Then Tom"])
@@ -142,7 +142,7 @@ struct SessionModelTests {
 
     @Test("fingerprints tell files of other weights or metadata apart, and not copies")
     func fingerprints() throws {
-        let data = try Data(contentsOf: SharedData.stories)
+        let data = try Data(contentsOf: Fixtures.stories)
         func fingerprint(_ change: (inout Data) -> Void) throws -> String {
             var copy = data
             change(&copy)
@@ -150,7 +150,7 @@ struct SessionModelTests {
             try copy.write(to: url)
             return try Model.fileDigest(of: url)
         }
-        let original = try Model.fileDigest(of: SharedData.stories)
+        let original = try Model.fileDigest(of: Fixtures.stories)
         #expect(try fingerprint { _ in } == original)
         #expect(try fingerprint { $0[100] ^= 1 } != original)
         #expect(try fingerprint { $0[$0.count - 1] ^= 1 } != original)

@@ -1,17 +1,12 @@
 import Foundation
 import MorphKV
+import TestSupport
 import Testing
 
 /// The runs of an independent oracle of the policy augur (`Tests/Fixtures/traces/augur_oracle.py`), with random models
 /// and calibrations: every step, layer and KV head.
 @Suite struct AugurTraceTests {
-    static let folder = URL(fileURLWithPath: #filePath)
-        .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Fixtures/traces")
-
-    static func files(_ ending: String) -> [URL] {
-        let all = try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-        return (all ?? []).filter { $0.lastPathComponent.hasSuffix(ending) }.sorted { $0.path < $1.path }
-    }
+    static let traces = Fixtures.files(in: Fixtures.augur, ending: ".json")
 
     private static func rerun(_ url: URL, _ trace: Trace, _ options: CacheOptions) throws -> Trace {
         try trace.rerun(
@@ -25,13 +20,13 @@ import Testing
     }
 
     @Test func allTracesAreThere() throws {
-        let traces = try Self.files(".json").map { try Trace(contentsOf: $0) }
+        let traces = try Self.traces.map { try Trace(contentsOf: $0) }
         #expect(traces.count == 13)
         #expect(traces.allSatisfy { $0.policy == "augur" && $0.checkpoints.count == $0.generated.count })
         #expect(Set(traces.map(\.model)).count == 4)
     }
 
-    @Test("kept positions and logits are the oracle's at every step", arguments: files(".json"))
+    @Test("kept positions and logits are the oracle's at every step", arguments: traces)
     func repeatsTheTrace(_ url: URL) throws {
         let trace = try Trace(contentsOf: url)
         let run = try Self.rerun(url, trace, Self.options(trace))
@@ -43,14 +38,16 @@ import Testing
     /// slots of their own are not for it.
     @Test(
         "the graph of ggml's operations keeps the same",
-        arguments: files(".json").filter { !$0.lastPathComponent.contains(/-l0-|-head-/) })
+        arguments: traces.filter { !$0.lastPathComponent.contains(/-l0-|-head-/) })
     func repeatsTheTraceAsAGraph(_ url: URL) throws {
         let trace = try Trace(contentsOf: url)
         let run = try Self.rerun(url, trace, Self.options(trace, .graph))
         #expect(trace.differences(from: run, tolerance: 1e-3) == [])
     }
 
-    @Test("the oracle's calibrations are whole and name the model they lie beside", arguments: files(".augur.gguf"))
+    @Test(
+        "the oracle's calibrations are whole and name the model they lie beside",
+        arguments: Fixtures.files(in: Fixtures.augur, ending: ".augur.gguf"))
     func belongsToItsModel(_ url: URL) throws {
         let file = url.deletingPathExtension().deletingPathExtension().appendingPathExtension("gguf")
         let model = try Model(contentsOf: file)
@@ -61,7 +58,7 @@ import Testing
 
     @Test("one other position at one step is found", arguments: [1, 30, 59])
     func aChangedTraceDoesNotPass(step: Int) throws {
-        let url = try #require(Self.files(".json").first { $0.lastPathComponent.contains("group1-layer") })
+        let url = try #require(Self.traces.first { $0.lastPathComponent.contains("group1-layer") })
         var recording = try #require(JSONSerialization.jsonObject(with: Data(contentsOf: url)) as? [String: Any])
         var checkpoints = try #require(recording["checkpoints"] as? [[String: Any]])
         var retained = try #require(checkpoints[step]["retained"] as? [[[Int]]])
@@ -83,7 +80,7 @@ import Testing
             "capacity=15,window=3,lambda=0.05,budgets=layer",
         ])
     func anotherPolicyDoesNotPass(_ parameters: String) throws {
-        let url = try #require(Self.files(".json").first { $0.lastPathComponent.contains("group1-layer-c14-w3-l0.05") })
+        let url = try #require(Self.traces.first { $0.lastPathComponent.contains("group1-layer-c14-w3-l0.05") })
         let trace = try Trace(contentsOf: url)
         let policy = try PolicyRegistry.standard.policy("augur:\(parameters)")
         let run = try Self.rerun(url, trace, CacheOptions(policy: policy, elementType: .f32))
@@ -94,7 +91,7 @@ import Testing
         "a capacity without a choice is refused",
         arguments: ["capacity=4,budgets=even", "capacity=5,budgets=layer", "capacity=5,budgets=head"])
     func tooLittleRoom(_ parameters: String) throws {
-        let url = try #require(Self.files(".json").first)
+        let url = try #require(Self.traces.first)
         let trace = try Trace(contentsOf: url)
         let policy = try PolicyRegistry.standard.policy("augur:window=4,\(parameters)")
         #expect {

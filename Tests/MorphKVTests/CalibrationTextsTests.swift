@@ -5,8 +5,7 @@ import Testing
 @testable import MorphKV
 
 /// The texts that a model writes to be calibrated.
-@Suite(.enabled(if: SharedData.has(StoriesTests.path), "the model stories260K is not beside the checkout"))
-struct CalibrationTextsTests {
+@Suite struct CalibrationTextsTests {
     private static let prompts = ["Once upon a time", "Lily", "Tom had a big red ball. He", "One day"]
 
     private static func options(leastTokens: Int? = nil) -> Calibrator.Options {
@@ -17,7 +16,7 @@ struct CalibrationTextsTests {
 
     /// The model with another token that ends texts.
     private static func model(endingWith token: Token) throws -> Model {
-        var file = try RawGguf(parsing: [UInt8](Data(contentsOf: SharedData.url(StoriesTests.path))))
+        var file = try RawGguf(parsing: [UInt8](Data(contentsOf: Fixtures.stories)))
         file["tokenizer.ggml.eos_token_id"] = .u32(UInt32(token))
         let url = TestContexts.temporaryFile()
         try Data(file.bytes).write(to: url)
@@ -30,7 +29,7 @@ struct CalibrationTextsTests {
             try CalibrationTexts(model, length: 100, options: Self.options(leastTokens: 20), threads: 1)
                 .answers(to: Self.prompts)
         }
-        let whole = try answers(Model(contentsOf: SharedData.url(StoriesTests.path)))
+        let whole = try answers(Model(contentsOf: Fixtures.stories))
         #expect(whole.count == Self.prompts.count && whole.allSatisfy { $0.tokens.count == 100 })
         var (atOnce, short, kept) = (0, 0, 0)
         for end in Set(whole.map { $0.tokens[$0.answer] }) {
@@ -49,7 +48,7 @@ struct CalibrationTextsTests {
 
     @Test("texts that nothing can be learned from are refused before the model writes one")
     func tooLittle() throws {
-        let model = try Model(contentsOf: SharedData.url(StoriesTests.path))
+        let model = try Model(contentsOf: Fixtures.stories)
         func expectRefused(_ what: String, _ body: () throws -> Void) {
             let error = #expect(throws: CacheError.self) { try body() }
             #expect(error?.kind == .calibration && error?.description.contains(what) == true)
@@ -67,7 +66,7 @@ struct CalibrationTextsTests {
     @Test("writing that was stopped, more than once, goes on and gives the same texts")
     func stopAndContinue() throws {
         let texts = try CalibrationTexts(
-            Model(contentsOf: SharedData.url(StoriesTests.path)), length: 40, options: Self.options(leastTokens: 20),
+            Model(contentsOf: Fixtures.stories), length: 40, options: Self.options(leastTokens: 20),
             threads: 1)
         let whole = try texts.samples(tokens: 800, seed: 3)
         let partial = TestContexts.temporaryFile()

@@ -1,14 +1,14 @@
 import CTestSupport
 import Foundation
 import MorphKV
+import TestSupport
 import XCTest
 
 /// Memory of the whole process, so nothing else may run beside it: XCTest runs one test at a time.
 final class ConstantMemoryTests: XCTestCase {
     /// Capacity 64 writes 2,000 tokens with exactly 64 slots per head, constant memory and no allocation per step.
     func testTwoThousandTokensInSixtyFourSlots() throws {
-        try XCTSkipUnless(SharedData.has("models/stories260K.gguf"), "the model stories260K is not beside the checkout")
-        let model = try Model(contentsOf: SharedData.url("models/stories260K.gguf"))
+        let model = try Model(contentsOf: Fixtures.stories)
         let engine = try Engine(model, .morphKV(capacity: 64, window: 16), threads: 1)
         try engine.prefill([1])
         var (heap, resident) = (0, 0)

@@ -1,16 +1,16 @@
 import Foundation
 import Ggml
 import MorphKV
+import TestSupport
 import Testing
 
 /// Questions whose answers become part of a context.
-@Suite(.enabled(if: SharedData.has("models/stories260K.gguf"), "the model stories260K is not beside the checkout"))
-struct KeptAnswerTests {
+@Suite struct KeptAnswerTests {
     private static let text = "Once upon a time, there was a little girl named Lily. She had a red ball and a dog."
 
     @Test("after a kept answer the next one is that of one conversation; an answer that is not kept leaves no trace")
     func keptAnswersCount() async throws {
-        let model = try Model(contentsOf: SharedData.url("models/stories260K.gguf"))
+        let model = try Model(contentsOf: Fixtures.stories)
         let options = GenerationOptions(maxTokens: 16)
         let reader = try Session(model, cache: CacheOptions(policy: FullPolicy(), elementType: .f32), threads: 1)
         var context = try await reader.prefill(Self.text)

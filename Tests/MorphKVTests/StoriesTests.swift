@@ -1,12 +1,10 @@
 import Foundation
 import MorphKV
+import TestSupport
 import Testing
 
 /// A real trained model, whose greedy text is documented (karpathy/llama2.c, doc/stories260K.md).
-@Suite(.enabled(if: SharedData.has("models/stories260K.gguf"), "the model stories260K is not beside the checkout"))
-struct StoriesTests {
-    static let path = "models/stories260K.gguf"
-
+@Suite struct StoriesTests {
     static let documented = """
         Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a \
         big, red ball. She wanted to play with it, but it was too high.
@@ -18,7 +16,7 @@ struct StoriesTests {
         """
 
     static func text(_ cache: CacheOptions, maxTokens: Int = 260) async throws -> String {
-        let session = try Session(Model(contentsOf: SharedData.url(path)), cache: cache, threads: 1)
+        let session = try Session(Model(contentsOf: Fixtures.stories), cache: cache, threads: 1)
         var text = ""
         for try await piece in session.generate("", options: .init(maxTokens: maxTokens)) { text += piece.text }
         return text

@@ -1,5 +1,6 @@
 import Foundation
 import MorphKV
+import TestSupport
 import Testing
 
 @Suite struct TextStreamTests {
@@ -90,8 +91,7 @@ struct VocabularyTests {
 
 private enum Vocabularies {
     static let files: [URL] = {
-        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appendingPathComponent(".deps/share/vocabularies")
+        let folder = Fixtures.root.appending(path: ".deps/share/vocabularies")
         // Of the kinds that the supported architectures use.
         return ["llama-spm", "llama-bpe", "qwen2", "phi-3", "gpt-2", "deepseek-llm", "starcoder"]
             .map { folder.appendingPathComponent("ggml-vocab-\($0).gguf") }

@@ -1,17 +1,14 @@
 import Foundation
 import Ggml
 import MorphKV
+import TestSupport
 import Testing
 
 /// Recorded runs of an independent oracle: which positions each method keeps, step by step.
-@Suite(.enabled(if: SharedData.has("traces"), "the recorded traces are not beside the checkout"))
-struct TraceTests {
-    static let traces: [URL] = {
-        let files = try? FileManager.default.contentsOfDirectory(
-            at: SharedData.url("traces"), includingPropertiesForKeys: nil)
-        return (files ?? []).filter { $0.pathExtension == "json" }
-            .sorted { $0.path < $1.path }
-    }()
+@Suite struct TraceTests {
+    static let traces = Fixtures.files(in: Fixtures.publishedPolicies, ending: ".json")
+
+    @Test func allTracesAreThere() { #expect(Self.traces.count == 19) }
 
     @Test("kept positions and logits are the oracle's at every checkpoint", arguments: traces)
     func repeatsTheTrace(_ url: URL) throws {

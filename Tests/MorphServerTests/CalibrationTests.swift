@@ -1,5 +1,6 @@
 import Foundation
 import MorphKV
+import TestSupport
 import Testing
 
 @testable import MorphServer
@@ -12,7 +13,7 @@ import Testing
 
     @Test("the model's card and the metrics say what the calibration is; requests without a policy use augur")
     func whatThereIs() async throws {
-        try await TestServer.run(Self.options, model: TestServer.calibrated) { client, scheduler in
+        try await TestServer.run(Self.options, model: Fixtures.diary) { client, scheduler in
             let calibration = try #require(try scheduler.model.calibration())
             let models = try await client.get("/v1/models").json["data"] as? [[String: Any]]
             let card = try #require(models?.first?["morphkv"] as? [String: Any])
@@ -38,7 +39,7 @@ import Testing
 
     @Test("a policy that needs more bytes per entry has as many as fit, unless it says how many")
     func asManyAsFit() async throws {
-        try await TestServer.run(Self.options, model: TestServer.calibrated) { client, scheduler in
+        try await TestServer.run(Self.options, model: Fixtures.diary) { client, scheduler in
             let room = scheduler.memory.cachePerSequence
             func bytes(_ capacity: Int) throws -> Int {
                 try scheduler.cacheBytes(Self.options.cache.with(MorphKVPolicy(capacity: capacity, window: 8)))
@@ -56,8 +57,7 @@ import Testing
     }
 
     @Test(
-        "where there is no calibration, nothing is said of one, and augur is refused",
-        .enabled(if: TestServer.storiesExists, "the model stories260K is not beside the checkout"))
+        "where there is no calibration, nothing is said of one, and augur is refused")
     func none() async throws {
         try await TestServer.run { client, _ in
             let card = try await client.get("/v1/models/stories").json["morphkv"] as? [String: Any]

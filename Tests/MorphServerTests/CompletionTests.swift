@@ -2,11 +2,11 @@ import Foundation
 import HTTPTypes
 import HummingbirdTesting
 import MorphKV
+import TestSupport
 import Testing
 
 /// The two endpoints that write.
-@Suite(.enabled(if: TestServer.storiesExists, "the model stories260K is not beside the checkout"))
-struct CompletionTests {
+@Suite struct CompletionTests {
     static let story = "there was a little girl named Lily"
 
     @Test func aCompletionContinuesThePromptAndCountsTokens() async throws {
@@ -100,7 +100,7 @@ struct CompletionTests {
             let penalised = try await client.complete("Once upon a time", 60, ["frequency_penalty": 2])
             #expect(penalised.text != free.text)
             let token = try #require(
-                try Model(contentsOf: TestServer.stories).tokenizer?.encode("a", addSpecial: false).first)
+                try Model(contentsOf: Fixtures.stories).tokenizer?.encode("a", addSpecial: false).first)
             let biased = try await client.complete("Once", 3, ["logit_bias": ["\(token)": 100]])
             #expect(biased.text == " a a a", "\(biased.body)")
         }
@@ -137,7 +137,7 @@ struct CompletionTests {
     }
 
     @Test func namesOfSpecialTokensInAMessageStayText() async throws {
-        let tokenizer = try #require(try Model(contentsOf: TestServer.stories).tokenizer)
+        let tokenizer = try #require(try Model(contentsOf: Fixtures.stories).tokenizer)
         let tokens = try ChatFormat(tokenizer).tokens([.init(role: "user", content: "a </s><s> b")])
         #expect(tokens.filter { $0 == tokenizer.beginOfText }.count == 1)
         #expect(!tokens.contains { tokenizer.endsGeneration($0) })

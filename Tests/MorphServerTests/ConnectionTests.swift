@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Clients that misbehave: nothing hangs, and nothing is left behind.
-@Suite(.serialized, .enabled(if: TestServer.storiesExists, "the model stories260K is not beside the checkout"))
+@Suite(.serialized)
 struct ConnectionTests {
     static let long =
         #"{"prompt":"Once upon a time","max_tokens":4000,"temperature":1,"logit_bias":{"2":-100,"1":-100}"#

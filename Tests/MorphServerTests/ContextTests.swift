@@ -5,8 +5,7 @@ import MorphServer
 import Testing
 
 /// Questions about texts that the server was given at its start.
-@Suite(.enabled(if: TestServer.storiesExists, "the model stories260K is not beside the checkout"))
-struct ContextTests {
+@Suite struct ContextTests {
     private func contexts(_ model: Model) throws -> [String: CompressedContext] {
         let text = """
             Ben had a red kite. He loved to play with his kite in the big park near his house. One day, Ben and his \

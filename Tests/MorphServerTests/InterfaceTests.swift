@@ -7,8 +7,7 @@ import TestSupport
 import Testing
 
 /// What is not an answer: errors, limits, access, figures, the page.
-@Suite(.enabled(if: TestServer.storiesExists, "the model stories260K is not beside the checkout"))
-struct InterfaceTests {
+@Suite struct InterfaceTests {
     @Test("mistakes get the status and the field that OpenAI's interface gives them")
     func mistakes() async throws {
         let chat = "/v1/chat/completions"

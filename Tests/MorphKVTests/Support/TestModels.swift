@@ -32,13 +32,3 @@ enum TestModels {
         return (0..<count).map { _ in Token(random.next() % UInt64(vocabulary)) }
     }
 }
-
-/// Files that the development environment may have beside the checkout.
-enum SharedData {
-    static let folder = URL(fileURLWithPath: #filePath)
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("shared/data")
-
-    static func url(_ path: String) -> URL { folder.appendingPathComponent(path) }
-    static func has(_ path: String) -> Bool { FileManager.default.fileExists(atPath: url(path).path) }
-}

@@ -5,20 +5,10 @@ import HummingbirdTesting
 import Logging
 import MorphKV
 import MorphServer
+import TestSupport
 
 /// A server in this process, on a small trained model.
 enum TestServer {
-    static let stories = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("shared/data/models/stories260K.gguf")
-
-    /// The demo's model, with a calibration beside it.
-    static let calibrated = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("Sources/MorphKVCommand/Resources/diary.gguf")
-
-    static var storiesExists: Bool { FileManager.default.fileExists(atPath: stories.path) }
-
     static let options = ServingOptions(
         cache: .morphKV(capacity: 128, window: 16), tokensPerSequence: 512, parallel: 3, queueLimit: 64,
         promptChunk: 64, maxPromptTokens: 2000, maxTokens: 4000, readLimit: .seconds(3600), threads: 1)
@@ -26,7 +16,7 @@ enum TestServer {
     /// Runs a body against a server on a port of its own.
     static func run(
         _ options: ServingOptions = options, configure: (inout ServerConfiguration) -> Void = { _ in },
-        model url: URL = stories, contexts: (Model) throws -> [String: CompressedContext] = { _ in [:] },
+        model url: URL = Fixtures.stories, contexts: (Model) throws -> [String: CompressedContext] = { _ in [:] },
         _ body: @escaping @Sendable (ServerClient, Scheduler) async throws -> Void
     ) async throws {
         let model = try Model(contentsOf: url)

@@ -6,8 +6,8 @@ import Testing
 @Suite struct FadingPolicyTests {
     private static let model = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("shared/data/models/stories260K.gguf")
+        .deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("Tests/Fixtures/models/stories260K.gguf")
 
     @Test func itIsReadFromTextLikeAnyOther() throws {
         let registry = PolicyRegistry.standard.adding(FadingPolicy.self)
@@ -16,9 +16,7 @@ import Testing
         #expect(registry.descriptors.map(\.name).contains("morphkv"))
     }
 
-    @Test(
-        "a session runs with it and keeps to its capacity",
-        .enabled(if: FileManager.default.fileExists(atPath: model.path), "no model beside the checkout"))
+    @Test("a session runs with it and keeps to its capacity")
     func aSessionRunsWithIt() async throws {
         let session = try Session(
             Model(contentsOf: Self.model), cache: CacheOptions(policy: FadingPolicy(capacity: 40)), threads: 1)
