@@ -8,6 +8,31 @@ import Testing
 @Suite struct CalibrationTests {
     private static func model() throws -> Model { try TestCalibrations.model(TestModels.shape("llama")) }
 
+    /// The same with its weights in another type.
+    private static func stored(_ made: Calibration, as type: ElementType) throws -> Calibration {
+        try Calibration(
+            model: made.model, ages: made.ages, windows: made.windows, thresholds: made.thresholds,
+            weights: made.weights, biases: made.biases, counts: made.counts, type: type, provenance: made.provenance)
+    }
+
+    /// Places that need slots: counts that fall with the threshold, and a total with room for everybody.
+    private struct Need {
+        let window: Int
+        /// Each place's count above the lowest threshold.
+        let base: [Double]
+        let counts: [[Double]]
+        let total: Int
+
+        init(atMost most: UInt64, _ random: inout SplitMix64) {
+            let places = Int(random.next() % most) + 1
+            window = Int(random.next() % 12)
+            let base = (0..<places).map { _ in Double(random.next() % 4000) / 10 }
+            self.base = base
+            counts = (0..<8).map { threshold in base.map { $0 / Double(1 + threshold * threshold) } }
+            total = places * (window + 2 + Int(random.next() % 300))
+        }
+    }
+
     private static func error(_ body: () throws -> Void) -> CacheError? {
         do {
             try body()
@@ -19,9 +44,7 @@ import Testing
     func filesComeBack(_ type: ElementType) throws {
         let model = try Self.model()
         let made = try TestCalibrations.random(for: model)
-        let calibration = try Calibration(
-            model: made.model, ages: made.ages, windows: made.windows, thresholds: made.thresholds,
-            weights: made.weights, biases: made.biases, counts: made.counts, type: type, provenance: made.provenance)
+        let calibration = try Self.stored(made, as: type)
         let url = TestContexts.temporaryFile()
         try calibration.write(to: url)
         let read = try Calibration(contentsOf: url)
@@ -43,9 +66,7 @@ import Testing
     func loaded(_ type: ElementType) throws {
         let model = try Self.model()
         let made = try TestCalibrations.random(for: model)
-        let calibration = try Calibration(
-            model: made.model, ages: made.ages, windows: made.windows, thresholds: made.thresholds,
-            weights: made.weights, biases: made.biases, counts: made.counts, type: type, provenance: made.provenance)
+        let calibration = try Self.stored(made, as: type)
         let (before, after) = (TestContexts.temporaryFile(), TestContexts.temporaryFile())
         let weights = calibration.weights
         try calibration.write(to: before)
@@ -146,12 +167,9 @@ import Testing
     func budgetsAddUp() {
         var random = SplitMix64(seed: 4)
         for _ in 0..<500 {
-            let places = Int(random.next() % 40) + 1
-            let window = Int(random.next() % 12)
-            let base = (0..<places).map { _ in Double(random.next() % 4000) / 10 }
-            let counts = (0..<8).map { threshold in base.map { $0 / Double(1 + threshold * threshold) } }
-            let total = places * (window + 2 + Int(random.next() % 300))
-            let budgets = SlotBudgets.solve(counts, total: total, window: window)
+            let need = Need(atMost: 40, &random)
+            let (window, base, total) = (need.window, need.base, need.total)
+            let budgets = SlotBudgets.solve(need.counts, total: total, window: window)
             #expect(budgets.reduce(0, +) == total && budgets.allSatisfy { $0 >= window + 2 })
             for (a, b) in zip(base.indices, base.indices.dropFirst()) where base[a] > base[b] {
                 #expect(budgets[a] >= budgets[b] - 1)
@@ -163,11 +181,8 @@ import Testing
     func budgetsWithLimits() {
         var random = SplitMix64(seed: 8)
         for round in 0..<300 {
-            let places = Int(random.next() % 20) + 1
-            let window = Int(random.next() % 12)
-            let base = (0..<places).map { _ in Double(random.next() % 4000) / 10 }
-            let counts = (0..<8).map { threshold in base.map { $0 / Double(1 + threshold * threshold) } }
-            let total = places * (window + 2 + Int(random.next() % 300))
+            let need = Need(atMost: 20, &random)
+            let (window, counts, total, places) = (need.window, need.counts, need.total, need.base.count)
             let limits = (0..<places).map { place in
                 round % 3 > 0 && place % 2 == 0 ? nil : Int(random.next() % 200) + 1
             }
