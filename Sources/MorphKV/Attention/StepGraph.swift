@@ -47,7 +47,7 @@ final class StepGraph {
         for (index, feed) in feeds.enumerated() {
             for (offset, token) in feed.tokens.enumerated() {
                 reader.write(token, to: embeddings, column: column)
-                positions.write(Int32(feed.cache.seen + offset), at: column)
+                positions.write(Int32(feed.cache.seen - feed.cache.frame.base + offset), at: column)
                 column += 1
             }
             wanted?.write(Int32(column - 1), at: index)

@@ -12,9 +12,33 @@ extension KVCache {
         let plans = try description.layers.indices.map {
             try LayerPlan.plans(description.geometry(of: $0), options, on: device)
         }
-        guard let context else { return plans }
+        guard let context else {
+            guard let floor = try floor(of: plans, options.positions, context: description.contextLength) else {
+                return plans
+            }
+            return plans.map { $0.map { $0.moving(floor) } }
+        }
         for (layer, frozen) in zip(plans, context.layers) { try frozen.check(layer) }
         return plans.map { $0.flatMap { $0.parts(following: context) } }
+    }
+
+    /// What keeps positions close together; nil if nothing does.
+    ///
+    /// - Parameter context: tokens of the trained context.
+    private static func floor(
+        of plans: [[LayerPlan]], _ limit: CacheOptions.PositionLimit, context: Int
+    ) throws -> PositionFloor? {
+        let asked: Int?
+        switch limit {
+        case .none: return nil
+        case .trained: asked = nil
+        case .tokens(let tokens): asked = tokens
+        }
+        let all = plans.joined()
+        guard all.allSatisfy({ $0.slots != nil }) else { return nil }
+        let moved = all.filter { $0.seesBeyond(asked ?? context * 3 / 4) }
+        guard let entries = moved.compactMap(\.slots).max() else { return nil }
+        return try PositionFloor(asked, context: context, entries: entries)
     }
 
     /// The slots of a growing layer with room for so many tokens.

@@ -26,6 +26,8 @@ final class KVCache {
     private let scale: Float
     /// Tokens of the sequence so far: the position of the next one.
     private(set) var seen = 0
+    /// Where rotated positions are counted from, and what old entries were moved up to.
+    private(set) var frame = RotaryFrame()
 
     /// Decides what every layer keeps, and allocates it.
     ///
@@ -110,11 +112,18 @@ final class KVCache {
     func admitPrompt(_ tokens: Int) { seen += tokens }
 
     /// Goes on from a number of tokens that was saved; the layers are restored by themselves.
-    func restore(seen: Int) { self.seen = seen }
+    func restore(seen: Int, frame: RotaryFrame) {
+        self.seen = seen
+        self.frame = frame
+    }
+
+    /// Notes that keys were moved.
+    func move(to frame: RotaryFrame) { self.frame = frame }
 
     /// Forgets the whole sequence, except what it goes on from.
     func clear() {
         seen = context?.tokens ?? 0
+        frame = RotaryFrame()
         for index in parts.indices {
             for part in parts[index] {
                 if part.frozen != nil || context != nil {
@@ -144,6 +153,9 @@ final class KVCache {
     }
 
     // MARK: What it holds
+
+    /// What keeps the positions of keys close together; nil if nothing does.
+    var floor: PositionFloor? { parts.joined().lazy.compactMap(\.plan.floor).first }
 
     /// Bytes of tables that its policy needs and all sequences of the model share.
     var sharedBytes: Int { parts.joined().map(\.plan.sharedBytes).max() ?? 0 }

@@ -15,6 +15,8 @@ struct LayerPlan: Hashable {
     let modelHeads: Int
     /// First positions that are seen even behind the sliding window.
     private(set) var visibleSinks = 0
+    /// Keeps the positions of keys close together; nil if they stay what they were.
+    private(set) var floor: PositionFloor?
 
     /// The plans of a layer's heads: one, or several where rules differ between heads.
     ///
@@ -139,6 +141,16 @@ struct LayerPlan: Hashable {
         plan.geometry = geometry.restricted(to: heads.count, slidingWindow: geometry.slidingWindow)
         return plan
     }
+
+    /// The same with keys that are moved, unless the layer sees no farther than that anyway.
+    func moving(_ floor: PositionFloor) -> LayerPlan {
+        var plan = self
+        plan.floor = seesBeyond(floor.limit) ? floor : nil
+        return plan
+    }
+
+    /// Whether some distances that its heads see are not below a limit.
+    func seesBeyond(_ limit: Int) -> Bool { geometry.slidingWindow.map { $0 > limit } ?? true }
 
     /// The plan of heads that see the first and the most recent positions only.
     ///

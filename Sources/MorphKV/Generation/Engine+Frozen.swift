@@ -16,9 +16,11 @@ extension Engine {
         var rest = tokens[...]
         do {
             while !rest.isEmpty {
-                let size = wantsAllLogits || cache.isBursty ? 1 : Self.feedSizes.first { $0 <= rest.count }!
+                let most = min(rest.count, cache.floor?.largestPart ?? rest.count)
+                let size = wantsAllLogits || cache.isBursty ? 1 : Self.feedSizes.first { $0 <= most }!
                 cache.evictBursts()
                 try cache.grow(by: size)
+                try makeRoom(for: size)
                 try runner.step([Feed(cache: cache, tokens: Array(rest.prefix(size)))]) {
                     $1.read(into: &logits)
                 }
