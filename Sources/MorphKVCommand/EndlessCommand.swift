@@ -117,7 +117,8 @@ struct EndlessCommand: ParsableCommand {
         let heap = allocator_heap_bytes()
         try Output.write(
             String(
-                format: "| %@ | %.3f +- %.3f | %.1f %% | %@ |\n", place, row.logLikelihood, row.error, 100 * row.repeats,
+                format: "| %@ | %.3f +- %.3f | %.1f %% | %@ |\n", place, row.logLikelihood, row.error,
+                100 * row.repeats,
                 heap > 0 ? "\(heap)" : "-"))
     }
 }

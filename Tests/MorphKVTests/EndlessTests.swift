@@ -37,7 +37,10 @@ import Testing
     ]
     static let cases =
         policies.flatMap { policy in
-            [Case(policy: policy), Case(policy: policy, architecture: "gemma3"), Case(policy: policy, attention: .graph)]
+            [
+                Case(policy: policy), Case(policy: policy, architecture: "gemma3"),
+                Case(policy: policy, attention: .graph),
+            ]
         } + [
             Case(policy: "h2o:capacity=20,window=6,budgets=head"), Case(policy: policies[1], architecture: "qwen3"),
             Case(policy: policies[1], architecture: "phi3"), Case(policy: policies[1], type: .f16),
@@ -96,7 +99,9 @@ import Testing
         let frequencies = model.description.layers.map { RopeFrequencies($0.rope, factors: nil) }
         var written: [[[Int: (key: [Float], base: Int)]]] = moves.map { _ in Array(repeating: [:], count: heads) }
         // Prompts in the beginning, in the middle and across the limit, then token by token.
-        let feeds = [Array(repeating: 30, count: 1), Array(repeating: 1, count: 50), [7], Array(repeating: 1, count: 70)]
+        let feeds = [
+            Array(repeating: 30, count: 1), Array(repeating: 1, count: 50), [7], Array(repeating: 1, count: 70),
+        ]
         var number: UInt64 = 0
         for count in feeds.joined() {
             number += 1
@@ -164,7 +169,9 @@ import Testing
         }
     }
 
-    @Test("the window's sums are those of its queries over the keys as they are", arguments: [CacheOptions.AttentionPath.fused, .graph])
+    @Test(
+        "the window's sums are those of its queries over the keys as they are",
+        arguments: [CacheOptions.AttentionPath.fused, .graph])
     func windowSumsStayRight(_ attention: CacheOptions.AttentionPath) throws {
         let model = try Self.model()
         let test = Case(policy: "morphkv:capacity=24,window=6", attention: attention)
@@ -187,9 +194,12 @@ import Testing
                                 let index = head * d.groupSize + member
                                 let row = (query % 6 * d.queryHeads + index) * d.headDimension
                                 let key = (head * layer.slots + slot) * d.headDimension
-                                let product = (0..<d.headDimension).reduce(Float(0)) { $0 + ring[row + $1] * keys[key + $1] }
+                                let product = (0..<d.headDimension).reduce(Float(0)) {
+                                    $0 + ring[row + $1] * keys[key + $1]
+                                }
                                 sum += exp(
-                                    product * d.attentionScale - tensors["normalizers"]![query % 6 * d.queryHeads + index])
+                                    product * d.attentionScale
+                                        - tensors["normalizers"]![query % 6 * d.queryHeads + index])
                             }
                         }
                         #expect(abs(sum - sums[head * layer.slots + slot]) < 1e-4)
@@ -230,71 +240,5 @@ import Testing
         }
         #expect(engines[1].cache.frame.base > 0 && engines[0].cache.frame.base == 0)
         #expect(engines[1].positions == engines[0].positions)
-    }
-
-    @Test("a batch beyond the trained context is its sequences one by one")
-    func batchesAreSequences() throws {
-        let model = try Self.model()
-        func engines() throws -> [Engine] {
-            try Self.policies.map { try Engine(model, Case(policy: $0).options(), threads: 1) }
-        }
-        let (single, batched) = (try engines(), try engines())
-        let batch = try Batch(model, threads: 1)
-        let alone = try Batch(model, threads: 1)
-        for (index, engine) in (single + batched).enumerated() {
-            try engine.prefill(TestModels.tokens(20 + index % Self.policies.count * 9, seed: 1))
-        }
-        for token in TestModels.tokens(100, seed: 2) {
-            try batch.decode(batched.map { ($0, token) })
-            for engine in single { try alone.decode([(engine, token)]) }
-        }
-        for (one, other) in zip(single, batched) { #expect(one.logits == other.logits) }
-    }
-
-    @Test("a session that was saved beyond the trained context continues bit for bit", arguments: policies)
-    func savedSessionsContinue(_ policy: String) async throws {
-        let model = try Self.model("gemma3")
-        let session = try Session(model, cache: Case(policy: policy).options(), threads: 1)
-        let options = GenerationOptions(maxTokens: 90, ignoresEndOfText: true)
-        _ = try await SessionTests.tokens(session.generate(tokens: [1, 2, 3], options: options))
-        let url = TestContexts.temporaryFile()
-        defer { try? FileManager.default.removeItem(at: url) }
-        try await session.save(to: url)
-        let loaded = try Session(contentsOf: url, model: model, threads: 1)
-        #expect(await loaded.cacheOptions.positions == .trained)
-        #expect(await loaded.state == session.state)
-        let rest = try await SessionTests.tokens(session.generate(tokens: [4], options: options))
-        #expect(try await SessionTests.tokens(loaded.generate(tokens: [4], options: options)) == rest)
-        #expect(await loaded.state == session.state)
-    }
-
-    @Test("prompts longer than the trained context enter in parts, under every policy", arguments: policies)
-    func longPrompts(_ policy: String) throws {
-        let model = try Self.model()
-        let engine = try Engine(model, Case(policy: policy).options(), threads: 1)
-        let all = try engine.prefill(TestModels.tokens(300, seed: 1), wantsAllLogits: true)
-        #expect(all.count == 300 * model.description.vocabularySize && engine.seen == 300)
-        #expect(all.allSatisfy(\.isFinite) && engine.cache.frame.floor > 200)
-        try engine.decode(5)
-    }
-
-    @Test("what cannot be kept within a limit is refused by name or left as it was")
-    func limitsThatCannotBe() throws {
-        let model = try Self.model()
-        let policy = MorphKVPolicy(capacity: 40, window: 6)
-        #expect(throws: CacheError.self) {
-            try Engine(model, CacheOptions(policy: policy, positions: .tokens(30)), threads: 1)
-        }
-        #expect(throws: CacheError.self) {
-            try Engine(model, CacheOptions(policy: policy, positions: .tokens(65)), threads: 1)
-        }
-        // As large as the trained context, or growing: positions go on as they did.
-        for options in [CacheOptions(policy: MorphKVPolicy(capacity: 64, window: 6)), .full] {
-            #expect(try Engine(model, options, threads: 1).cache.floor == nil)
-        }
-        let plans = try [CacheOptions.PositionLimit.none, .trained].map {
-            try CachePlan(model, CacheOptions(policy: policy, positions: $0), tokens: 40)
-        }
-        #expect(plans[1].bytes - plans[0].bytes >= 4 * 40 * 2 * 2)
     }
 }

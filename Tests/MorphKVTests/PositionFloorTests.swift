@@ -10,7 +10,9 @@ import Testing
         var random = SplitMix64(seed: 7)
         for _ in 0..<60 {
             let (entries, stride) = (4 + Int(random.next() % 40), 1 + Int(random.next() % 20))
-            guard let floor = try? PositionFloor(entries + stride + 5, context: 1000, entries: entries) else { continue }
+            guard let floor = try? PositionFloor(entries + stride + 5, context: 1000, entries: entries) else {
+                continue
+            }
             var (held, at, level): ([Int], [Int: Int], Int) = ([], [:], 0)
             for token in 0..<400 {
                 if let raised = floor.raised(level, before: token + 1) {

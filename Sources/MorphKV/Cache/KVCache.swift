@@ -22,6 +22,8 @@ final class KVCache {
     let featureSources: [FeatureSource]
     /// A graph that an attention backend has bound to this cache's memory; it is released with the cache.
     var attachment: (any CacheAttachment)?
+    /// What keeps the positions of keys close together; nil if nothing does.
+    let floor: PositionFloor?
     private let backend: Backend
     private let scale: Float
     /// Tokens of the sequence so far: the position of the next one.
@@ -48,6 +50,7 @@ final class KVCache {
                 try LayerCache($0, slots: $0.slots ?? Self.rounded(reserve), scale: description.attentionScale)
             }
         }
+        floor = parts.joined().lazy.compactMap(\.plan.floor).first
         let wanted = parts.map { $0.lazy.compactMap { $0.plan.scoring?.featureSource }.first }
         let first = wanted.lazy.compactMap(\.self).first
         featureSources = wanted.compactMap { $0 ?? first }
@@ -154,8 +157,8 @@ final class KVCache {
 
     // MARK: What it holds
 
-    /// What keeps the positions of keys close together; nil if nothing does.
-    var floor: PositionFloor? { parts.joined().lazy.compactMap(\.plan.floor).first }
+    /// The limit of the distances that are seen, if frozen entries are moved to keep it: they never turn, queries do.
+    var frozenLimit: Int? { context == nil ? nil : floor?.limit }
 
     /// Bytes of tables that its policy needs and all sequences of the model share.
     var sharedBytes: Int { parts.joined().map(\.plan.sharedBytes).max() ?? 0 }

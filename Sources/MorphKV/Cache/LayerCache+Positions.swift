@@ -24,7 +24,13 @@ extension LayerCache {
             let own = zip(entries, rows).map { entry, row in
                 max(entry.position - old.base, moves.positions.map { Int($0[row]) } ?? .min)
             }
-            let moved = moves.positions == nil ? [] : PositionFloor.moved(own, to: new.floor - old.base)
+            // What is held elsewhere lies between the floor and the slots. Without a floor nothing is moved.
+            let moved =
+                moves.positions == nil
+                ? []
+                : new.floor == 0
+                    ? entries.map { $0.position - old.base }
+                    : PositionFloor.moved(own, to: new.floor + origin - old.base)
             for (index, row) in rows.enumerated() {
                 let target = index < moved.count ? moved[index] : own[index]
                 if target - shift != own[index] { moves.rows.append((row, target - shift - own[index])) }

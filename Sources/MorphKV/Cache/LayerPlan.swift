@@ -145,12 +145,9 @@ struct LayerPlan: Hashable {
     /// The same with keys that are moved, unless the layer sees no farther than that anyway.
     func moving(_ floor: PositionFloor) -> LayerPlan {
         var plan = self
-        plan.floor = seesBeyond(floor.limit) ? floor : nil
+        plan.floor = geometry.sees(beyond: floor.limit) ? floor : nil
         return plan
     }
-
-    /// Whether some distances that its heads see are not below a limit.
-    func seesBeyond(_ limit: Int) -> Bool { geometry.slidingWindow.map { $0 > limit } ?? true }
 
     /// The plan of heads that see the first and the most recent positions only.
     ///

@@ -12,7 +12,7 @@ struct PositionFloor: Hashable {
     let start: Int
     /// By how much the floor rises beyond what the next token needs, so that keys move in bursts.
     let stride: Int
-    /// The most entries that a KV head may hold, those included that it sees besides its slots.
+    /// The most entries that a KV head may hold, and the positions of a text before them that is held elsewhere.
     let entries: Int
 
     /// - Parameters:
@@ -34,7 +34,8 @@ struct PositionFloor: Hashable {
             throw CacheError(
                 .positions,
                 "distances below \(asked) are not possible: \(entries) entries per KV head and the \(stride) by which "
-                    + "positions move at a time fit into \(asked) at least, and that into the trained context of \(context)")
+                    + "positions move at a time fit into \(asked) at least, and that into the trained context of \(context)"
+            )
         }
     }
 

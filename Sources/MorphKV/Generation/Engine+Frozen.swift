@@ -34,6 +34,14 @@ extension Engine {
         return all
     }
 
+    /// Everything that the sequence sees, with every key where it was written.
+    ///
+    /// - Throws: `GgmlError` when memory is short or the device fails.
+    func frozenCopy() throws -> FrozenCache {
+        if cache.frame != RotaryFrame() { try mover.move(cache, to: RotaryFrame()) }
+        return try cache.frozenCopy()
+    }
+
     /// What collects the scores of a text while it is read, if that is where they come from.
     ///
     /// - Parameter tokens: the length of the text, a sequence's first prompt.

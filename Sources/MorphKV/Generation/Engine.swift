@@ -28,7 +28,7 @@ package final class Engine {
     private let workspace: EngineWorkspace
     private var prefillAllocator: GraphAllocator { workspace.prefillAllocator }
     private let reader: EmbeddingReader
-    private let mover: KeyMover
+    let mover: KeyMover
     var runner: ModelRunner { workspace.runner }
     /// The logits after the last token fed, one per token id.
     package internal(set) var logits: [Float]
