@@ -21,6 +21,9 @@ public struct CacheOptions: Sendable {
 
     /// How a prompt enters the cache.
     public var prefill: PrefillMode
+    /// Whether sequences may pin tokens, which are then never evicted; see ``PromptPins``. Costs nothing, but under
+    /// policies that depend on positions only: their slots then have scores.
+    public var pins: Bool
 
     /// How a prompt enters the cache.
     public enum PrefillMode: Sendable, Hashable {
@@ -37,15 +40,17 @@ public struct CacheOptions: Sendable {
     /// - Parameters:
     ///   - elementType: the type of keys, and of values unless `valueType` says otherwise.
     ///   - valueType: the type of values.
+    ///   - pins: whether sequences may pin tokens.
     public init(
         policy: any CachePolicy, elementType: CacheType = .f16, valueType: CacheType? = nil,
-        attention: AttentionPath = .automatic, prefill: PrefillMode = .exact
+        attention: AttentionPath = .automatic, prefill: PrefillMode = .exact, pins: Bool = false
     ) {
         self.policy = policy
         keyType = elementType
         self.valueType = valueType ?? elementType
         self.attention = attention
         self.prefill = prefill
+        self.pins = pins
     }
 
     /// The same with another policy.

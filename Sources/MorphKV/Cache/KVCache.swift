@@ -26,6 +26,10 @@ final class KVCache {
     private let scale: Float
     /// Tokens of the sequence so far: the position of the next one.
     private(set) var seen = 0
+    /// Positions that are never evicted; see ``pin(_:)``.
+    private(set) var pins = PinnedPositions()
+    /// The same as the fused kernel reads them.
+    private(set) var kernelPins = KernelPins(PinnedPositions())
 
     /// Decides what every layer keeps, and allocates it.
     ///
@@ -112,8 +116,16 @@ final class KVCache {
     /// Goes on from a number of tokens that was saved; the layers are restored by themselves.
     func restore(seen: Int) { self.seen = seen }
 
+    /// Lets positions be pinned in place of those that were.
+    func setPins(_ pins: PinnedPositions) {
+        self.pins = pins
+        kernelPins = KernelPins(pins)
+        for part in parts.joined() { part.setPins(pins) }
+    }
+
     /// Forgets the whole sequence, except what it goes on from.
     func clear() {
+        if !pins.isEmpty { setPins(PinnedPositions()) }
         seen = context?.tokens ?? 0
         for index in parts.indices {
             for part in parts[index] {
@@ -159,7 +171,7 @@ final class KVCache {
 
     var statistics: CacheStatistics {
         CacheStatistics(
-            policy: options.policy.specification, tokensSeen: seen,
+            policy: options.policy.specification, tokensSeen: seen, pinned: pins.count(in: 0..<seen),
             layers: parts.map { layer in
                 // What a sequence goes on from is counted where it is held.
                 let owned = context == nil ? layer[0].frozen : nil

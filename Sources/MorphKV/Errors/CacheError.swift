@@ -16,6 +16,8 @@ public struct CacheError: Error, Sendable, Hashable, CustomStringConvertible {
         case calibration
         /// There is nothing to process.
         case emptyPrompt
+        /// Tokens cannot be pinned, or not that many.
+        case pins
     }
 
     /// What kind of problem it is.

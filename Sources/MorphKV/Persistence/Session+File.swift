@@ -32,6 +32,7 @@ extension Session {
         writer.set("value_type", options.valueType.rawValue)
         writer.set("attention", (cache.isFused ? CacheOptions.AttentionPath.fused : .graph).rawValue)
         if case .chunked(let tokens) = options.prefill { writer.set("prefill_chunk", tokens) }
+        writer.setPins(of: cache)
         writer.set("seen", cache.seen)
         writer.set("unfed", unfed.map { [Int($0)] } ?? [])
         writer.set("tokens", history.map(Int.init))
@@ -97,7 +98,8 @@ extension CacheFileReader {
         let chunk = has("prefill_chunk") ? try integer("prefill_chunk", in: 1...Int(UInt32.max)) : nil
         let options = try CacheOptions(
             policy: registry.policy(string("policy")), elementType: type("key_type"),
-            valueType: type("value_type"), attention: attention, prefill: chunk.map { .chunked($0) } ?? .exact
+            valueType: type("value_type"), attention: attention, prefill: chunk.map { .chunked($0) } ?? .exact,
+            pins: allowsPins()
         ).prepared(for: model)
         try checkCalibration(of: options.policy)
         let seen = try integer("seen", in: 0...Self.limit)
@@ -117,6 +119,7 @@ extension CacheFileReader {
             try restore(index, of: engine.cache, frozen: context == nil ? frozen[index] : nil, seen: seen)
         }
         engine.cache.restore(seen: seen)
+        try restorePins(of: engine.cache, seen: seen)
         if engine.hasLogits { engine.logits = try floats("logits", count: engine.logits.count) }
         return engine
     }
