@@ -33,10 +33,9 @@ import Testing
     /// Whether every head holds the pins that were reached.
     private func isHeld(_ pins: PinnedPositions, by engine: Engine) -> Bool {
         let reached = Set(pins.clamped(to: 0..<engine.seen).ranges.joined())
-        return engine.positions.joined().allSatisfy { reached.isSubset(of: $0) && $0.count <= Self.most(of: engine) }
+        let most = engine.statistics.slots
+        return engine.positions.joined().allSatisfy { reached.isSubset(of: $0) && $0.count <= most }
     }
-
-    private static func most(of engine: Engine) -> Int { engine.statistics.slots }
 
     struct Way: Sendable, CustomTestStringConvertible {
         let attention: CacheOptions.AttentionPath
@@ -53,16 +52,16 @@ import Testing
         let engine = try Self.engine(policy, way.attention, prefill: way.prefill)
         let room = try Self.room(engine)
         let first = Self.pins(max(1, room - room / 3), from: 5)
-        let second = Self.pins(room - first.count, from: 103)
+        let second = Self.pins(room - first.count, from: 65)
         try engine.prefill(TestModels.tokens(40, seed: 1), pinning: first)
         #expect(isHeld(first, by: engine) && engine.statistics.pinned == first.count)
-        for token in TestModels.tokens(60, seed: 2) {
+        for token in TestModels.tokens(20, seed: 2) {
             try engine.decode(token)
             #expect(isHeld(first, by: engine))
         }
-        try engine.prefill(TestModels.tokens(50, seed: 3), pinning: second.shifted(by: -100))
+        try engine.prefill(TestModels.tokens(30, seed: 3), pinning: second.shifted(by: -60))
         #expect(engine.statistics.pinned == room)
-        for token in TestModels.tokens(60, seed: 4) {
+        for token in TestModels.tokens(20, seed: 4) {
             #expect(isHeld(first.union(second), by: engine))
             try engine.decode(token)
         }
@@ -71,7 +70,7 @@ import Testing
         let fresh = try Self.engine(policy, way.attention, prefill: way.prefill)
         for engine in [engine, fresh] {
             try engine.prefill(TestModels.tokens(40, seed: 1))
-            for token in TestModels.tokens(30, seed: 2) { try engine.decode(token) }
+            for token in TestModels.tokens(5, seed: 2) { try engine.decode(token) }
         }
         #expect(engine.positions == fresh.positions && engine.logits == fresh.logits && engine.statistics.pinned == 0)
     }
@@ -84,7 +83,8 @@ import Testing
         let room = try Self.room(engines[0])
         let first = Self.pins(max(1, room / 2), from: 3)
         for engine in engines { try engine.prefill(TestModels.tokens(37, seed: 5), pinning: first) }
-        for token in TestModels.tokens(110, seed: 6) {
+        // Beyond the sliding window, where there is one.
+        for token in TestModels.tokens(architecture == "gemma3" ? 80 : 30, seed: 6) {
             for engine in engines { try engine.decode(token) }
             expectClose(engines[1].logits, engines[0].logits, 2e-4)
             #expect(engines[1].positions == engines[0].positions)
@@ -92,19 +92,20 @@ import Testing
         for engine in engines {
             try engine.prefill(TestModels.tokens(9, seed: 7), pinning: Self.pins(room - first.count, from: 1, apart: 0))
         }
-        for token in TestModels.tokens(20, seed: 6) { for engine in engines { try engine.decode(token) } }
+        for token in TestModels.tokens(9, seed: 6) { for engine in engines { try engine.decode(token) } }
         expectClose(engines[1].logits, engines[0].logits, 2e-4)
         #expect(engines[1].positions == engines[0].positions)
     }
 
     @Test(
         "while an answer is written the entry goes that has the lowest score of those that are free to go",
-        arguments: policies.filter { !$0.contains("evictAfter") && !$0.contains("keydiff") }, ways.filter { $0.prefill == .exact })
+        arguments: policies.filter { !$0.contains("evictAfter") && !$0.contains("keydiff") },
+        ways.filter { $0.prefill == .exact })
     func victims(_ policy: String, _ way: Way) throws {
         let engine = try Self.engine(policy, way.attention)
         let pins = Self.pins(max(1, try Self.room(engine) * 2 / 3), from: 6)
         try engine.prefill(TestModels.tokens(35, seed: 8), pinning: pins)
-        for token in TestModels.tokens(60, seed: 9) {
+        for token in TestModels.tokens(30, seed: 9) {
             let expected = engine.cache.parts.map { $0.map { Self.victims($0, pins, at: engine.seen) } }
             let before = engine.positions
             try engine.decode(token)
@@ -171,7 +172,9 @@ import Testing
         }
     }
 
-    @Test("without pins a cache for pins keeps what any other keeps", arguments: policies)
+    @Test(
+        "without pins a cache for pins keeps what any other keeps",
+        arguments: policies.filter { $0.hasPrefix("streaming") || $0.contains("prompt=") })
     func nothingPinned(_ policy: String) throws {
         for way in Self.ways {
             let (with, without) = (
@@ -179,7 +182,7 @@ import Testing
                 try Self.engine(policy, way.attention, prefill: way.prefill, pins: false)
             )
             for engine in [with, without] { try engine.prefill(TestModels.tokens(37, seed: 5)) }
-            for token in TestModels.tokens(60, seed: 6) {
+            for token in TestModels.tokens(20, seed: 6) {
                 for engine in [with, without] { try engine.decode(token) }
                 #expect(with.positions == without.positions)
             }
