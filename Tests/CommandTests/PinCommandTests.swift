@@ -52,9 +52,9 @@ import Testing
         #expect(asked.output == usual.output && usual.errors.contains("/pin needs"))
         // More than fits is said, and does not end the conversation.
         let long = "/pin " + String(repeating: "Once upon a time there was a dog. ", count: 9)
-        let refused = try Command.run(chat + system, input: "Hello\n\(long)\n/stats\nAnd then?\n/stats\n")
+        let refused = try Command.run(chat + system, input: "Hello\n\(long)\nAnd then?\n/stats\n")
         #expect(refused.status == 0 && refused.errors.contains("55 fit"), "\(refused.errors)")
-        #expect(pinned(refused.output) == [a[0], a[0]], "\(refused.output)")
+        #expect(pinned(refused.output) == [a[0]], "\(refused.output)")
     }
 
     @Test("a system message that does not fit is pinned as far as it does, or refused if that was asked for")

@@ -182,7 +182,8 @@ import Testing
             let expected = try await SessionTests.tokens(
                 session.generate(tokens: prompt, options: options, pin: .whole))
             #expect(
-                try await SessionTests.tokens(loaded.generate(tokens: prompt, options: options, pin: .whole)) == expected)
+                try await SessionTests.tokens(loaded.generate(tokens: prompt, options: options, pin: .whole))
+                    == expected)
             #expect(await loaded.state == session.state)
         }
         #expect(await loaded.statistics.pinned == 17)
@@ -192,7 +193,8 @@ import Testing
     func damagedFiles(_ end: UInt32) async throws {
         let session = try Self.session()
         _ = try await SessionTests.tokens(
-            session.generate(tokens: TestModels.tokens(40, seed: 3), options: .init(maxTokens: 9), pin: .ranges([9..<12])))
+            session.generate(
+                tokens: TestModels.tokens(40, seed: 3), options: .init(maxTokens: 9), pin: .ranges([9..<12])))
         let url = TestContexts.temporaryFile()
         try await session.save(to: url)
         var raw = try #require(RawCacheFile(Data(contentsOf: url)))

@@ -23,6 +23,11 @@ import Testing
         return message
     }
 
+    /// An answer as a message; the format has a space before it.
+    private static func said(_ reply: Reply) -> [String: Any] {
+        message("assistant", (reply.text ?? "").trimmingCharacters(in: .whitespaces))
+    }
+
     private static func body(_ messages: [[String: Any]], _ more: [String: Any] = [:]) -> [String: Any] {
         ["messages": messages, "max_tokens": 30, "temperature": 0].merging(more) { $1 }
     }
@@ -135,10 +140,10 @@ import Testing
         try await TestServer.run(Self.options) { client, _ in
             var messages = [Self.message("system", "You tell stories."), Self.message("user", "Hello", pin: true)]
             let first = try await client.post(Self.chat, Self.body(messages))
-            messages += [Self.message("assistant", first.text ?? ""), Self.message("user", "And then?")]
+            messages += [Self.said(first), Self.message("user", "And then?")]
             let next = try await client.post(Self.chat, Self.body(messages))
             #expect(Self.cached(next) ?? 0 > 30 && Self.pinned(next) == Self.pinned(first), "\(next.body)")
-            messages += [Self.message("assistant", next.text ?? ""), Self.message("user", "A red kite.", pin: true)]
+            messages += [Self.said(next), Self.message("user", "A red kite.", pin: true)]
             let third = try await client.post(Self.chat, Self.body(messages))
             #expect(Self.cached(third) ?? 0 > 60 && Self.pinned(third) ?? 0 > Self.pinned(first) ?? 0, "\(third.body)")
             messages[1] = Self.message("user", "Hello")
@@ -182,7 +187,8 @@ import Testing
         }
         let tokens = try format.tokens(messages)
         let ranges = try messages.indices.map { try format.range(of: $0..<$0 + 1, in: tokens, of: messages) }
-        #expect(ranges[0].lowerBound == 0 && zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
+        #expect(
+            ranges[0].lowerBound == 0 && zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
         for (range, message) in zip(ranges, messages) {
             #expect(tokenizer.decode(Array(tokens[range])).contains(message.content))
         }

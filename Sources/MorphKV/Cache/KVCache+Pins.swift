@@ -54,7 +54,8 @@ struct PinRoom {
             throw CacheError(.pins, "\(count) tokens cannot be pinned: the cache was made without pins")
         }
         guard tokens > 0 else {
-            throw CacheError(.pins, "\(count) tokens cannot be pinned under the policy \(policy), which has no room for it")
+            throw CacheError(
+                .pins, "\(count) tokens cannot be pinned under the policy \(policy), which has no room for that")
         }
         throw CacheError(.pins, "\(count) tokens are to be pinned; under the policy \(policy) \(tokens) fit")
     }

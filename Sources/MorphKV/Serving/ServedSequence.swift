@@ -101,7 +101,8 @@ final class ServedSequence {
         let statistics = engine.statistics
         return ServingPiece.End(
             reason: reason, promptTokens: contextTokens + prompt.count, cachedTokens: cachedTokens, tokens: generated,
-            pinned: statistics.pinned, policy: statistics.policy, slotsUsed: statistics.used, evicted: statistics.evicted,
+            pinned: statistics.pinned, policy: statistics.policy, slotsUsed: statistics.used,
+            evicted: statistics.evicted,
             cacheBytes: statistics.allocatedBytes, fullCacheBytes: full.bytes(of: engine.seen),
             calibratedLength: engine.calibratedLength)
     }

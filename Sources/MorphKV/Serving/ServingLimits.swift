@@ -84,7 +84,8 @@ struct ServingLimits: Sendable {
     private static func kind(of cache: CacheOptions, reserve: Int, context: String?) -> ServingSlot.Kind {
         ServingSlot.Kind(
             policy: cache.policy.specification,
-            types: "\(cache.keyType) \(cache.valueType) \(cache.attention.rawValue)", pins: cache.pins, context: context,
+            types: "\(cache.keyType) \(cache.valueType) \(cache.attention.rawValue)", pins: cache.pins,
+            context: context,
             reserve: reserve)
     }
 
