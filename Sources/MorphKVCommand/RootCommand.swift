@@ -11,7 +11,7 @@ struct RootCommand: AsyncParsableCommand {
         subcommands: [
             DemoCommand.self, GenerateCommand.self, ChatCommand.self, ServeCommand.self, CompressCommand.self,
             AskCommand.self, CalibrateCommand.self, InspectCommand.self, PoliciesCommand.self, PerplexityCommand.self,
-            TraceCommand.self, EvalGroup.self, ScoreCommand.self, JudgeCommand.self, ReportCommand.self,
-            RecallCommand.self, BenchCommand.self, ContextBenchCommand.self, MakeModelCommand.self,
+            EndlessCommand.self, TraceCommand.self, EvalGroup.self, ScoreCommand.self, JudgeCommand.self,
+            ReportCommand.self, RecallCommand.self, BenchCommand.self, ContextBenchCommand.self, MakeModelCommand.self,
         ])
 }

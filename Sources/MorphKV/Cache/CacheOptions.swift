@@ -21,6 +21,8 @@ public struct CacheOptions: Sendable {
 
     /// How a prompt enters the cache.
     public var prefill: PrefillMode
+    /// How far back a token can be from what it sees, counted in positions.
+    public var positions: PositionLimit
     /// Whether sequences may pin tokens, which are then never evicted; see ``PromptPins``. Costs nothing, but under
     /// policies that depend on positions only: their slots then have scores.
     public var pins: Bool
@@ -43,13 +45,15 @@ public struct CacheOptions: Sendable {
     ///   - pins: whether sequences may pin tokens.
     public init(
         policy: any CachePolicy, elementType: CacheType = .f16, valueType: CacheType? = nil,
-        attention: AttentionPath = .automatic, prefill: PrefillMode = .exact, pins: Bool = false
+        attention: AttentionPath = .automatic, prefill: PrefillMode = .exact, positions: PositionLimit = .trained,
+        pins: Bool = false
     ) {
         self.policy = policy
         keyType = elementType
         self.valueType = valueType ?? elementType
         self.attention = attention
         self.prefill = prefill
+        self.positions = positions
         self.pins = pins
     }
 
