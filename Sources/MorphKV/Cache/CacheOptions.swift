@@ -23,6 +23,9 @@ public struct CacheOptions: Sendable {
     public var prefill: PrefillMode
     /// How far back a token can be from what it sees, counted in positions.
     public var positions: PositionLimit
+    /// Whether sequences may pin tokens, which are then never evicted; see ``PromptPins``. Costs nothing, but under
+    /// policies that depend on positions only: their slots then have scores.
+    public var pins: Bool
 
     /// How a prompt enters the cache.
     public enum PrefillMode: Sendable, Hashable {
@@ -39,9 +42,11 @@ public struct CacheOptions: Sendable {
     /// - Parameters:
     ///   - elementType: the type of keys, and of values unless `valueType` says otherwise.
     ///   - valueType: the type of values.
+    ///   - pins: whether sequences may pin tokens.
     public init(
         policy: any CachePolicy, elementType: CacheType = .f16, valueType: CacheType? = nil,
-        attention: AttentionPath = .automatic, prefill: PrefillMode = .exact, positions: PositionLimit = .trained
+        attention: AttentionPath = .automatic, prefill: PrefillMode = .exact, positions: PositionLimit = .trained,
+        pins: Bool = false
     ) {
         self.policy = policy
         keyType = elementType
@@ -49,6 +54,7 @@ public struct CacheOptions: Sendable {
         self.attention = attention
         self.prefill = prefill
         self.positions = positions
+        self.pins = pins
     }
 
     /// The same with another policy.

@@ -27,6 +27,7 @@ struct CacheReport: Encodable, Sendable {
     var policy: String
     var slotsUsed: Int
     var evicted: Int
+    var pinned: Int
     var cacheBytes: Int
     var fullCacheBytes: Int
 
@@ -34,6 +35,7 @@ struct CacheReport: Encodable, Sendable {
         policy = end.policy
         slotsUsed = end.slotsUsed
         evicted = end.evicted
+        pinned = end.pinned
         cacheBytes = end.cacheBytes
         fullCacheBytes = end.fullCacheBytes
     }
