@@ -117,7 +117,7 @@ struct attention_step {
     int64_t prompt_end;     ///< see `attention_run`
     /// While a slot is chosen, positions before it are not evicted: the sinks, and the prompt where its floor says so.
     int64_t kept_before;
-    const struct attention_range *pins; ///< see `attention_run`; while a slot is chosen, those from `kept_before` on
+    const struct attention_range *pins; ///< see `attention_run`; while a slot is chosen, those behind `kept_before`
     int32_t pin_count;
     const float *positions; ///< `[count]`: of the head's slots
     const float *query;     ///< `[group][dimension]`, not scaled

@@ -23,8 +23,11 @@ public struct CacheOptions: Sendable {
     public var prefill: PrefillMode
     /// How far back a token can be from what it sees, counted in positions.
     public var positions: PositionLimit
-    /// Whether sequences may pin tokens, which are then never evicted; see ``PromptPins``. Costs nothing, but under
-    /// policies that depend on positions only: their slots then have scores.
+    /// Whether sequences may pin tokens, which are then never evicted; see ``PromptPins``. Costs bytes under policies that
+    /// depend on positions only, whose slots then have scores, and where graphs attend: four per slot and KV head.
+    ///
+    /// Layers that hold all of their sliding window have no use for pins; others drop them when they are out of its sight.
+    /// Policies that cut the first prompt once take none.
     public var pins: Bool
 
     /// How a prompt enters the cache.

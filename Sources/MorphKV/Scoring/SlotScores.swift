@@ -9,8 +9,8 @@ struct SlotScores {
     let positions: Tensor
     /// What the rule's formula keeps.
     let state: any ScoringState
-    /// 1 for slots whose entries are pinned, else 0, in empty ones either: `[slots, kvHeads]`; nil where nobody needs it.
-    /// Follows from the positions, so it is not saved.
+    /// 1 for slots whose entries are pinned, else 0; what it says of empty ones does not matter: `[slots, kvHeads]`. Nil
+    /// where nobody needs it. Follows from the positions, so it is not saved.
     let pinned: Tensor?
 
     /// - Parameter marksPins: whether there is to be a tensor that says which slots' entries are pinned.
