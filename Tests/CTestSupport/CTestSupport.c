@@ -1,5 +1,8 @@
 #include "CTestSupport.h"
 
+// Says which C library it is.
+#include <stdlib.h>
+
 #if defined(__GLIBC__)
 #include <malloc.h>
 
