@@ -99,11 +99,10 @@ let package = Package(
         .testTarget(
             name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
             swiftSettings: strict, linkerSettings: runtimePath),
-        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .testTarget(
             name: "MorphKVTests",
             dependencies: [
-                "MorphKV", "Ggml", "CAttention", "CLlama", "CTestRules", "CTestSupport", "TestSupport",
+                "MorphKV", "Ggml", "CAllocator", "CAttention", "CLlama", "CTestRules", "TestSupport",
             ],
             swiftSettings: strict, linkerSettings: runtimePath),
         .target(

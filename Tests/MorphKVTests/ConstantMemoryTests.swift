@@ -1,4 +1,4 @@
-import CTestSupport
+import CAllocator
 import Foundation
 import MorphKV
 import TestSupport
@@ -18,10 +18,10 @@ final class ConstantMemoryTests: XCTestCase {
             for token in engine.logits.indices where engine.logits[token] > engine.logits[best] { best = token }
             try engine.decode(Token(best))
             // By then keys were moved a few times.
-            if step == 2000 { (heap, resident) = (Int(test_heap_bytes()), Self.residentBytes()) }
+            if step == 2000 { (heap, resident) = (Int(allocator_heap_bytes()), Self.residentBytes()) }
         }
         // Less than a byte per step.
-        XCTAssertLessThan(Int(test_heap_bytes()) - heap, 10_000, "bytes were allocated and kept at every step")
+        XCTAssertLessThan(Int(allocator_heap_bytes()) - heap, 10_000, "bytes were allocated and kept at every step")
         // A few pages: which parts of the program have been touched, and what the heap has at its end, is not up to us.
         XCTAssertLessThanOrEqual(Self.residentBytes(), resident + (128 << 10))
         XCTAssert(engine.statistics.layers.allSatisfy { $0.used == 64 && $0.slots == 64 })

@@ -29,10 +29,8 @@ final class StepGraph {
         let graph = try Graph(on: backend, capacity: 64 + layers * operations, allocator: allocator)
         self.graph = graph
         embeddings = graph.input(.f32, [description.embeddingLength, columns], name: "embeddings")
-        let positions = graph.input(.i32, [columns], name: "positions")
-        self.positions = positions
-        let frozenPositions = frozenLimit.map { _ in graph.input(.i32, [columns], name: "frozenPositions") }
-        self.frozenPositions = frozenPositions
+        positions = graph.input(.i32, [columns], name: "positions")
+        frozenPositions = frozenLimit.map { _ in graph.input(.i32, [columns], name: "frozenPositions") }
         let wanted = outputs < columns ? graph.input(.i32, [outputs], name: "wanted") : nil
         self.wanted = wanted
         let block = BlockGraph(graph: graph, description: description, weights: model.weights.value)

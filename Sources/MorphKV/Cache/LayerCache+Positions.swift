@@ -10,8 +10,6 @@ extension LayerCache {
         var positions: [Float]?
     }
 
-    private var shape: SlotShape { SlotShape(geometry: plan.geometry, slots: slots, isFused: plan.isFused) }
-
     /// What has to be done before the sequence goes on in another frame.
     ///
     /// - Parameter seen: tokens that the sequence has so far.

@@ -7,6 +7,8 @@ final class LayerCache {
     let plan: LayerPlan
     /// Slots per KV head.
     let slots: Int
+    /// The shape of what there is a number of for each slot.
+    let shape: SlotShape
     /// `[headDim, slots, kvHeads]`
     let keys: Tensor
     /// `[headDim, slots, kvHeads]` for the fused kernel; for graphs transposed, so that weights times values needs no
@@ -50,17 +52,16 @@ final class LayerCache {
         self.arena = arena
         self.plan = plan
         self.slots = slots
+        shape = SlotShape(geometry: g, slots: slots, isFused: plan.isFused)
         self.scale = scale
         keys = arena.tensor(plan.keyType.elementType, rows, name: "keys")
         values = arena.tensor(plan.valueType.elementType, plan.isFused ? rows : transposed, name: "values")
         if let scoring = plan.scoring {
-            scores = SlotScores(
-                scoring, SlotShape(geometry: g, slots: slots, isFused: plan.isFused), marksPins: plan.marksPins,
-                in: arena)
+            scores = SlotScores(scoring, shape, marksPins: plan.marksPins, in: arena)
         } else {
             scores = nil
         }
-        movedPositions = plan.floor.map { _ in arena.tensor(.f32, [slots, g.kvHeads], name: "movedPositions") }
+        movedPositions = plan.floor == nil ? nil : shape.tensor("movedPositions", in: arena)
     }
 
     var allocatedBytes: Int { arena.allocatedBytes }

@@ -5,6 +5,7 @@ package final class EngineWorkspace {
     fileprivate let backend: Backend
     fileprivate let prefillAllocator: GraphAllocator
     fileprivate let runner: ModelRunner
+    fileprivate let mover: KeyMover
 
     /// - Parameter threads: CPU threads.
     /// - Throws: `GgmlError` when the device cannot be opened.
@@ -12,6 +13,7 @@ package final class EngineWorkspace {
         backend = try Backend(model.device, threads: threads)
         prefillAllocator = try GraphAllocator(on: backend)
         runner = ModelRunner(model, on: backend)
+        mover = KeyMover(model, on: backend, allocator: prefillAllocator)
     }
 
     /// Bytes of intermediate results held on the device.
@@ -28,7 +30,7 @@ package final class Engine {
     private let workspace: EngineWorkspace
     private var prefillAllocator: GraphAllocator { workspace.prefillAllocator }
     private let reader: EmbeddingReader
-    let mover: KeyMover
+    var mover: KeyMover { workspace.mover }
     var runner: ModelRunner { workspace.runner }
     /// The logits after the last token fed, one per token id.
     package internal(set) var logits: [Float]
@@ -70,7 +72,6 @@ package final class Engine {
         cache = try KVCache(model.description, options, on: backend, reserve: reserve, context: context)
         for part in cache.parts.joined() { try part.plan.scoring?.accumulation.formula.prepare(for: model) }
         reader = EmbeddingReader(model)
-        mover = KeyMover(model, on: backend, allocator: workspace.prefillAllocator)
         try workspace.runner.prepare(for: cache)
         logits = Array(repeating: 0, count: model.description.vocabularySize)
     }
