@@ -1,3 +1,4 @@
+#if Server
 internal import Logging
 internal import MorphKV
 internal import Synchronization
@@ -23,3 +24,4 @@ final class LengthNotice: Sendable {
         )
     }
 }
+#endif

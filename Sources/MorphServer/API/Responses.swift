@@ -1,3 +1,4 @@
+#if Server
 internal import MorphKV
 
 /// What is counted.
@@ -173,3 +174,4 @@ struct TextChoice: Encodable, Sendable {
 
     private enum CodingKeys: CodingKey { case index, text, logprobs, finishReason }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import HTTPTypes
 internal import Hummingbird
 internal import MorphKV
@@ -160,3 +161,4 @@ struct CompletionRoutes: Sendable {
         }
     }
 }
+#endif
