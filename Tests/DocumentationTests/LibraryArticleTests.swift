@@ -72,8 +72,9 @@ import Testing
         let answer = try await context.ask("What is my name?")
         #expect(!answer.isEmpty)
 
-        async let who = context.ask("Who was it?")
-        async let when = context.ask("When was it?")
+        let shared = context
+        async let who = shared.ask("Who was it?")
+        async let when = shared.ask("When was it?")
         print(try await who, try await when)
 
         try context.save(to: file)
