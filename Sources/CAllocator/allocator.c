@@ -13,3 +13,12 @@ void allocator_keep_small(void) {
     mallopt(M_TRIM_THRESHOLD, 1 << 20);
 #endif
 }
+
+size_t allocator_heap_bytes(void) {
+#ifdef __GLIBC__
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+#else
+    return 0;
+#endif
+}

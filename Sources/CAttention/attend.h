@@ -39,6 +39,7 @@ static void score_range(
     pass.count = range->frozen;
     pass.numbers = w->scores + range->frozen_at;
     pass.queries = slots->group;
+    if (u->frozen_query) pass.vectors = w->frozen_queries;
     dot_rows(slots->key_type, &pass);
 }
 

@@ -26,12 +26,14 @@ static void admit(const struct unit *u, const struct rows *rows, const struct wo
     attention_store_row(slots->value_type, u->value, (char *)slots->values + at * rows->value_bytes, slots->dimension);
 }
 
-/// The token's queries, and a leaving one's, times the scale.
+/// The token's queries, those for frozen entries and a leaving one's, times the scale.
 static void scale_queries(const struct unit *u, const float *leaving, const struct workspace *w) {
     const struct attention_slots *slots = &u->step.cache->slots;
     int padded = (int)w->padded;
     float scale = u->step.cache->scale;
     scale_rows(u->step.query, slots->group, slots->dimension, padded, scale, w->queries);
+    if (u->frozen_query)
+        scale_rows(u->frozen_query, slots->group, slots->dimension, padded, scale, w->frozen_queries);
     if (!leaving) return;
     scale_rows(
         leaving, slots->group, slots->dimension, padded, scale, w->queries + (size_t)slots->group * w->padded);
@@ -108,6 +110,7 @@ static void describe_head(struct unit *u, const struct attention_vectors *v, siz
     u->step.head = head;
     u->step.positions = slots->positions ? slots->positions + head_offset(u->step.cache, head) : NULL;
     u->step.query = v->query + at * group * d;
+    u->frozen_query = v->frozen_query ? v->frozen_query + at * group * d : NULL;
     u->step.features = v->features ? v->features + at * (size_t)v->feature_width : NULL;
     u->step.feature_width = v->features ? v->feature_width : 0;
     u->key = v->key + at * d;

@@ -13,6 +13,7 @@ struct unit {
     int used; ///< filled slots before this token
     int slot; ///< the token's, where nothing is scored; else negative
     const float *key, *value;
+    const float *frozen_query; ///< `[group][dimension]`, not scaled; NULL if frozen entries see the step's
     float *output;
 };
 

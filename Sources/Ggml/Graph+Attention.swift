@@ -8,16 +8,17 @@ extension Graph {
     ///   - queries: `[headDim, queryHeads, tokens]`
     ///   - keys: `[headDim, kvHeads, tokens]`
     ///   - values: `[headDim, kvHeads, tokens]`
+    ///   - frozenQueries: like `queries`, for entries besides the slots; nil if they see the same.
     ///   - features: `[width, kvHeads, tokens]`: what the scoring rules read besides; nil if they read nothing.
     ///   - batch: which caches and where the threads work; read at every ``compute()``, so it must outlive the graph.
     /// - Returns: `[headDim * queryHeads, tokens]`
     package func fusedAttention(
-        queries: Tensor, keys: Tensor, values: Tensor, features: Tensor? = nil,
+        queries: Tensor, keys: Tensor, values: Tensor, frozenQueries: Tensor? = nil, features: Tensor? = nil,
         batch: UnsafeMutablePointer<attention_batch>
     ) -> Tensor {
-        let sources = [queries, keys, values] + (features.map { [$0] } ?? [])
-        precondition(sources.allSatisfy(\.isContiguous), "the kernel reads contiguous vectors")
-        var arguments = sources.map { Optional($0.pointer) }
+        let sources = [queries, keys, values, features, frozenQueries]
+        precondition(sources.allSatisfy { $0?.isContiguous ?? true }, "the kernel reads contiguous vectors")
+        var arguments = sources.map { $0?.pointer }
         let result = ggml_custom_4d(
             arena.context, GGML_TYPE_F32, Int64(queries[0] * queries[1]), Int64(queries[2]), 1, 1, &arguments,
             Int32(arguments.count),
@@ -26,19 +27,20 @@ extension Graph {
                 var vectors = attention_vectors(target!.pointee)
                 attention_compute(batch!.assumingMemoryBound(to: attention_batch.self), &vectors, thread, threads)
             }, -1, batch)
-        for source in sources { arena.retain(source.arena) }
+        for source in sources.compactMap(\.self) { arena.retain(source.arena) }
         return wrap(result)
     }
 }
 
 extension attention_vectors {
-    /// The sources and the result of an operation that ``Graph/fusedAttention(queries:keys:values:features:batch:)`` made.
+    /// The sources and the result of an operation that ``Graph/fusedAttention(queries:keys:values:frozenQueries:features:batch:)`` made.
     fileprivate init(_ operation: ggml_tensor) {
         func floats(_ tensor: UnsafeMutablePointer<ggml_tensor>?) -> UnsafeMutablePointer<Float>? {
             tensor?.pointee.data.assumingMemoryBound(to: Float.self)
         }
         self.init(
-            query: floats(operation.src.0), key: floats(operation.src.1), value: floats(operation.src.2),
+            query: floats(operation.src.0), frozen_query: floats(operation.src.4), key: floats(operation.src.1),
+            value: floats(operation.src.2),
             features: floats(operation.src.3), feature_width: Int32(operation.src.3?.pointee.ne.0 ?? 0),
             output: operation.data.assumingMemoryBound(to: Float.self))
     }

@@ -71,7 +71,7 @@ package struct DemoMethod: Sendable, Hashable {
         let capacity: DemoCapacity? = policy.lacksCapacity(in: registry) ? .entries(256) : nil
         let method = DemoMethod(capacity: capacity, specification: policy)
         let plan = try? CachePlan(
-            model, CacheOptions(policy: method.cachePolicy(responseTokens: 0, in: registry)), tokens: 256)
+            model, DiaryWriter.options(method.cachePolicy(responseTokens: 0, in: registry)), tokens: 256)
         return plan != nil
     }
 

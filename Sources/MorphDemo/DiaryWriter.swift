@@ -21,6 +21,13 @@ package struct DiaryWriter: Sendable {
     private let model: Model
     private let threads: Int
 
+    /// The cache that diaries are written in: they end within the trained context, so no key has to move.
+    package static func options(
+        _ policy: any CachePolicy, prefill: CacheOptions.PrefillMode = .exact
+    ) -> CacheOptions {
+        CacheOptions(policy: policy, prefill: prefill, positions: .none)
+    }
+
     /// Takes a model.
     ///
     /// - Throws: ``EvaluationError`` of kind `model` if it has no tokenizer.
@@ -39,7 +46,7 @@ package struct DiaryWriter: Sendable {
         to task: DiaryTask, policy: any CachePolicy,
         progress: (Progress, _ cacheBytes: Int) async throws -> Void = { _, _ in }
     ) async throws -> DiaryAnswer {
-        let session = try Session(model, cache: CacheOptions(policy: policy), threads: threads)
+        let session = try Session(model, cache: Self.options(policy), threads: threads)
         var answer = DiaryAnswer()
         var firstToken: ContinuousClock.Instant?
         let options = GenerationOptions(maxTokens: task.maximumNewTokens)
@@ -64,7 +71,7 @@ package struct DiaryWriter: Sendable {
         answer.fewestSlots = statistics.fewestSlots
         answer.promptTokens = statistics.tokensSeen - answer.tokens
         answer.cacheBytes = statistics.allocatedBytes
-        answer.sharedBytes = try CachePlan(model, CacheOptions(policy: policy), tokens: answer.tokens).sharedBytes
+        answer.sharedBytes = try CachePlan(model, Self.options(policy), tokens: answer.tokens).sharedBytes
         answer.memory.append(.init(tokens: answer.tokens, bytes: answer.cacheBytes))
         answer.peakBytes = answer.cacheBytes + (await session.computeBytes)
         answer.keptPositions = await session.keptPositions
@@ -87,7 +94,7 @@ extension DiaryWriter {
         try BatchGeneration(model, sequences: batch, threads: threads).run(tasks.count) { index in
             BatchGeneration.Request(
                 conditions.parts(of: tasks[index].sample.prompt),
-                cache: CacheOptions(policy: policies[index], prefill: conditions.prefill),
+                cache: Self.options(policies[index], prefill: conditions.prefill),
                 options: GenerationOptions(
                     maxTokens: tasks[index].maximumNewTokens,
                     sampling: SamplingOptions(temperature: conditions.temperature, seed: UInt32(index))))
@@ -98,7 +105,7 @@ extension DiaryWriter {
 
     /// Bytes that the full cache takes for a share of a response.
     package func budget(_ share: DemoCapacity, ofResponse tokens: Int) throws -> Int {
-        try FullCacheCost(model, CacheOptions(policy: FullPolicy())).bytes(of: share.entries(forResponse: tokens))
+        try FullCacheCost(model, Self.options(FullPolicy())).bytes(of: share.entries(forResponse: tokens))
     }
 
     /// The most entries per KV head with which a method's cache takes no more than a share of the bytes of the full
@@ -110,7 +117,7 @@ extension DiaryWriter {
     package func entries(of method: DemoMethod, _ share: DemoCapacity, forResponse tokens: Int) throws -> Int {
         let budget = try budget(share, ofResponse: tokens)
         func plan(_ entries: Int) throws -> CachePlan {
-            try CachePlan(model, CacheOptions(policy: method.cachePolicy(entries: entries)), tokens: entries)
+            try CachePlan(model, Self.options(method.cachePolicy(entries: entries)), tokens: entries)
         }
         let most = share.entries(forResponse: tokens)
         if try plan(most).grows { return most }

@@ -11,9 +11,9 @@ struct RootCommand: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [DemoCommand.self, GenerateCommand.self, ChatCommand.self] + serving + [
             CompressCommand.self, AskCommand.self, CalibrateCommand.self, InspectCommand.self, PoliciesCommand.self,
-            PerplexityCommand.self, TraceCommand.self, EvalGroup.self, ScoreCommand.self, JudgeCommand.self,
-            ReportCommand.self,
-            RecallCommand.self, BenchCommand.self, ContextBenchCommand.self, MakeModelCommand.self,
+            PerplexityCommand.self, EndlessCommand.self, TraceCommand.self, EvalGroup.self, ScoreCommand.self,
+            JudgeCommand.self, ReportCommand.self, RecallCommand.self, BenchCommand.self, ContextBenchCommand.self,
+            MakeModelCommand.self,
         ])
 
     /// `serve`, if the package was built with its trait.

@@ -124,10 +124,12 @@ final class KernelCase {
 
     /// Runs some tokens through the cache.
     ///
-    /// - Parameter features: `[columns][heads][width]`; empty for none.
+    /// - Parameters:
+    ///   - frozenQueries: like `queries`, for frozen entries; empty if they see the same.
+    ///   - features: `[columns][heads][width]`; empty for none.
     /// - Returns: `[columns][queryHeads][dimension]`
     func run(
-        queries: [Float], newKeys: [Float], newValues: [Float], features: [Float] = [],
+        queries: [Float], frozenQueries: [Float] = [], newKeys: [Float], newValues: [Float], features: [Float] = [],
         columns: Int = 1,
         position: Int? = nil, used: Int? = nil, phase: Int = 0, promptEnd: Int = 0, level: attention_level,
         threads: Int
@@ -143,7 +145,8 @@ final class KernelCase {
             workspace_stride: stride, barrier: place(attention_barrier()), level: level)
         let output = zeros(queries.count, filledWith: .nan)
         let vectors = attention_vectors(
-            query: place(queries), key: place(newKeys), value: place(newValues),
+            query: place(queries), frozen_query: frozenQueries.isEmpty ? nil : place(frozenQueries),
+            key: place(newKeys), value: place(newValues),
             features: features.isEmpty ? nil : place(features),
             feature_width: Int32(features.count / (columns * shape.heads)), output: output)
         Job(batch: batch, vectors: vectors).run(threads: threads)

@@ -42,6 +42,23 @@ import Testing
         }
     }
 
+    @Test("frozen entries may see other queries than the slots", arguments: shapes.filter { !$0.frozen.isEmpty })
+    func frozenQueries(_ shape: KernelCase.Shape) {
+        for level in levels {
+            for threads in [1, 3] {
+                let test = KernelCase(shape, seed: UInt64(threads))
+                let count = shape.heads * shape.group * shape.dimension
+                let (queries, frozen) = (test.floats(count).map { $0 * 8 }, test.floats(count).map { $0 * 8 })
+                let output = test.run(
+                    queries: queries, frozenQueries: frozen, newKeys: test.floats(shape.heads * shape.dimension),
+                    newValues: test.floats(shape.heads * shape.dimension), level: level, threads: threads)
+                let expected = referenceAttention(
+                    test, queries: queries, frozenQueries: frozen, used: shape.used + 1)
+                #expect(zip(output, expected).allSatisfy { abs(Double($0) - $1) < 2e-5 }, "level \(level.rawValue)")
+            }
+        }
+    }
+
     @Test("several tokens at a time give what they give one after the other")
     func columns() {
         let shape = KernelCase.Shape(group: 3, slots: 40, used: 5, frozen: [7, 0])

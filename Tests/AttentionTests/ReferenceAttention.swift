@@ -31,12 +31,18 @@ private func half(_ bits: UInt16) -> Double {
 }
 
 /// Attention of one token over everything its heads hold, in double precision.
-func referenceAttention(_ test: KernelCase, queries: [Float], used: Int) -> [Double] {
+///
+/// - Parameter frozenQueries: what frozen entries see; the same if nil.
+func referenceAttention(
+    _ test: KernelCase, queries: [Float], frozenQueries: [Float]? = nil, used: Int
+) -> [Double] {
     let s = test.shape
     var output: [Double] = []
     for queryHead in 0..<s.heads * s.group {
         let head = queryHead / s.group
-        let query = queries[queryHead * s.dimension..<(queryHead + 1) * s.dimension].map(Double.init)
+        let part = queryHead * s.dimension..<(queryHead + 1) * s.dimension
+        let query = queries[part].map(Double.init)
+        let frozenQuery = (frozenQueries ?? queries)[part].map(Double.init)
         let frozen =
             s.frozen.isEmpty
             ? 0..<0 : s.frozen.prefix(head).reduce(0, +)..<s.frozen.prefix(head + 1).reduce(0, +)
@@ -47,8 +53,9 @@ func referenceAttention(_ test: KernelCase, queries: [Float], used: Int) -> [Dou
         let values =
             frozen.map { row(s.valueType, test.frozenValues, $0, dimension: s.dimension) }
             + slots.map { row(s.valueType, test.values, $0, dimension: s.dimension) }
-        let scores = keys.map {
-            zip($0, query).reduce(0) { $0 + $1.0 * $1.1 } / Double(s.dimension).squareRoot()
+        let scores = keys.enumerated().map { index, key in
+            zip(key, index < frozen.count ? frozenQuery : query).reduce(0) { $0 + $1.0 * $1.1 }
+                / Double(s.dimension).squareRoot()
         }
         let highest = scores.max()!
         let weights = scores.map { exp($0 - highest) }

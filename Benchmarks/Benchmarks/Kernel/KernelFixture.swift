@@ -99,7 +99,8 @@ final class KernelFixture {
                         runs: run, run_count: 1, workspace: workspace, workspace_stride: stride, barrier: barrier,
                         level: level)
                     var vectors = attention_vectors(
-                        query: query, key: row, value: row, features: nil, feature_width: 0, output: output)
+                        query: query, frozen_query: nil, key: row, value: row, features: nil, feature_width: 0,
+                        output: output)
                     attention_compute(&batch, &vectors, 0, 1)
                 }
             }

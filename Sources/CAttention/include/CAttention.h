@@ -208,6 +208,7 @@ struct attention_batch {
 /// What the tokens of a batch bring, and where the result goes; `heads` are the model's.
 struct attention_vectors {
     const float *query;      ///< `[columns][heads * group][dimension]`
+    const float *frozen_query; ///< likewise, for frozen entries; NULL if they see the same queries as the slots
     const float *key;        ///< `[columns][heads][dimension]`
     const float *value;      ///< `[columns][heads][dimension]`
     const float *features;   ///< `[columns][heads][feature_width]`: what rules read besides; NULL if there are none

@@ -13,22 +13,30 @@ struct BlockGraph {
         let queries: Tensor
         let keys: Tensor
         let values: Tensor
+        /// The queries as frozen entries see them, which are moved together; nil if they see ``queries``.
+        var frozenQueries: Tensor?
     }
 
     /// - Parameters:
     ///   - input: the residual stream, `[embedding, tokens]`.
     ///   - positions: i32 `[tokens]`.
-    func project(_ input: Tensor, layer index: Int, positions: Tensor) -> Projections {
+    ///   - frozenPositions: the same as frozen entries see them; nil if they see the same.
+    func project(
+        _ input: Tensor, layer index: Int, positions: Tensor, frozenPositions: Tensor? = nil
+    ) -> Projections {
         let layer = weights.layers[index]
         let normed = graph.rmsNorm(input, weight: layer.attentionNorm, epsilon: description.normEpsilon)
         var (q, k, v) = split(normed, layer)
         if let norm = layer.queryNorm { q = graph.rmsNorm(q, weight: norm, epsilon: description.normEpsilon) }
         if let norm = layer.keyNorm { k = graph.rmsNorm(k, weight: norm, epsilon: description.normEpsilon) }
         let rope = description.layers[index].rope
+        let frozen = frozenPositions.map {
+            graph.rope(q, positions: $0, factors: weights.ropeFactors, rope)
+        }
         q = graph.rope(q, positions: positions, factors: weights.ropeFactors, rope)
         k = graph.rope(k, positions: positions, factors: weights.ropeFactors, rope)
         if !v.isContiguous { v = graph.contiguous(v) }
-        return Projections(input: normed, queries: q, keys: k, values: v)
+        return Projections(input: normed, queries: q, keys: k, values: v, frozenQueries: frozen)
     }
 
     private func split(_ x: Tensor, _ layer: LayerWeights) -> (Tensor, Tensor, Tensor) {

@@ -5,6 +5,8 @@ final class StepGraph {
     private let graph: Graph
     private let embeddings: Tensor
     private let positions: Tensor
+    /// Positions as frozen entries see them; nil if they see the same.
+    private let frozenPositions: Tensor?
     /// Which columns' logits are wanted; nil if all.
     private let wanted: Tensor?
     private let logits: Tensor
@@ -14,24 +16,31 @@ final class StepGraph {
     /// - Parameters:
     ///   - columns: tokens per step.
     ///   - outputs: how many of them need logits.
+    ///   - frozenLimit: how far layers see whose frozen entries are moved at least; nil if none are moved.
     ///   - operations: an upper bound on the operations, views and inputs of a layer.
     init(
-        _ model: Model, columns: Int, outputs: Int, attention: any StepAttention, operations: Int, on backend: Backend,
-        allocator: GraphAllocator
+        _ model: Model, columns: Int, outputs: Int, frozenLimit: Int? = nil, attention: any StepAttention,
+        operations: Int, on backend: Backend, allocator: GraphAllocator
     ) throws {
         let description = model.description
         let layers = description.layers.count
         self.attention = attention
         reader = EmbeddingReader(model)
-        graph = try Graph(on: backend, capacity: 64 + layers * operations, allocator: allocator)
+        let graph = try Graph(on: backend, capacity: 64 + layers * operations, allocator: allocator)
+        self.graph = graph
         embeddings = graph.input(.f32, [description.embeddingLength, columns], name: "embeddings")
-        positions = graph.input(.i32, [columns], name: "positions")
+        let positions = graph.input(.i32, [columns], name: "positions")
+        self.positions = positions
+        let frozenPositions = frozenLimit.map { _ in graph.input(.i32, [columns], name: "frozenPositions") }
+        self.frozenPositions = frozenPositions
         let wanted = outputs < columns ? graph.input(.i32, [outputs], name: "wanted") : nil
         self.wanted = wanted
         let block = BlockGraph(graph: graph, description: description, weights: model.weights.value)
         var x = embeddings
         for layer in 0..<layers {
-            let projections = block.project(x, layer: layer, positions: positions)
+            let isMoved = frozenLimit.map(description.geometry(of: layer).sees) ?? false
+            let projections = block.project(
+                x, layer: layer, positions: positions, frozenPositions: isMoved ? frozenPositions : nil)
             x = block.finish(attention.attend(projections, layer: layer, in: graph), input: x, layer: layer)
         }
         if let wanted { x = graph.rows(x, at: wanted) }
@@ -47,7 +56,9 @@ final class StepGraph {
         for (index, feed) in feeds.enumerated() {
             for (offset, token) in feed.tokens.enumerated() {
                 reader.write(token, to: embeddings, column: column)
-                positions.write(Int32(feed.cache.seen + offset), at: column)
+                let (seen, frame) = (feed.cache.seen + offset, feed.cache.frame)
+                positions.write(Int32(seen - frame.base), at: column)
+                frozenPositions?.write(Int32(seen - frame.floor), at: column)
                 column += 1
             }
             wanted?.write(Int32(column - 1), at: index)

@@ -21,6 +21,8 @@ public struct CacheOptions: Sendable {
 
     /// How a prompt enters the cache.
     public var prefill: PrefillMode
+    /// How far back a token can be from what it sees, counted in positions.
+    public var positions: PositionLimit
 
     /// How a prompt enters the cache.
     public enum PrefillMode: Sendable, Hashable {
@@ -40,15 +42,17 @@ public struct CacheOptions: Sendable {
     ///   - valueType: the type of values.
     ///   - attention: what computes attention while an answer is written.
     ///   - prefill: how a prompt enters the cache.
+    ///   - positions: how far back a token can be from what it sees.
     public init(
         policy: any CachePolicy, elementType: CacheType = .f16, valueType: CacheType? = nil,
-        attention: AttentionPath = .automatic, prefill: PrefillMode = .exact
+        attention: AttentionPath = .automatic, prefill: PrefillMode = .exact, positions: PositionLimit = .trained
     ) {
         self.policy = policy
         keyType = elementType
         self.valueType = valueType ?? elementType
         self.attention = attention
         self.prefill = prefill
+        self.positions = positions
     }
 
     /// The same with another policy.

@@ -12,9 +12,36 @@ extension KVCache {
         let plans = try description.layers.indices.map {
             try LayerPlan.plans(description.geometry(of: $0), options, on: device)
         }
-        guard let context else { return plans }
-        for (layer, frozen) in zip(plans, context.layers) { try frozen.check(layer) }
-        return plans.map { $0.flatMap { $0.parts(following: context) } }
+        var parts = plans
+        if let context {
+            for (layer, frozen) in zip(plans, context.layers) { try frozen.check(layer) }
+            parts = plans.map { $0.flatMap { $0.parts(following: context) } }
+        }
+        let floor = try floor(
+            of: parts, options.positions, context: description.contextLength, frozen: context?.tokens ?? 0)
+        guard let floor else { return parts }
+        return parts.map { $0.map { $0.moving(floor) } }
+    }
+
+    /// What keeps positions close together; nil if nothing does.
+    ///
+    /// - Parameters:
+    ///   - context: tokens of the trained context.
+    ///   - frozen: positions of a text that is held elsewhere, which keep their distances from each other.
+    private static func floor(
+        of plans: [[LayerPlan]], _ limit: CacheOptions.PositionLimit, context: Int, frozen: Int
+    ) throws -> PositionFloor? {
+        let asked: Int?
+        switch limit {
+        case .none: return nil
+        case .trained: asked = nil
+        case .tokens(let tokens): asked = tokens
+        }
+        let all = plans.joined()
+        guard all.allSatisfy({ $0.slots != nil }) else { return nil }
+        let moved = all.filter { $0.geometry.sees(beyond: asked ?? context * 3 / 4) }
+        guard let entries = moved.compactMap(\.slots).max() else { return nil }
+        return try PositionFloor(asked, context: context, entries: frozen + entries)
     }
 
     /// The slots of a growing layer with room for so many tokens.

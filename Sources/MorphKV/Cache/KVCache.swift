@@ -22,10 +22,14 @@ final class KVCache {
     let featureSources: [FeatureSource]
     /// A graph that an attention backend has bound to this cache's memory; it is released with the cache.
     var attachment: (any CacheAttachment)?
+    /// What keeps the positions of keys close together; nil if nothing does.
+    let floor: PositionFloor?
     private let backend: Backend
     private let scale: Float
     /// Tokens of the sequence so far: the position of the next one.
     private(set) var seen = 0
+    /// Where rotated positions are counted from, and what old entries were moved up to.
+    private(set) var frame = RotaryFrame()
 
     /// Decides what every layer keeps, and allocates it.
     ///
@@ -46,6 +50,7 @@ final class KVCache {
                 try LayerCache($0, slots: $0.slots ?? Self.rounded(reserve), scale: description.attentionScale)
             }
         }
+        floor = parts.joined().lazy.compactMap(\.plan.floor).first
         let wanted = parts.map { $0.lazy.compactMap { $0.plan.scoring?.featureSource }.first }
         let first = wanted.lazy.compactMap(\.self).first
         featureSources = wanted.compactMap { $0 ?? first }
@@ -110,11 +115,18 @@ final class KVCache {
     func admitPrompt(_ tokens: Int) { seen += tokens }
 
     /// Goes on from a number of tokens that was saved; the layers are restored by themselves.
-    func restore(seen: Int) { self.seen = seen }
+    func restore(seen: Int, frame: RotaryFrame) {
+        self.seen = seen
+        self.frame = frame
+    }
+
+    /// Notes that keys were moved.
+    func move(to frame: RotaryFrame) { self.frame = frame }
 
     /// Forgets the whole sequence, except what it goes on from.
     func clear() {
         seen = context?.tokens ?? 0
+        frame = RotaryFrame()
         for index in parts.indices {
             for part in parts[index] {
                 if part.frozen != nil || context != nil {
@@ -144,6 +156,9 @@ final class KVCache {
     }
 
     // MARK: What it holds
+
+    /// The limit of the distances that are seen, if frozen entries are moved to keep it: they never turn, queries do.
+    var frozenLimit: Int? { context == nil ? nil : floor?.limit }
 
     /// Bytes of tables that its policy needs and all sequences of the model share.
     var sharedBytes: Int { parts.joined().map(\.plan.sharedBytes).max() ?? 0 }

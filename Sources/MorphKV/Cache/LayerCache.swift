@@ -14,6 +14,9 @@ final class LayerCache {
     let values: Tensor
     /// What a scoring rule keeps; nil for rules that depend on positions only.
     let scores: SlotScores?
+    /// For entries whose keys were moved, the position that they were moved to; at most the entry's own for all others.
+    /// f32 `[slots, kvHeads]`, nil if keys are never moved.
+    let movedPositions: Tensor?
     /// The layer as the fused kernel sees it; nil if graphs attend to it, and before it is allocated.
     private(set) var kernelView: KernelView?
     private let scale: Float
@@ -39,7 +42,7 @@ final class LayerCache {
     /// - Parameter scale: what attention scores are multiplied by before the softmax.
     init(_ plan: LayerPlan, slots: Int, scale: Float) throws {
         let g = plan.geometry
-        let arena = try Arena(tensors: 12)
+        let arena = try Arena(tensors: 13)
         let rows = [g.headDimension, slots, g.kvHeads]
         let transposed = [slots, g.headDimension, g.kvHeads]
         self.arena = arena
@@ -53,6 +56,7 @@ final class LayerCache {
         } else {
             scores = nil
         }
+        movedPositions = plan.floor.map { _ in arena.tensor(.f32, [slots, g.kvHeads], name: "movedPositions") }
     }
 
     var allocatedBytes: Int { arena.allocatedBytes }
@@ -80,6 +84,7 @@ final class LayerCache {
         keys.fill(byte: 0)
         values.fill(byte: 0)
         scores?.clear()
+        movedPositions?.fill(byte: 0)
     }
 
     // MARK: Transitions

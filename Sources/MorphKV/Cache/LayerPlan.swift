@@ -15,6 +15,8 @@ struct LayerPlan: Hashable {
     let modelHeads: Int
     /// First positions that are seen even behind the sliding window.
     private(set) var visibleSinks = 0
+    /// Keeps the positions of keys close together; nil if they stay what they were.
+    private(set) var floor: PositionFloor?
 
     /// The plans of a layer's heads: one, or several where rules differ between heads.
     ///
@@ -137,6 +139,13 @@ struct LayerPlan: Hashable {
         var plan = self
         plan.heads = heads
         plan.geometry = geometry.restricted(to: heads.count, slidingWindow: geometry.slidingWindow)
+        return plan
+    }
+
+    /// The same with keys that are moved, unless the layer sees no farther than that anyway.
+    func moving(_ floor: PositionFloor) -> LayerPlan {
+        var plan = self
+        plan.floor = geometry.sees(beyond: floor.limit) ? floor : nil
         return plan
     }
 

@@ -92,6 +92,6 @@ extension Session {
     func extend(_ context: CompressedContext, question: String, answer: [Token]) throws -> CompressedContext {
         let asked = try encode(.text(question), isStart: false)
         try feedPending()
-        return context.extended(by: asked + answer, cache: try engine.cache.frozenCopy())
+        return context.extended(by: asked + answer, cache: try engine.frozenCopy())
     }
 }

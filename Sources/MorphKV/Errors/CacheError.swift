@@ -14,6 +14,8 @@ public struct CacheError: Error, Sendable, Hashable, CustomStringConvertible {
         case invalidToken
         /// A policy needs a calibration of the model, and there is none, or it is not the model's, or damaged.
         case calibration
+        /// Positions cannot be kept within the limit that was asked for.
+        case positions
         /// There is nothing to process.
         case emptyPrompt
     }

@@ -16,9 +16,11 @@ extension Engine {
         var rest = tokens[...]
         do {
             while !rest.isEmpty {
-                let size = wantsAllLogits || cache.isBursty ? 1 : Self.feedSizes.first { $0 <= rest.count }!
+                let most = min(rest.count, cache.floor?.largestPart ?? rest.count)
+                let size = wantsAllLogits || cache.isBursty ? 1 : Self.feedSizes.first { $0 <= most }!
                 cache.evictBursts()
                 try cache.grow(by: size)
+                try makeRoom(for: size)
                 try runner.step([Feed(cache: cache, tokens: Array(rest.prefix(size)))]) {
                     $1.read(into: &logits)
                 }
@@ -30,6 +32,14 @@ extension Engine {
             throw error
         }
         return all
+    }
+
+    /// Everything that the sequence sees, with every key where it was written.
+    ///
+    /// - Throws: `GgmlError` when memory is short or the device fails.
+    func frozenCopy() throws -> FrozenCache {
+        if cache.frame != RotaryFrame() { try mover.move(cache, to: RotaryFrame()) }
+        return try cache.frozenCopy()
     }
 
     /// What collects the scores of a text while it is read, if that is where they come from.

@@ -28,6 +28,7 @@ package final class Engine {
     private let workspace: EngineWorkspace
     private var prefillAllocator: GraphAllocator { workspace.prefillAllocator }
     private let reader: EmbeddingReader
+    let mover: KeyMover
     var runner: ModelRunner { workspace.runner }
     /// The logits after the last token fed, one per token id.
     package internal(set) var logits: [Float]
@@ -69,6 +70,7 @@ package final class Engine {
         cache = try KVCache(model.description, options, on: backend, reserve: reserve, context: context)
         for part in cache.parts.joined() { try part.plan.scoring?.accumulation.formula.prepare(for: model) }
         reader = EmbeddingReader(model)
+        mover = KeyMover(model, on: backend, allocator: workspace.prefillAllocator)
         try workspace.runner.prepare(for: cache)
         logits = Array(repeating: 0, count: model.description.vocabularySize)
     }
@@ -129,6 +131,7 @@ package final class Engine {
         let foresight = try foresight ?? self.foresight(of: tokens.count, for: compression?.source)
         var all: [Float] = []
         for part in parts(of: tokens) {
+            try makeRoom(for: part.count)
             if cache.hasParts && cache.seen > 0 {
                 if isFirst { cache.extendPrompt(by: part.count) }
                 all += try feed(Array(part), wantsAllLogits: wantsAllLogits)
@@ -151,7 +154,11 @@ package final class Engine {
 
     /// The parts, of nearly the same length, in which a prompt enters the cache.
     private func parts(of tokens: [Token]) -> [ArraySlice<Token>] {
-        guard case .chunked(let size) = cache.options.prefill else { return [tokens[...]] }
+        var size = tokens.count
+        if case .chunked(let part) = cache.options.prefill { size = min(size, part) }
+        if let floor = cache.floor, cache.seen + tokens.count - cache.frame.floor > model.description.contextLength {
+            size = min(size, floor.largestPart)
+        }
         let count = (tokens.count + size - 1) / size
         return (0..<count).map { tokens[$0 * tokens.count / count..<($0 + 1) * tokens.count / count] }
     }
@@ -189,7 +196,11 @@ package final class Engine {
         try model.check(token)
         cache.evictBursts()
         try cache.grow(by: 1)
+        try makeRoom(for: 1)
     }
+
+    /// Keeps positions close together, if they are, before tokens enter.
+    func makeRoom(for tokens: Int) throws { try mover.makeRoom(for: tokens, in: cache) }
 
     /// Makes the cache look as full as it can get, so that the next step needs as much memory as any.
     ///
@@ -198,5 +209,7 @@ package final class Engine {
         clear()
         cache.pretendFull(leaving: chunk + 1)
         if chunk > 0 { try prefill(Array(repeating: 0, count: chunk)) }
+        let next = cache.frame.floor + 1
+        if cache.floor != nil { try mover.move(cache, to: RotaryFrame(floor: next, base: next)) }
     }
 }

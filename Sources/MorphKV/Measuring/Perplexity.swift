@@ -53,7 +53,7 @@ public struct Perplexity: Sendable, Hashable, Codable {
         let engine = try Engine(model, cache, threads: threads, reserve: context)
         let full = try Engine(
             model, cache.with(FullPolicy()), threads: threads, reserve: context)
-        var sums = Sums()
+        var sums = PredictionSums()
         var done = 0
         for part in texts.flatMap({ parts(of: $0, context) }) {
             engine.clear()
@@ -61,48 +61,20 @@ public struct Perplexity: Sendable, Hashable, Codable {
             try engine.prefill([part.first!])
             try full.prefill([part.first!])
             for token in part.dropFirst() {
-                sums.add(engine.logits, full.logits, next: Int(token))
+                sums.add(engine.logits, full.logits, next: token)
                 try engine.decode(token)
                 try full.decode(token)
             }
             done += part.count
             progress(done)
         }
-        return sums.result(policy: cache.policy.specification)
+        return Perplexity(
+            policy: cache.policy.specification, tokens: sums.count, perplexity: sums.perplexity,
+            fullPerplexity: sums.referencePerplexity, meanKL: sums.meanKL, sameTopToken: sums.sameTopToken)
     }
 
     /// Parts in which something is predicted.
     private static func parts(of tokens: [Token], _ context: Int) -> [ArraySlice<Token>] {
         stride(from: 0, to: tokens.count - 1, by: context).map { tokens[$0..<min($0 + context, tokens.count)] }
-    }
-
-    private struct Sums {
-        var count = 0
-        var negativeLog = 0.0
-        var fullNegativeLog = 0.0
-        var divergence = 0.0
-        var sameTop = 0
-
-        mutating func add(_ logits: [Float], _ full: [Float], next: Int) {
-            let p = Self.logProbabilities(full)
-            let q = Self.logProbabilities(logits)
-            count += 1
-            negativeLog -= q[next]
-            fullNegativeLog -= p[next]
-            divergence += zip(p, q).reduce(0) { $0 + exp($1.0) * ($1.0 - $1.1) }
-            sameTop += p.indices.max { p[$0] < p[$1] } == q.indices.max { q[$0] < q[$1] } ? 1 : 0
-        }
-
-        static func logProbabilities(_ logits: [Float]) -> [Double] {
-            let normalizer = logits.logSumExp
-            return logits.map { Double($0) - normalizer }
-        }
-
-        func result(policy: String) -> Perplexity {
-            let n = Double(count)
-            return Perplexity(
-                policy: policy, tokens: count, perplexity: exp(negativeLog / n),
-                fullPerplexity: exp(fullNegativeLog / n), meanKL: divergence / n, sameTopToken: Double(sameTop) / n)
-        }
     }
 }

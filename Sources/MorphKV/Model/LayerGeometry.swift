@@ -28,6 +28,9 @@ public struct LayerGeometry: Sendable, Hashable {
         self.slidingWindow = slidingWindow
     }
 
+    /// Whether some distances that the layer sees are not below a limit.
+    func sees(beyond limit: Int) -> Bool { slidingWindow.map { $0 > limit } ?? true }
+
     /// The same layer with that many of its KV heads and their query heads.
     func restricted(to kvHeads: Int, slidingWindow: Int?) -> LayerGeometry {
         LayerGeometry(

@@ -33,6 +33,9 @@ extension Session {
         writer.set("value_type", options.valueType.rawValue)
         writer.set("attention", (cache.isFused ? CacheOptions.AttentionPath.fused : .graph).rawValue)
         if case .chunked(let tokens) = options.prefill { writer.set("prefill_chunk", tokens) }
+        writer.set("positions", options.positions.description)
+        writer.set("position_floor", cache.frame.floor)
+        writer.set("position_base", cache.frame.base)
         writer.set("seen", cache.seen)
         writer.set("unfed", unfed.map { [Int($0)] } ?? [])
         writer.set("tokens", history.map(Int.init))
@@ -85,6 +88,7 @@ extension CacheFileWriter {
             set(CacheFile.live(index, part, "chosen"), chosen.positions.flatMap { $0 })
         }
         for (name, tensor) in layer.tensors { add(CacheFile.live(index, part, name), tensor) }
+        if let moved = layer.movedPositions { add(CacheFile.live(index, part, "moved"), moved) }
     }
 }
 
@@ -99,7 +103,8 @@ extension CacheFileReader {
         let chunk = has("prefill_chunk") ? try integer("prefill_chunk", in: 1...Int(UInt32.max)) : nil
         let options = try CacheOptions(
             policy: registry.policy(string("policy")), elementType: type("key_type"),
-            valueType: type("value_type"), attention: attention, prefill: chunk.map { .chunked($0) } ?? .exact
+            valueType: type("value_type"), attention: attention, prefill: chunk.map { .chunked($0) } ?? .exact,
+            positions: positions()
         ).prepared(for: model)
         try checkCalibration(of: options.policy)
         let seen = try integer("seen", in: 0...Self.limit)
@@ -118,9 +123,24 @@ extension CacheFileReader {
         for index in engine.cache.parts.indices {
             try restore(index, of: engine.cache, frozen: context == nil ? frozen[index] : nil, seen: seen)
         }
-        engine.cache.restore(seen: seen)
+        engine.cache.restore(seen: seen, frame: try frame(seen: seen))
         if engine.hasLogits { engine.logits = try floats("logits", count: engine.logits.count) }
         return engine
+    }
+
+    /// Files of before have no limit, and keys where they were first.
+    private func positions() throws -> CacheOptions.PositionLimit {
+        guard has("positions") else { return .trained }
+        guard let limit = CacheOptions.PositionLimit(try string("positions")) else {
+            throw damaged("it names an unknown limit of positions")
+        }
+        return limit
+    }
+
+    private func frame(seen: Int) throws -> RotaryFrame {
+        guard has("position_floor") else { return RotaryFrame() }
+        let floor = try integer("position_floor", in: 0...seen)
+        return RotaryFrame(floor: floor, base: try integer("position_base", in: 0...floor))
     }
 
     /// Scores that slots remember and numbers of slots are of one calibration; files of before do not say of which.
@@ -156,6 +176,15 @@ extension CacheFileReader {
                 layer.follow(cache.context?.layers[index] ?? frozen, next: origin)
             }
             for (name, tensor) in layer.tensors { tensor.write(try bytes(key(name), tensor.type, tensor.shape)) }
+            if let moved = layer.movedPositions, has("position_floor") {
+                moved.write(try bytes(key("moved"), moved.type, moved.shape))
+                let isPossible = { (position: Float) in
+                    position == position.rounded() && abs(position) <= Float(Self.limit)
+                }
+                guard moved.values().allSatisfy(isPossible) else {
+                    throw damaged("keys of layer \(index) were moved to positions that cannot be")
+                }
+            }
             let used = try integer(key("used"), in: 0...min(slots, seen - origin))
             let phase = try integer(key("since_hand_over"), in: 0...Self.limit)
             guard layer.scores?.state.restore(phase: phase) ?? (phase == 0) else {

@@ -90,6 +90,11 @@ protocol ScoringState: PromptScoring {
     /// - Returns: whether there is such a phase.
     func restore(phase: Int) -> Bool
 
+    /// Brings up to date what depends on keys when some of them were moved; by default nothing does.
+    ///
+    /// - Parameter positions: the position in each slot, -1 where it is empty, per KV head.
+    func keysMoved(_ move: KeyMove, positions: [[Int]]) throws
+
     // MARK: One step
 
     /// Describes its tensors to the fused kernel; they lie in the host's memory.
@@ -125,6 +130,7 @@ protocol ScoringState: PromptScoring {
 extension ScoringState {
     var phase: Int { 0 }
     func advance(by tokens: Int) {}
+    func keysMoved(_ move: KeyMove, positions: [[Int]]) throws {}
     func restore(phase: Int) -> Bool { phase == 0 }
     func scores(of head: Int, in table: ScoreTable, isCandidate: [Bool], next: Int) -> [Float] { table[0][head] }
 }

@@ -43,6 +43,16 @@ struct SlotScores {
         state.store(kept, of: table, seen: seen)
     }
 
+    /// Brings scores that depend on keys up to date when some were moved.
+    func keysMoved(_ move: KeyMove) throws {
+        let held: [Float] = positions.values()
+        try state.keysMoved(
+            move,
+            positions: (0..<shape.kvHeads).map { head in
+                held[head * shape.slots..<(head + 1) * shape.slots].map { Int($0) }
+            })
+    }
+
     /// Empties all slots but those of chosen entries, which stay where they are.
     ///
     /// - Parameters:

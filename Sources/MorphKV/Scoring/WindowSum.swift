@@ -79,6 +79,26 @@ final class WindowSumState: ScoringState {
         return (0...queryCount).contains(phase)
     }
 
+    /// Sums what the queries of the window gave anew: what leaves the window later is computed from the keys as they are now.
+    func keysMoved(_ move: KeyMove, positions: [[Int]]) throws {
+        let geometry = shape.geometry
+        if move.shift != 0 {
+            try move.turn(queries, (0..<geometry.queryHeads * queryCount).map { (row: $0, distance: -move.shift) })
+        }
+        let keys = PromptEntries(
+            backend: move.backend, allocator: move.allocator, geometry: geometry, scale: move.scale,
+            tokens: move.seen..<move.seen, chunk: shape.slots, keys: { _ in move.keys })
+        let entries = positions.map { $0.map { $0 < 0 ? Int.max : $0 } }
+        let window = max(0, move.seen - queryCount)..<move.seen
+        var sums = ScoreTable(positions: entries)
+        for part in PromptBatch.ranges(of: window, scores: shape.slots * geometry.queryHeads) {
+            sums.add(try recounted(part, keys, entries))
+        }
+        expiring.write(sums[0].flatMap { $0 })
+        fresh.fill(byte: 0)
+        phase = 0
+    }
+
     // MARK: One step
 
     func describe(in score: inout attention_score) {

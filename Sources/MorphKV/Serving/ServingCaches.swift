@@ -96,7 +96,10 @@ final class ServingCaches {
                 guard limits.fits(request) else { continue }
                 try prepare(slot, for: request)
                 try slot.engine!.warmUp(chunk: Self.fedChunk)
-                try batch.decode([(slot.engine!, 0)])
+                // Sequences without a context may be in one batch with those behind one.
+                for size in batch.sizes(upTo: options.parallel) {
+                    try batch.decode(slots.prefix(size).map { ($0.engine!, 0) })
+                }
             }
         }
         try prepare(slot, for: ServingRequest(prompt: []))

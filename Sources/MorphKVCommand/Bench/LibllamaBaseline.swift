@@ -66,6 +66,21 @@ final class LibllamaBaseline {
         }
     }
 
+    /// Drops some of the first sequence's entries and moves those behind them up.
+    ///
+    /// - Parameter count: entries that the sequence has.
+    func forget(_ range: Range<Int>, of count: Int) {
+        let memory = llama_get_memory(context)
+        llama_memory_seq_rm(memory, 0, Int32(range.lowerBound), Int32(range.upperBound))
+        llama_memory_seq_add(memory, 0, Int32(range.upperBound), Int32(count), -Int32(range.count))
+    }
+
+    /// Copies the logits after the last token, one per token id.
+    func readLogits(into target: inout [Float]) {
+        let logits = llama_get_logits_ith(context, -1)!
+        for index in target.indices { target[index] = logits[index] }
+    }
+
     /// Feeds a prompt to the first sequence, 512 tokens at a time; wants the last token's logits.
     func prefill(_ tokens: [Token], at position: Int) throws {
         for start in stride(from: 0, to: tokens.count, by: Self.chunk) {

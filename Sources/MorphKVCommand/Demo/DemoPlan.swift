@@ -68,7 +68,7 @@ struct DemoPlan {
     /// morphkv.
     func sides(_ writer: DiaryWriter, responseTokens: Int) throws -> [Side] {
         func side(_ name: String, _ policy: any CachePolicy) throws -> Side {
-            let plan = try CachePlan(model, CacheOptions(policy: policy), tokens: responseTokens)
+            let plan = try CachePlan(model, DiaryWriter.options(policy), tokens: responseTokens)
             return Side(name: name, policy: policy, bytes: plan.bytes + plan.sharedBytes)
         }
         let names = [AugurPolicy.descriptor.name, MorphKVPolicy.descriptor.name].filter(chartedPolicies.contains)

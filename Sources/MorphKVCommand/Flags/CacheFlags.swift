@@ -1,6 +1,8 @@
-internal import ArgumentParser
+public import ArgumentParser
 internal import Foundation
-internal import MorphKV
+public import MorphKV
+
+extension CacheOptions.PositionLimit: ExpressibleByArgument {}
 
 /// Flags that choose a policy, shared by all commands that have a cache.
 struct CacheFlags: ParsableArguments {
@@ -36,6 +38,12 @@ struct CacheFlags: ParsableArguments {
     @Option(help: "Let the prompt enter in parts of this many tokens, compressed after each: constant memory.")
     var prefillChunk: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "How far back a token sees, in positions: trained (from the end of the trained context on below three quarters "
+                + "of it), none (as far as there are entries) or a number of tokens. Caches that grow see everything."))
+    var positionLimit = CacheOptions.PositionLimit.trained
+
     /// The parameters that flags of their own state.
     private var parameters: [(name: String, value: String)] {
         let flags: [(String, String?)] = [
@@ -55,7 +63,7 @@ struct CacheFlags: ParsableArguments {
         }
         return types.options(
             try cachePolicy(for: model, registry), attention: path,
-            prefill: prefillChunk.map { .chunked($0) } ?? .exact)
+            prefill: prefillChunk.map { .chunked($0) } ?? .exact, positions: positionLimit)
     }
 
     private func cachePolicy(for model: Model, _ registry: PolicyRegistry) throws -> any CachePolicy {

@@ -19,9 +19,11 @@ struct CacheTypeFlags: ParsableArguments {
     /// A cache of these types.
     func options(
         _ policy: any CachePolicy, default usual: CacheType = .f16,
-        attention: CacheOptions.AttentionPath = .automatic, prefill: CacheOptions.PrefillMode = .exact
+        attention: CacheOptions.AttentionPath = .automatic, prefill: CacheOptions.PrefillMode = .exact,
+        positions: CacheOptions.PositionLimit = .trained
     ) -> CacheOptions {
         CacheOptions(
-            policy: policy, elementType: keys ?? usual, valueType: values, attention: attention, prefill: prefill)
+            policy: policy, elementType: keys ?? usual, valueType: values, attention: attention, prefill: prefill,
+            positions: positions)
     }
 }

@@ -2,12 +2,25 @@ internal import Ggml
 
 /// Attention by the fused kernel: one graph for any sequences whose memory is the host's.
 final class FusedBackend: AttentionBackend {
+    /// What sequences of one step have in common.
+    private struct Kind: Hashable {
+        /// See ``KVCache/featureSources``.
+        let features: [FeatureSource]
+        /// See ``KVCache/frozenLimit``.
+        let frozenLimit: Int?
+
+        /// - Parameter frozenLimit: for sequences that have none of their own.
+        init(_ cache: KVCache, frozenLimit: Int?) {
+            features = cache.featureSources
+            self.frozenLimit = cache.frozenLimit ?? frozenLimit
+        }
+    }
+
     /// What steps that run the same graph have in common.
     private struct Shape: Hashable {
         let columns: Int
         let outputs: Int
-        /// See ``KVCache/featureSources``.
-        let features: [FeatureSource]
+        let kind: Kind
     }
 
     private let model: Model
@@ -28,23 +41,23 @@ final class FusedBackend: AttentionBackend {
     var allocatedBytes: Int { graphs.values.reduce(workspace.bytes) { $0 + $1.allocator.allocatedBytes } }
 
     func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
-        let features = feeds[0].cache.featureSources
-        if feeds.allSatisfy({ $0.cache.featureSources == features }) {
-            return try step(feeds, features: features, collect: collect)
+        let limit = feeds.lazy.compactMap(\.cache.frozenLimit).first
+        let kind = Kind(feeds[0].cache, frozenLimit: limit)
+        if feeds.allSatisfy({ Kind($0.cache, frozenLimit: limit) == kind }) {
+            return try step(feeds, kind, collect: collect)
         }
-        // Sequences whose rules want different features of a token cannot share a graph.
-        for features in Set(feeds.map(\.cache.featureSources)) {
-            let indices = feeds.indices.filter { feeds[$0].cache.featureSources == features }
-            try step(indices.map { feeds[$0] }, features: features) { collect(indices[$0], $1) }
+        // Sequences whose rules want different features of a token, or whose frozen entries see other queries, cannot share
+        // a graph.
+        let kinds = feeds.map { Kind($0.cache, frozenLimit: limit) }
+        for kind in Set(kinds) {
+            let indices = feeds.indices.filter { kinds[$0] == kind }
+            try step(indices.map { feeds[$0] }, kind) { collect(indices[$0], $1) }
         }
     }
 
-    private func step(
-        _ feeds: [Feed], features: [FeatureSource], collect: (Int, StepOutput) -> Void
-    ) throws {
+    private func step(_ feeds: [Feed], _ kind: Kind, collect: (Int, StepOutput) -> Void) throws {
         let shape = Shape(
-            columns: columns(feeds.reduce(0) { $0 + $1.tokens.count }), outputs: columns(feeds.count),
-            features: features)
+            columns: columns(feeds.reduce(0) { $0 + $1.tokens.count }), outputs: columns(feeds.count), kind: kind)
         let graph = try graph(shape)
         try graph.run(feeds[...])
         for (index, feed) in feeds.enumerated() {
@@ -56,13 +69,14 @@ final class FusedBackend: AttentionBackend {
     private func graph(_ shape: Shape) throws -> StepGraph {
         if let made = graphs[shape] { return made.graph }
         // Parameters come with requests: graphs for features of others do not pile up.
-        if !shape.features.isEmpty { graphs = graphs.filter { [[], shape.features].contains($0.key.features) } }
+        let features = shape.kind.features
+        if !features.isEmpty { graphs = graphs.filter { [[], features].contains($0.key.kind.features) } }
         let allocator = try GraphAllocator(on: device)
         let attention = FusedAttention(
-            model.description, columns: shape.columns, features: shape.features, workspace: workspace)
+            model.description, columns: shape.columns, features: features, workspace: workspace)
         let graph = try StepGraph(
-            model, columns: shape.columns, outputs: shape.outputs, attention: attention, operations: 64, on: device,
-            allocator: allocator)
+            model, columns: shape.columns, outputs: shape.outputs, frozenLimit: shape.kind.frozenLimit,
+            attention: attention, operations: 64, on: device, allocator: allocator)
         graphs[shape] = (graph, allocator)
         return graph
     }
@@ -90,7 +104,8 @@ final class FusedAttention: StepAttention {
         let formula = features.isEmpty ? nil : features[layer].formula
         let features = formula?.features(of: p.input, layer: description.geometry(of: layer), in: graph)
         return graph.fusedAttention(
-            queries: p.queries, keys: p.keys, values: p.values, features: features, batch: metadata.batch(layer))
+            queries: p.queries, keys: p.keys, values: p.values, frozenQueries: p.frozenQueries, features: features,
+            batch: metadata.batch(layer))
     }
 
     func prepare(_ feeds: ArraySlice<Feed>) { metadata.describe(feeds, in: workspace) }

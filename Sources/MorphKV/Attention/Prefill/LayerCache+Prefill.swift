@@ -21,14 +21,17 @@ extension LayerCache {
     ///
     /// - Parameters:
     ///   - table: positions and scores of all entries of the cache's KV heads.
+    ///   - old: the entries from before the prompt, per KV head, which come first in the table.
     ///   - seen: tokens of the sequence with the prompt.
-    func select(_ table: ScoreTable, seen: Int, scratch: PrefillScratch, _ prefill: Prefill) throws {
+    func select(
+        _ table: ScoreTable, after old: SlotEntries, seen: Int, scratch: PrefillScratch, _ prefill: Prefill
+    ) throws {
         let entries = table.positions[0].count
         if let scores {
             // One slot stays free for the next token, as if it had been appended before the cut.
             let count = entries < slots ? entries : scores.rule.capacity - 1
             let kept = table.keep(count, rule: scores.rule, by: scores.state, next: seen, promptEnd: promptEnd)
-            try store(kept, of: entries, scratch: scratch, prefill)
+            try store(kept, of: entries, after: old, scratch: scratch, prefill)
             scores.store(kept, of: table, seen: seen)
             cut(to: count)
         } else if case .once(let rule) = plan.rule, prefill.isFirstPrompt {
@@ -43,15 +46,17 @@ extension LayerCache {
                 follow(try FrozenLayer(layout, from: [(scratch.rows(of: entries), chosen)]), next: seen)
                 return
             }
-            try store(kept, of: entries, scratch: scratch, prefill)
+            try store(kept, of: entries, after: old, scratch: scratch, prefill)
             cut(to: zip(table.positions, kept).map { positions, kept in kept.map { positions[$0] } }, before: seen)
         } else {
-            try storePositional(table.positions[0], seen: seen, scratch: scratch, prefill)
+            try storePositional(table.positions[0], after: old, seen: seen, scratch: scratch, prefill)
         }
     }
 
     /// Keeps what a rule keeps that depends on positions only, each entry in its slot.
-    private func storePositional(_ positions: [Int], seen: Int, scratch: PrefillScratch, _ prefill: Prefill) throws {
+    private func storePositional(
+        _ positions: [Int], after old: SlotEntries, seen: Int, scratch: PrefillScratch, _ prefill: Prefill
+    ) throws {
         let heads = plan.geometry.kvHeads
         let order: [Int]
         if case .recent = plan.rule {
@@ -60,13 +65,17 @@ extension LayerCache {
         } else {
             order = Array(positions.indices)
         }
-        try store(Array(repeating: order, count: heads), of: positions.count, scratch: scratch, prefill)
+        try store(
+            Array(repeating: order, count: heads), of: positions.count, after: old, scratch: scratch, prefill)
         cut(to: order.count)
     }
 
     /// Copies chosen entries, per KV head, into slots 0, 1, ...
-    private func store(_ kept: [[Int]], of entries: Int, scratch: PrefillScratch, _ prefill: Prefill) throws {
+    private func store(
+        _ kept: [[Int]], of entries: Int, after old: SlotEntries, scratch: PrefillScratch, _ prefill: Prefill
+    ) throws {
         let count = kept[0].count
+        keepMovedPositions(kept, after: old)
         let graph = try Graph(on: prefill.backend, capacity: 24 + 16 * kept.count, allocator: prefill.allocator)
         let indices = graph.input(.i32, [count, 1, kept.count], name: "kept")
         let (allKeys, allValues) = (

@@ -15,6 +15,8 @@ struct LayerRun {
     let oldCount: Int
     /// The position of the text's first token.
     let seen: Int
+    /// Where rotated positions are counted from.
+    var base = 0
     /// What is wanted of the tokens' normed input besides; nil if nothing is.
     var features: ((Tensor, Graph) -> Tensor)?
 
@@ -51,7 +53,7 @@ struct LayerRun {
             logits.map(graph.output) ?? graph.schedule(graph.copy(result, to: columns(output, in: graph)))
         }
         try graph.allocate()
-        positions.write(range.map { Int32(seen + $0) })
+        positions.write(range.map { Int32(seen - base + $0) })
         maskInput?.write(mask.values(queries: seen + output.lowerBound..<seen + output.upperBound))
         try graph.compute()
         return (logits?.values() ?? [], features?.values() ?? [])

@@ -81,7 +81,7 @@ private struct LayerPass {
         LayerRun(
             model: prefill.model, backend: prefill.backend, allocator: prefill.allocator, index: index,
             scratch: scratch, stream: stream, mask: scorer.mask, oldCount: oldCount, seen: seen,
-            features: features)
+            base: prefill.cache.frame.base, features: features)
     }
     private var formula: (any ScoringFormula)? {
         parts.lazy.compactMap { $0.plan.scoring?.featureSource?.formula }.first
@@ -123,7 +123,8 @@ private struct LayerPass {
         }
         try scorer.scoring?.addKeys(of: scorer.prompt, to: &table)
         for part in parts {
-            try part.select(table.restricted(to: part.plan.heads), seen: seen + tokens, scratch: scratch, prefill)
+            try part.select(
+                table.restricted(to: part.plan.heads), after: old, seen: seen + tokens, scratch: scratch, prefill)
         }
         return logits
     }

@@ -1,0 +1,85 @@
+internal import Ggml
+
+/// Moves the keys of sequences that go on beyond their model's trained context; see ``PositionFloor``.
+struct KeyMover {
+    /// Rows that turn at a time.
+    private static let batch = 256
+
+    private let backend: Backend
+    /// Shared with prompts, which never run at the same time.
+    private let allocator: GraphAllocator
+    private let scale: Float
+    /// Of each layer.
+    private let frequencies: [RopeFrequencies]
+
+    init(_ model: Model, on backend: Backend, allocator: GraphAllocator) {
+        self.backend = backend
+        self.allocator = allocator
+        scale = model.description.attentionScale
+        let factors = model.weights.value.ropeFactors?.floats()
+        frequencies = model.description.layers.map { RopeFrequencies($0.rope, factors: factors) }
+    }
+
+    /// Makes sure that the next tokens see nothing from farther away than the cache's limit.
+    ///
+    /// - Throws: `GgmlError` when memory is short or the device fails, which empties the cache if it happens half-way.
+    func makeRoom(for tokens: Int, in cache: KVCache) throws {
+        guard let floor = cache.floor, let raised = floor.raised(cache.frame.floor, before: cache.seen + tokens) else {
+            return
+        }
+        try move(cache, to: cache.frame.raised(to: raised, limit: floor.limit))
+    }
+
+    /// Moves keys to where they are in another frame.
+    ///
+    /// - Throws: `GgmlError` when memory is short or the device fails, which empties the cache if it happens half-way.
+    func move(_ cache: KVCache, to frame: RotaryFrame) throws {
+        do {
+            for (index, parts) in cache.parts.enumerated() {
+                for part in parts { try move(part, index, of: cache, to: frame) }
+            }
+        } catch {
+            cache.clear()
+            throw error
+        }
+        cache.move(to: frame)
+    }
+
+    private func move(_ layer: LayerCache, _ index: Int, of cache: KVCache, to frame: RotaryFrame) throws {
+        let moves = layer.moves(from: cache.frame, to: frame, seen: cache.seen)
+        if let positions = moves.positions { layer.movedPositions!.write(positions) }
+        let turnRows = { (tensor: Tensor, rows: [(row: Int, distance: Int)]) in
+            try turn(layer.plan.geometry.headDimension, tensor, rows, by: frequencies[index])
+        }
+        try turnRows(layer.keys, moves.rows)
+        guard !moves.rows.isEmpty, let scores = layer.scores else { return }
+        try scores.keysMoved(
+            KeyMove(
+                backend: backend, allocator: allocator, scale: scale, keys: layer.keys, seen: cache.seen,
+                shift: frame.base - cache.frame.base, turn: turnRows))
+    }
+
+    /// Turns rows of a tensor that is made of rows of `dimension` numbers.
+    private func turn(
+        _ dimension: Int, _ tensor: Tensor, _ rows: [(row: Int, distance: Int)], by frequencies: RopeFrequencies
+    ) throws {
+        for start in stride(from: 0, to: rows.count, by: Self.batch) {
+            let part = rows[start..<min(start + Self.batch, rows.count)]
+            let pairs = frequencies.radians.count
+            let graph = try Graph(on: backend, capacity: 32, allocator: allocator)
+            let indices = graph.input(.i32, [part.count], name: "rows")
+            let cosines = graph.input(.f32, [pairs, part.count], name: "cosines")
+            let sines = graph.input(.f32, [pairs, part.count], name: "sines")
+            let all = graph.reshape(tensor, [dimension, tensor.count / dimension])
+            let turned = graph.rotated(
+                graph.rows(all, at: indices), frequencies.pairing, cosines: cosines, sines: sines)
+            graph.schedule(graph.setRows(of: all, to: turned, at: indices))
+            try graph.allocate()
+            indices.write(part.map { Int32($0.row) })
+            let turns = part.map { frequencies.turn(by: $0.distance) }
+            cosines.write(turns.flatMap(\.cosines))
+            sines.write(turns.flatMap(\.sines))
+            try graph.compute()
+        }
+    }
+}
