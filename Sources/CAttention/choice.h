@@ -67,7 +67,7 @@ static int chosen_slot(
     DEBUG_CHECK((size_t)slots <= w->stride);
     float *scores = w->choice, *own = scores + w->stride, *room = own + w->stride;
     struct attention_step choice = *step;
-    choice.kept_before = kept_before(step);
+    protect(&choice);
     if (cache->score.shares_choice) shared_scores(&choice, rule, slots, scores, own, room);
     else rule->choose(&choice, scores, room);
     return lowest_slot(&choice, scores, slots);

@@ -132,6 +132,7 @@ static void check_run(
 ) {
     const struct attention_slots *slots = &run->cache->slots;
     CHECK(slots->dimension > 0 && slots->group > 0 && run->used >= 0);
+    CHECK(run->pin_count == 0 || run->pins);
     CHECK(stored_whole(slots->key_type, slots->dimension) && stored_whole(slots->value_type, slots->dimension));
     if (!rule) return;
     CHECK(slots->positions && rule->choose && rule->forget);
@@ -149,7 +150,8 @@ static void attend_run(
     int32_t phase = run->phase;
     for (int i = 0; i < run->columns; i++) {
         struct unit u = {.rule = rule, .step = {
-            .cache = cache, .position = run->position + i, .phase = phase, .prompt_end = run->prompt_end}};
+            .cache = cache, .position = run->position + i, .phase = phase, .prompt_end = run->prompt_end,
+            .pins = run->pins, .pin_count = run->pin_count}};
         u.used = run->used + i < cache->slots.count ? run->used + i : cache->slots.count;
         u.slot = rule ? -1 : positional_slot(&cache->slots, u.step.position, u.used);
         if (rule && rule->advance) phase = rule->advance(cache, phase);

@@ -14,6 +14,19 @@ INLINE int model_head(const struct attention_cache *cache, int head) {
     return cache->slots.head_numbers ? cache->slots.head_numbers[head] : head;
 }
 
+/// Entries of the prompt that a head is sure to keep: its floor, or what pins that are not the prompt's leave of it.
+static int64_t prompt_floor(const struct attention_step *step) {
+    const struct attention_score *score = &step->cache->score;
+    int64_t room = step->cache->slots.count - score->window - score->sinks - 1;
+    for (int i = 0; i < step->pin_count; i++) {
+        int64_t first = step->pins[i].first, end = step->pins[i].end;
+        if (first < step->prompt_end) first = step->prompt_end;
+        if (end > step->position) end = step->position;
+        if (first < end) room -= end - first;
+    }
+    return score->prompt_floor < room ? score->prompt_floor : room;
+}
+
 /// The position before which nothing is evicted: the sinks, and the whole prompt while no more of it is held than its
 /// floor. Told once per choice, when all slots are filled.
 static int64_t kept_before(const struct attention_step *step) {
@@ -22,15 +35,31 @@ static int64_t kept_before(const struct attention_step *step) {
     float end = (float)step->prompt_end;
     int32_t held = 0;
     for (int i = 0; i < step->cache->slots.count; i++) held += step->positions[i] < end;
-    return held <= score->prompt_floor ? step->prompt_end : score->sinks;
+    return held <= prompt_floor(step) ? step->prompt_end : score->sinks;
 }
 
-/// Whether slots may not be chosen by score: the window, what comes before `kept_before`, and empty ones (which are
-/// chosen before).
+/// Takes in what a choice must not take: tells `kept_before`, which pins that begin there move on.
+static void protect(struct attention_step *step) {
+    int64_t kept = kept_before(step), origin = step->cache->slots.origin;
+    // Before the origin the slots hold nothing.
+    while (step->pin_count > 0 && step->pins->first <= (kept > origin ? kept : origin)) {
+        if (step->pins->end > kept) kept = step->pins->end;
+        step->pins++;
+        step->pin_count--;
+    }
+    step->kept_before = kept;
+}
+
+/// Whether slots may not be chosen by score: the window, what comes before `kept_before`, the other pins, and empty ones
+/// (which are chosen before).
 INLINE vi is_protected(const struct attention_step *step, vf positions, float position) {
     vi recent = positions >= splat(position - (float)step->cache->score.window);
-    vi first = positions < splat((float)step->kept_before);
-    return recent | first;
+    vi protected = recent | (positions < splat((float)step->kept_before));
+    for (int i = 0; i < step->pin_count; i++) {
+        vi behind = positions >= splat((float)step->pins[i].first);
+        protected |= behind & (positions < splat((float)step->pins[i].end));
+    }
+    return protected;
 }
 
 /// Whether slots hold nothing that the layer still sees.

@@ -12,9 +12,10 @@ struct Chat {
     private var session: Session
     /// The tokens that the session has seen, the last one of an answer included.
     private var seen: [Token] = []
-    private var messages: [Tokenizer.Message]
+    private var turns: [ChatTurn]
+    private let pins: ChatPins
     private var notice = LengthNotice()
-    private let system: [Tokenizer.Message]
+    private let system: [ChatTurn]
 
     /// Where a conversation begins.
     enum Beginning {
@@ -23,35 +24,41 @@ struct Chat {
         case saved(String)
     }
 
-    init(_ model: Model, _ beginning: Beginning, options: GenerationOptions, threads: Int) async throws {
+    /// - Parameter pinsSystem: whether system messages are pinned; nil pins what fits of them.
+    init(
+        _ model: Model, _ beginning: Beginning, pinsSystem: Bool?, options: GenerationOptions, threads: Int
+    ) async throws {
         guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
         self.model = model
         self.threads = threads
         format = ChatFormat(tokenizer)
+        pins = ChatPins(format: format, pinsSystem: pinsSystem)
         var options = options
         options.stop += format.stops
         self.options = options
         switch beginning {
         case .new(let options, let system):
             cache = options
-            messages = system.map { [Tokenizer.Message(role: "system", content: $0)] } ?? []
+            turns = system.map { [ChatTurn(role: "system", content: $0)] } ?? []
             session = try Session(model, cache: options, threads: threads, reserve: 4096)
         case .saved(let path):
-            messages = try JSONDecoder().decode(
-                [Tokenizer.Message].self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+            turns = try JSONDecoder().decode([ChatTurn].self, from: Data(contentsOf: URL(fileURLWithPath: path)))
             session = try Session(contentsOf: Self.cacheFile(path), model: model, threads: threads)
             seen = session.savedTokens
             cache = await session.cacheOptions
         }
-        system = messages.prefix { $0.role == "system" }.map(\.self)
+        system = turns.prefix { $0.role == "system" }.map(\.self)
     }
 
     private static func cacheFile(_ path: String) -> URL { URL(fileURLWithPath: path + ".gguf") }
 
     /// Asks the model and prints what it says.
-    mutating func answer(_ text: String) async throws {
-        let asked = messages + [Tokenizer.Message(role: "user", content: text)]
-        var prompt = try format.tokens(asked)
+    ///
+    /// - Parameter isPinned: whether the text is never dropped.
+    mutating func answer(_ text: String, isPinned: Bool = false) async throws {
+        let asked = turns + [ChatTurn(role: "user", content: text, pinned: isPinned ? true : nil)]
+        var prompt = try format.tokens(asked.map(\.message))
+        let tokens = prompt
         // What the session has seen is not fed again, unless the conversation reads differently now.
         if !seen.isEmpty, prompt.count > seen.count, prompt.starts(with: seen) {
             prompt.removeFirst(seen.count)
@@ -59,16 +66,26 @@ struct Chat {
             try await session.reset()
             seen = []
         }
+        let known = seen.count
+        let pinned = try await pins.ranges(
+            of: asked, tokens: tokens, isBeginning: known == 0, room: session.pinRoom)
+        let new = pinned.map { max(0, $0.lowerBound - known)..<max(0, $0.upperBound - known) }
         var answer = ""
         seen += prompt
-        for try await piece in session.generate(tokens: prompt, options: options) {
-            try Output.write(piece.text)
-            answer += piece.text
-            if let token = piece.token { seen.append(token) }
+        do {
+            for try await piece in session.generate(tokens: prompt, options: options, pin: .ranges(new)) {
+                try Output.write(piece.text)
+                answer += piece.text
+                if let token = piece.token { seen.append(token) }
+            }
+        } catch let error as CacheError where error.kind == .pins {
+            // Nothing was fed: the conversation goes on without the message.
+            seen.removeLast(prompt.count)
+            throw error
         }
         try Output.write("\n")
         try await notice.check(session)
-        messages = asked + [Tokenizer.Message(role: "assistant", content: answer)]
+        turns = asked + [ChatTurn(role: "assistant", content: answer)]
     }
 
     mutating func command(_ name: String, _ argument: String?) async throws {
@@ -76,16 +93,19 @@ struct Chat {
         case "/policy":
             if let argument { try change(to: PolicyRegistry.standard.policy(argument)) }
             try Output.write("\(cache.policy.specification)\n")
+        case "/pin":
+            guard let argument else { throw ValidationError("/pin needs the text of a message") }
+            try await answer(argument, isPinned: true)
         case "/stats": try await Output.write(statistics())
         case "/history":
-            for message in messages { try Output.write("\(message.role): \(message.content)\n") }
+            for turn in turns { try Output.write("\(turn.role): \(turn.content)\n") }
         case "/save":
             guard let argument else { throw ValidationError("/save needs the name of a file") }
             try await save(argument)
         case "/reset":
             try await session.reset()
             seen = []
-            messages = system
+            turns = system
         default: throw ValidationError("there is no command \(name); see `morphkv chat --help`")
         }
     }
@@ -94,6 +114,7 @@ struct Chat {
     private mutating func change(to policy: any CachePolicy) throws {
         var new = cache
         new.policy = policy
+        new.pins = true
         session = try Session(model, cache: new, threads: threads, reserve: 4096)
         cache = new
         seen = []
@@ -105,7 +126,7 @@ struct Chat {
             \(statistics.policy)
             \(statistics.tokensSeen) tokens seen, \
             \(Output.slots(used: statistics.used, of: statistics.fewestSlots...statistics.slots)) slots per head used, \
-            \(statistics.evicted) tokens evicted
+            \(statistics.evicted) tokens evicted\(statistics.pinned > 0 ? ", \(statistics.pinned) pinned" : "")
             cache: \(Output.bytes(statistics.allocatedBytes))\n
             """
     }
@@ -114,7 +135,7 @@ struct Chat {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try await session.save(to: Self.cacheFile(path), tokens: seen)
-        try encoder.encode(messages).write(to: URL(fileURLWithPath: path), options: .atomic)
-        try Output.write("\(messages.count) messages saved to \(path)\n")
+        try encoder.encode(turns).write(to: URL(fileURLWithPath: path), options: .atomic)
+        try Output.write("\(turns.count) messages saved to \(path)\n")
     }
 }

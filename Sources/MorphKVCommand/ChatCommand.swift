@@ -8,6 +8,7 @@ struct ChatCommand: AsyncParsableCommand {
         discussion: """
             Lines that begin with a slash are commands:
               /policy [NAME:KEY=VALUE,...]  show the policy, or go on with another one
+              /pin TEXT                     send a message that is pinned: a cache of constant size never drops it
               /stats                        what the cache holds and costs
               /history                      the conversation so far
               /save FILE                    write the conversation to FILE, as JSON, and the cache to FILE.gguf
@@ -25,6 +26,11 @@ struct ChatCommand: AsyncParsableCommand {
     @Option(help: "The system message.")
     var system: String?
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Pin the system message, so that a cache of constant size never drops it (default: as far as it fits).")
+    var pinSystem: Bool?
+
     @Option(help: "Go on with a conversation that /save wrote, in the cache and with the policy that it had.")
     var resume: String?
 
@@ -38,8 +44,10 @@ struct ChatCommand: AsyncParsableCommand {
 
     func run() async throws {
         let model = try modelFlags.load()
+        var options = try cache.options(for: model)
+        options.pins = true
         var chat = try await Chat(
-            model, resume.map { .saved($0) } ?? .new(cache.options(for: model), system: system),
+            model, resume.map { .saved($0) } ?? .new(options, system: system), pinsSystem: pinSystem,
             options: GenerationOptions(maxTokens: length.maxTokens ?? 1024, sampling: sampling.options),
             threads: modelFlags.threadCount)
         if let prompt { try await Self.goOn { try await chat.answer(prompt) } }

@@ -22,6 +22,9 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @OptionGroup var answerFlags: AnswerFlags
 
+    @Option(help: "Pin that many of the prompt's first tokens, or all: a cache of constant size never drops them.")
+    var pinPrompt: PinnedBeginning?
+
     @Flag(help: "Ask in the model's chat format.")
     var chat = false
 
@@ -55,14 +58,16 @@ struct GenerateCommand: AsyncParsableCommand {
         let maxTokens = answerFlags.length.maxTokens ?? 512
         let options = GenerationOptions(
             maxTokens: maxTokens, sampling: sampling.options, stop: answerFlags.stop, ignoresEndOfText: ignoreEos)
-        let cache = try cache.options(for: model)
+        var cache = try cache.options(for: model)
+        cache.pins = pinPrompt != nil
+        let pins = pinPrompt?.pins ?? .none
         let session = try Session(
             model, cache: cache, threads: modelFlags.threadCount, reserve: min(maxTokens, 4096))
-        let tokens = try await GenerateRun(session: session, asJSON: json, sumsUp: stats).run(text, options)
+        let tokens = try await GenerateRun(session: session, asJSON: json, sumsUp: stats).run(text, options, pins)
         guard explain else { return }
         let explanation = try Explanation.of(
             model, cache, prompt: model.tokenizer?.encode(text, parseSpecial: true) ?? [],
-            response: tokens, attentionSamples: explainSamples, threads: modelFlags.threadCount)
+            pin: pins, response: tokens, attentionSamples: explainSamples, threads: modelFlags.threadCount)
         if json { return try Output.printJSON(explanation) }
         try Output.write(explanation.table, to: .standardError)
     }
@@ -90,6 +95,7 @@ private struct GenerateRun {
         var fewestSlots = 0
         var slotsUsed = 0
         var evicted = 0
+        var pinned = 0
         var cachePlannedBytes = 0
         var cacheAllocatedBytes = 0
         var computeBytes = 0
@@ -99,7 +105,7 @@ private struct GenerateRun {
     let asJSON: Bool
     let sumsUp: Bool
 
-    func run(_ prompt: String, _ options: GenerationOptions) async throws -> [Token] {
+    func run(_ prompt: String, _ options: GenerationOptions, _ pins: PromptPins) async throws -> [Token] {
         var status = StatusLine(
             isShown: !asJSON && Output.isTerminal(.standardOutput)
                 && Output.isTerminal(.standardError))
@@ -107,7 +113,7 @@ private struct GenerateRun {
         var summary = Summary()
         var tokens: [Token] = []
         var firstToken: ContinuousClock.Instant?
-        for try await piece in session.generate(prompt, options: options) {
+        for try await piece in session.generate(prompt, options: options, pin: pins) {
             let start = firstToken ?? .now
             firstToken = start
             if asJSON { summary.text += piece.text } else { try Output.write(piece.text) }
@@ -147,6 +153,7 @@ private struct GenerateRun {
         summary.fewestSlots = statistics.fewestSlots
         summary.slotsUsed = statistics.used
         summary.evicted = statistics.evicted
+        summary.pinned = statistics.pinned
         summary.cachePlannedBytes = statistics.plannedBytes
         summary.cacheAllocatedBytes = statistics.allocatedBytes
         summary.computeBytes = await session.computeBytes
@@ -158,6 +165,7 @@ private struct GenerateRun {
                 "%d tokens written at %.1f tokens/s, %d seen\n%@\n%@ slots per head used, %d tokens evicted\n",
             summary.tokens, summary.tokensPerSecond, summary.tokensSeen, summary.policy,
             Output.slots(used: summary.slotsUsed, of: summary.fewestSlots...summary.slots), summary.evicted)
+            + (summary.pinned > 0 ? "\(summary.pinned) tokens pinned\n" : "")
             + "cache: \(Output.bytes(summary.cachePlannedBytes)) planned, \(Output.bytes(summary.cacheAllocatedBytes)) allocated\n"
     }
 }

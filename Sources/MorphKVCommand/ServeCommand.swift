@@ -22,6 +22,11 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup var cache: CacheFlags
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Pin the system prompts of chats, as far as they fit, so that caches of constant size never drop them.")
+    var pinSystem = true
+
     @Option(
         name: .customLong("context"),
         help: "A text that `morphkv compress` saved, for requests that name it; NAME=FILE, may be given several times.")
@@ -103,8 +108,10 @@ struct ServeCommand: AsyncParsableCommand {
     private func servingOptions(_ model: Model) throws -> ServingOptions {
         var cache = cache
         if cache.policy == nil, cache.capacity == nil { cache.capacity = 2048 }
+        var options = try cache.options(for: model)
+        options.pins = true
         return ServingOptions(
-            cache: try cache.options(for: model), tokensPerSequence: sequenceTokens, parallel: parallel,
+            cache: options, tokensPerSequence: sequenceTokens, parallel: parallel,
             spareCaches: keep, queueLimit: queue, promptChunk: promptPart, maxPromptTokens: maxPrompt,
             maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: modelFlags.threadFlags.threads)
     }
@@ -129,6 +136,7 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.host = host
         configuration.port = port
         configuration.maxBodyBytes = maxBody
+        configuration.pinsSystem = pinSystem
         configuration.maxConnections = maxConnections
         configuration.shutdownTime = .seconds(shutdownTime)
         if let apiKeyFile {

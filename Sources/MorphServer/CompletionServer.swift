@@ -30,6 +30,7 @@ public struct CompletionServer: Sendable {
         completions = CompletionRoutes(
             scheduler: scheduler, configuration: configuration, tokenizer: tokenizer, connections: connections,
             chatFormat: ChatFormat(tokenizer), lengthNotice: LengthNotice(logger),
+            pinNotice: OneTimeWarning(logger),
             bodies: BodyBudget(capacity: 2 * configuration.maxBodyBytes))
     }
 

@@ -19,6 +19,7 @@ struct MetricsText {
         gauge("conversations_kept", "Finished conversations whose cache is kept.", statistics.keptConversations)
         counter("prompt_tokens_total", "Prompt tokens that were computed.", statistics.promptTokens)
         counter("cached_tokens_total", "Prompt tokens that a kept cache had seen.", statistics.cachedTokens)
+        counter("pinned_tokens_total", "Computed prompt tokens that are never evicted.", statistics.pinnedTokens)
         counter("generated_tokens_total", "Tokens that were generated.", statistics.generatedTokens)
         counter("evicted_tokens_total", "Tokens that caches dropped to keep their size.", statistics.evictedTokens)
         gauge("cache_bytes_planned", "Bytes of all caches.", statistics.cacheBytesPlanned)

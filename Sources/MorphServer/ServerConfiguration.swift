@@ -29,6 +29,9 @@ public struct ServerConfiguration: Sendable {
     public var halfClosedTime = Duration.seconds(2)
     /// How long answers may go on after the signal to end.
     public var shutdownTime = Duration.seconds(30)
+    /// Whether the system prompts of chats are pinned, as far as they fit, where the caches are made for pins; messages
+    /// may say otherwise of themselves.
+    public var pinsSystem = true
     /// The policies that requests can name.
     public var policies = PolicyRegistry.standard
 

@@ -114,6 +114,18 @@ final class KernelCase {
         return memory
     }
 
+    /// Memory with ranges that lives as long as the case; nil for none.
+    private func place(_ ranges: [Range<Int>]) -> UnsafeMutablePointer<attention_range>? {
+        guard !ranges.isEmpty else { return nil }
+        let memory = UnsafeMutablePointer<attention_range>.allocate(capacity: ranges.count)
+        owned.append(memory)
+        for (index, range) in ranges.enumerated() {
+            (memory + index).initialize(
+                to: attention_range(first: Int64(range.lowerBound), end: Int64(range.upperBound)))
+        }
+        return memory
+    }
+
     /// Memory with a plain C value that lives as long as the case.
     func place<Value>(_ value: Value) -> UnsafeMutablePointer<Value> {
         let pointer = UnsafeMutablePointer<Value>.allocate(capacity: 1)
@@ -131,15 +143,16 @@ final class KernelCase {
     func run(
         queries: [Float], frozenQueries: [Float] = [], newKeys: [Float], newValues: [Float], features: [Float] = [],
         columns: Int = 1,
-        position: Int? = nil, used: Int? = nil, phase: Int = 0, promptEnd: Int = 0, level: attention_level,
-        threads: Int
+        position: Int? = nil, used: Int? = nil, phase: Int = 0, promptEnd: Int = 0, pins: [Range<Int>] = [],
+        level: attention_level, threads: Int
     ) -> [Float] {
         let visible = Int64(shape.slots + (shape.frozen.max() ?? 0))
         let stride = attention_workspace(cache.slots.dimension, cache.slots.group, visible)
         let run = attention_run(
             cache: place(cache), column: 0, columns: Int32(columns), used: Int32(used ?? shape.used),
             position: Int64(position ?? shape.used), phase: Int32(phase),
-            prompt_end: Int64(promptEnd))
+            prompt_end: Int64(promptEnd),
+            pins: place(pins), pin_count: Int32(pins.count))
         let batch = attention_batch(
             runs: place(run), run_count: 1, workspace: zeros(stride * threads, filledWith: .nan),
             workspace_stride: stride, barrier: place(attention_barrier()), level: level)

@@ -57,8 +57,12 @@ struct ReferenceRule {
 
     private func isProtected(_ entry: Int, of head: Int, at position: Int) -> Bool {
         if entry >= position - test.window || entry < test.sinks { return true }
+        if test.pins.contains(where: { $0.contains(entry) }) { return true }
         let prompt = slots[head].compactMap { $0 }.filter { $0.position < test.promptEnd }
-        return entry < test.promptEnd && prompt.count <= test.promptFloor
+        // Pins that are not the prompt's take from its floor where there is not enough room for both.
+        let others = test.pins.joined().filter { $0 >= test.promptEnd && $0 < position }
+        let floor = min(test.promptFloor, test.shape.slots - test.window - test.sinks - 1 - others.count)
+        return entry < test.promptEnd && prompt.count <= floor
     }
 
     func isVisible(_ entry: Int, at position: Int) -> Bool {

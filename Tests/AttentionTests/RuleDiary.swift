@@ -71,7 +71,7 @@ final class RuleDiary {
         let output = kernel.run(
             queries: queries, newKeys: keys, newValues: values, features: features, position: position,
             used: used,
-            phase: phase, promptEnd: test.promptEnd, level: level, threads: threads)
+            phase: phase, promptEnd: test.promptEnd, pins: test.pins, level: level, threads: threads)
         (used, phase) = (min(used + 1, shape.slots), phase % test.queries + 1)
         let slots = (0..<shape.heads).map { chosenSlot($0, at: position) }
         for (head, slot) in slots.enumerated() {

@@ -34,7 +34,7 @@ import Testing
             (test.window, test.sinks, test.slidingWindow, test.isBursty, test.shape.frozen) = (
                 1, 0, 0, false, []
             )
-            test.promptFloor = 0
+            (test.promptFloor, test.pins) = (0, [])
             for level in levels {
                 let diary = RuleDiary(test, level: level, threads: 1)
                 diary.queryScale = 0
@@ -80,8 +80,8 @@ import Testing
                 queries: part(queries, token), newKeys: part(keys, token), newValues: part(values, token),
                 features: part(features, token), columns: columns, position: test.origin + token,
                 used: min(token, shape.slots),
-                phase: token == 0 ? 0 : (token - 1) % test.queries + 1, promptEnd: test.promptEnd, level: level,
-                threads: threads)
+                phase: token == 0 ? 0 : (token - 1) % test.queries + 1, promptEnd: test.promptEnd, pins: test.pins,
+                level: level, threads: threads)
         }
         return (outputs, (0..<shape.heads).map(kernel.positions))
     }

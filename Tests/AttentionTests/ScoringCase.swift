@@ -37,6 +37,8 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
     /// Entries before `promptEnd` that a head is sure to keep; 0 for none.
     var promptFloor: Int
     var promptEnd: Int
+    /// Positions that are never evicted, ascending, apart from each other.
+    var pins: [Range<Int>] = []
     /// 0 for none.
     var slidingWindow: Int
     var visibleSinks: Int
@@ -87,11 +89,24 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
         if shape.keyType != ATTENTION_Q8_0, shape.valueType != ATTENTION_Q8_0 {
             shape.dimension = [16, 20, 36].randomElement(using: &random)!
         }
+        drawPins(from: &random)
+    }
+
+    /// Up to three ranges, in half of the cases; the first may begin with the first slot's position.
+    private mutating func drawPins(from random: inout SeededNumbers) {
+        guard Bool.random(using: &random) else { return }
+        var (room, next) = (shape.slots - window - sinks - 1, origin)
+        for _ in 0..<3 {
+            next += Int.random(in: 0...9, using: &random)
+            let count = Int.random(in: 0...max(0, room), using: &random)
+            if count > 0 { pins.append(next..<next + count) }
+            (room, next) = (room - count, next + count + 1)
+        }
     }
 
     var testDescription: String {
         "seed \(seed): \(name), group max \(groupMax), shares \(sharesChoice), window \(window), sinks \(sinks), "
-            + "prompt \(promptFloor) before \(promptEnd), "
+            + "prompt \(promptFloor) before \(promptEnd), pins \(pins), "
             + "sliding \(slidingWindow)+\(visibleSinks), bursts \(isBursty), \(shape.testDescription)"
     }
 

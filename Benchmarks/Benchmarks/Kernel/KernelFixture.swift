@@ -92,7 +92,7 @@ final class KernelFixture {
         caches.withUnsafeBufferPointer { caches in
             let run = attention_run(
                 cache: caches.baseAddress! + layer, column: 0, columns: 1, used: Int32(shape.slots),
-                position: 100_000, phase: 0, prompt_end: 0)
+                position: 100_000, phase: 0, prompt_end: 0, pins: nil, pin_count: 0)
             withUnsafePointer(to: run) { run in
                 withUnsafeMutablePointer(to: &barrier) { barrier in
                     var batch = attention_batch(

@@ -103,6 +103,11 @@ struct attention_cache {
     int32_t visible_sinks;  ///< first positions that are seen even behind the sliding window
 };
 
+/// Successive positions, `first` included, `end` not.
+struct attention_range {
+    int64_t first, end;
+};
+
 /// One token at one KV head, as rules see it.
 struct attention_step {
     const struct attention_cache *cache;
@@ -112,6 +117,8 @@ struct attention_step {
     int64_t prompt_end;     ///< see `attention_run`
     /// While a slot is chosen, positions before it are not evicted: the sinks, and the prompt where its floor says so.
     int64_t kept_before;
+    const struct attention_range *pins; ///< see `attention_run`; while a slot is chosen, those from `kept_before` on
+    int32_t pin_count;
     const float *positions; ///< `[count]`: of the head's slots
     const float *query;     ///< `[group][dimension]`, not scaled
     const float *features;  ///< `[feature_width]`; NULL if there are none
@@ -179,6 +186,10 @@ struct attention_run {
     int64_t position; ///< of the first token
     int32_t phase;    ///< a number of the rule's own before the first token; 0 for rules that have none
     int64_t prompt_end; ///< positions before it are the prompt's
+    /// Positions that are never evicted: ascending, apart from each other; NULL if there are none. Together with the
+    /// window and the sinks they leave at least one slot.
+    const struct attention_range *pins;
+    int32_t pin_count;
 };
 
 /// A barrier of the threads that compute one batch. Starts as zeros.

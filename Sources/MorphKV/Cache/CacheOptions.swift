@@ -23,6 +23,9 @@ public struct CacheOptions: Sendable {
     public var prefill: PrefillMode
     /// How far back a token can be from what it sees, counted in positions.
     public var positions: PositionLimit
+    /// Whether sequences may pin tokens, which are then never evicted; see ``PromptPins``. Costs nothing, but under
+    /// policies that depend on positions only: their slots then have scores.
+    public var pins: Bool
 
     /// How a prompt enters the cache.
     public enum PrefillMode: Sendable, Hashable {
@@ -43,9 +46,11 @@ public struct CacheOptions: Sendable {
     ///   - attention: what computes attention while an answer is written.
     ///   - prefill: how a prompt enters the cache.
     ///   - positions: how far back a token can be from what it sees.
+    ///   - pins: whether sequences may pin tokens.
     public init(
         policy: any CachePolicy, elementType: CacheType = .f16, valueType: CacheType? = nil,
-        attention: AttentionPath = .automatic, prefill: PrefillMode = .exact, positions: PositionLimit = .trained
+        attention: AttentionPath = .automatic, prefill: PrefillMode = .exact, positions: PositionLimit = .trained,
+        pins: Bool = false
     ) {
         self.policy = policy
         keyType = elementType
@@ -53,6 +58,7 @@ public struct CacheOptions: Sendable {
         self.attention = attention
         self.prefill = prefill
         self.positions = positions
+        self.pins = pins
     }
 
     /// The same with another policy.

@@ -43,6 +43,8 @@ public struct CacheStatistics: Sendable, Hashable {
     public let policy: String
     /// Tokens of the sequence so far.
     public let tokensSeen: Int
+    /// Those of them that are pinned, and so never evicted.
+    public let pinned: Int
     /// All layers, from the input.
     public let layers: [Layer]
 

@@ -30,6 +30,10 @@ final class KVCache {
     private(set) var seen = 0
     /// Where rotated positions are counted from, and what old entries were moved up to.
     private(set) var frame = RotaryFrame()
+    /// Positions that are never evicted; see ``pin(_:)``.
+    private(set) var pins = PinnedPositions()
+    /// The same as the fused kernel reads them.
+    private(set) var kernelPins = KernelPins(PinnedPositions())
 
     /// Decides what every layer keeps, and allocates it.
     ///
@@ -123,8 +127,16 @@ final class KVCache {
     /// Notes that keys were moved.
     func move(to frame: RotaryFrame) { self.frame = frame }
 
+    /// Lets positions be pinned in place of those that were.
+    func setPins(_ pins: PinnedPositions) {
+        self.pins = pins
+        kernelPins = KernelPins(pins)
+        for part in parts.joined() { part.setPins(pins) }
+    }
+
     /// Forgets the whole sequence, except what it goes on from.
     func clear() {
+        if !pins.isEmpty { setPins(PinnedPositions()) }
         seen = context?.tokens ?? 0
         frame = RotaryFrame()
         for index in parts.indices {
@@ -174,7 +186,7 @@ final class KVCache {
 
     var statistics: CacheStatistics {
         CacheStatistics(
-            policy: options.policy.specification, tokensSeen: seen,
+            policy: options.policy.specification, tokensSeen: seen, pinned: pins.count(in: 0..<seen),
             layers: parts.map { layer in
                 // What a sequence goes on from is counted where it is held.
                 let owned = context == nil ? layer[0].frozen : nil

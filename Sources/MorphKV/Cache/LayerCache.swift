@@ -36,6 +36,8 @@ final class LayerCache {
     private(set) var origin = 0
     /// The position after the sequence's first prompt, of which the rule may keep a share; 0 before it was read.
     private(set) var promptEnd = 0
+    /// The sequence's pins.
+    private(set) var pins = PinnedPositions()
 
     /// Describes the layer without allocating it.
     ///
@@ -52,7 +54,9 @@ final class LayerCache {
         keys = arena.tensor(plan.keyType.elementType, rows, name: "keys")
         values = arena.tensor(plan.valueType.elementType, plan.isFused ? rows : transposed, name: "values")
         if let scoring = plan.scoring {
-            scores = SlotScores(scoring, SlotShape(geometry: g, slots: slots, isFused: plan.isFused), in: arena)
+            scores = SlotScores(
+                scoring, SlotShape(geometry: g, slots: slots, isFused: plan.isFused), marksPins: plan.marksPins,
+                in: arena)
         } else {
             scores = nil
         }
@@ -98,6 +102,12 @@ final class LayerCache {
     /// Notes that the sequence's first prompt, or what is read of it now, ends before a position.
     func endPrompt(at position: Int) { promptEnd = position }
 
+    /// Lets positions be pinned in place of those that were.
+    func setPins(_ pins: PinnedPositions) {
+        self.pins = pins
+        scores?.mark(pins)
+    }
+
     /// Notes a choice among many entries: so many slots of each KV head are filled now.
     func cut(to count: Int) { used = count }
 
@@ -113,7 +123,7 @@ final class LayerCache {
     func evictBurst(seen: Int) {
         guard let scores, scores.rule.isBursty, used == slots else { return }
         let count = scores.rule.capacity - 1
-        scores.keepInPlace(count, seen: seen, origin: origin, promptEnd: promptEnd)
+        scores.keepInPlace(count, seen: seen, origin: origin, promptEnd: promptEnd, pins: pinsInSight(at: seen))
         cut(to: count)
     }
 

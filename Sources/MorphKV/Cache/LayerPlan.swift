@@ -9,6 +9,8 @@ struct LayerPlan: Hashable {
     let valueType: CacheType
     /// Whether the fused kernel attends to it: values are then rows like keys, else transposed.
     let isFused: Bool
+    /// Whether a tensor says which slots hold pins: graphs need it, the kernel compares positions.
+    let marksPins: Bool
     /// Which of the model's KV heads it is for, ascending; nil if it is for all of them.
     private(set) var heads: [Int]?
     /// KV heads of the model.
@@ -22,7 +24,9 @@ struct LayerPlan: Hashable {
     ///
     /// - Throws: ``CacheError`` when the policy or the type cannot be honoured.
     static func plans(_ geometry: LayerGeometry, _ options: CacheOptions, on device: Device) throws -> [LayerPlan] {
-        let rules = try options.policy.rules(for: geometry).map { $0.limited(to: geometry.slidingWindow) }
+        let window = geometry.slidingWindow
+        let rules = try options.policy.rules(for: geometry).map { $0.limited(to: window) }
+            .map { options.pins ? $0.withPins(slidingWindow: window) : $0 }
         guard rules.count == geometry.kvHeads else {
             throw CacheError(
                 .invalidPolicy, "the policy has \(rules.count) rules for the \(geometry.kvHeads) KV heads of a layer")
@@ -44,6 +48,7 @@ struct LayerPlan: Hashable {
 
     private init(_ geometry: LayerGeometry, _ rule: RetentionRule, _ options: CacheOptions, on device: Device) throws {
         isFused = try Self.isFused(options, on: device)
+        marksPins = options.pins && !isFused
         for type in [options.keyType, options.valueType] {
             try Self.check(type, isFused: isFused, dimension: geometry.headDimension)
         }

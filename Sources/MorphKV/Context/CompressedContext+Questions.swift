@@ -50,13 +50,15 @@ extension Session {
     ///   - context: what was read before.
     ///   - policy: what stays of what follows; everything by default. With a policy of constant size the sequence never
     ///     grows from here on.
+    ///   - pins: whether tokens of what follows may be pinned; see ``CacheOptions/pins``.
     ///   - threads: CPU threads; as many as the machine has cores if nil.
     ///   - reserve: tokens that a growing cache has room for at once.
     /// - Throws: ``CacheError`` when the policy cannot be honoured, `GgmlError` when memory is short.
     public init(
-        _ context: CompressedContext, policy: any CachePolicy = FullPolicy(), threads: Int? = nil, reserve: Int = 0
+        _ context: CompressedContext, policy: any CachePolicy = FullPolicy(), pins: Bool = false, threads: Int? = nil,
+        reserve: Int = 0
     ) throws {
-        try self.init(engine: context.engine(policy, threads: threads, reserve: reserve))
+        try self.init(engine: context.engine(policy, pins: pins, threads: threads, reserve: reserve))
     }
 
     /// Reads a text once, to ask any number of questions about it; the session's own sequence plays no part.

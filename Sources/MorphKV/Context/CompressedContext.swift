@@ -105,16 +105,19 @@ public struct CompressedContext: Sendable {
     // MARK: Going on from it
 
     /// A cache that stores keys and values as the context does.
-    func options(_ policy: any CachePolicy) -> CacheOptions {
+    func options(_ policy: any CachePolicy, pins: Bool = false) -> CacheOptions {
         let layout = cache.layers[0].layout
-        return CacheOptions(policy: policy, elementType: layout.keyType, valueType: layout.valueType)
+        return CacheOptions(policy: policy, elementType: layout.keyType, valueType: layout.valueType, pins: pins)
     }
 
     /// An engine whose sequence goes on from the context.
     ///
     /// - Throws: ``CacheError`` when the policy cannot be honoured, `GgmlError` when memory is short.
-    func engine(_ policy: any CachePolicy = FullPolicy(), threads: Int?, reserve: Int = 0) throws -> Engine {
-        try Engine(model, options(policy), threads: Self.threads(threads), reserve: reserve, context: cache)
+    func engine(
+        _ policy: any CachePolicy = FullPolicy(), pins: Bool = false, threads: Int?, reserve: Int = 0
+    ) throws -> Engine {
+        try Engine(
+            model, options(policy, pins: pins), threads: Self.threads(threads), reserve: reserve, context: cache)
     }
 
     // MARK: Making it smaller

@@ -18,6 +18,8 @@ public struct CacheError: Error, Sendable, Hashable, CustomStringConvertible {
         case positions
         /// There is nothing to process.
         case emptyPrompt
+        /// Tokens cannot be pinned, or not that many.
+        case pins
     }
 
     /// What kind of problem it is.

@@ -38,6 +38,7 @@ public struct Generation: AsyncSequence, Sendable {
     let session: Session
     let prompt: Prompt
     let options: GenerationOptions
+    let pins: PromptPins
 
     /// Starts the generation when its first piece is asked for.
     public func makeAsyncIterator() -> Iterator { Iterator(generation: self) }
@@ -54,7 +55,7 @@ public struct Generation: AsyncSequence, Sendable {
         /// - Throws: ``GenerationError``, ``CacheError`` or `GgmlError`.
         public mutating func next() async throws -> Piece? {
             if handle == nil {
-                let id = try await generation.session.start(generation.prompt, generation.options)
+                let id = try await generation.session.start(generation.prompt, generation.options, generation.pins)
                 handle = GenerationHandle(session: generation.session, id: id)
             }
             return try await generation.session.next(of: handle!.id)

@@ -77,6 +77,10 @@ public actor Session {
     /// The original positions that each KV head holds, ascending: `[layer][kvHead][entry]`.
     public var keptPositions: [[[Int]]] { engine.positions }
 
+    /// How many tokens of the sequence can be pinned, so that every KV head has room for its window, its sinks and one more;
+    /// nil if everything stays anyway, 0 if the cache was made without pins or the policy has no room for them.
+    public var pinRoom: Int? { engine.cache.pinRoom.tokens }
+
     /// Bytes of intermediate results, beside the cache and the weights.
     public var computeBytes: Int { engine.computeBytes }
 
@@ -94,28 +98,40 @@ public actor Session {
     ///
     /// Nothing is computed before the first piece is asked for, and nothing ahead of what is asked for. Leaving the
     /// loop or cancelling its task ends the generation; the session can then be used again.
-    public nonisolated func generate(_ prompt: String, options: GenerationOptions = .init()) -> Generation {
-        Generation(session: self, prompt: .text(prompt), options: options)
+    ///
+    /// - Parameter pin: which of the prompt's tokens are never evicted, as long as the sequence lasts; see
+    ///   ``CacheOptions/pins``. More than ``pinRoom`` in all are refused with ``CacheError`` of kind `pins`.
+    public nonisolated func generate(
+        _ prompt: String, options: GenerationOptions = .init(), pin: PromptPins = .none
+    ) -> Generation {
+        Generation(session: self, prompt: .text(prompt), options: options, pins: pin)
     }
 
     /// Continues token ids, for models without a tokenizer or prompts that are already encoded.
-    public nonisolated func generate(tokens: [Token], options: GenerationOptions = .init()) -> Generation {
-        Generation(session: self, prompt: .tokens(tokens), options: options)
+    ///
+    /// - Parameter pin: which of the tokens are never evicted.
+    public nonisolated func generate(
+        tokens: [Token], options: GenerationOptions = .init(), pin: PromptPins = .none
+    ) -> Generation {
+        Generation(session: self, prompt: .tokens(tokens), options: options, pins: pin)
     }
 
     // MARK: For Generation
 
     /// Feeds the prompt and returns the number of the generation.
-    func start(_ prompt: Generation.Prompt, _ options: GenerationOptions) throws -> Int {
+    func start(_ prompt: Generation.Prompt, _ options: GenerationOptions, _ pins: PromptPins) throws -> Int {
         guard current == nil else {
             throw GenerationError(.busy, "the session is already generating; one sequence continues in one place only")
         }
         let asked = try encode(prompt, isStart: engine.seen == 0 && unfed == nil)
         let tokens = (unfed.map { [$0] } ?? []) + asked
+        let pins = try pins.positions(in: asked.count)
         let before = Array((recent + asked).suffix(max(0, options.sampling.penaltyWindow)))
         let state = try GenerationState(prompt: before, options: options, model: model)
         // Continuing without a word needs no new token, only the logits of the last one.
-        if !tokens.isEmpty || !engine.hasLogits { try engine.prefill(tokens) }
+        if !tokens.isEmpty || !engine.hasLogits {
+            try engine.prefill(tokens, pinning: pins.shifted(by: tokens.count - asked.count))
+        }
         unfed = nil
         recent = before
         last += 1

@@ -46,13 +46,14 @@ public struct Explanation: Sendable, Hashable, Codable {
     ///   - model: what reads the text.
     ///   - cache: what it is measured with.
     ///   - prompt: token ids that were fed at once.
+    ///   - pin: which of them are pinned.
     ///   - response: token ids that were fed one by one.
     ///   - attentionSamples: at how many steps, evenly spaced, to compare attention; 0 for none.
     ///   - threads: CPU threads; as many as the machine has cores if nil.
     /// - Throws: what feeding the tokens throws.
     public static func of(
-        _ model: Model, _ cache: CacheOptions, prompt: [Token], response: [Token], attentionSamples: Int = 0,
-        threads: Int? = nil
+        _ model: Model, _ cache: CacheOptions, prompt: [Token], pin: PromptPins = .none, response: [Token],
+        attentionSamples: Int = 0, threads: Int? = nil
     ) throws -> Explanation {
         let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
         let engine = try Engine(model, cache, threads: threads, reserve: prompt.count + response.count)
@@ -65,7 +66,7 @@ public struct Explanation: Sendable, Hashable, Codable {
                 model,
                 cache.with(TOVAPolicy(capacity: prompt.count + response.count + 1)), threads: threads)
         var kept: [[Double]] = []
-        try engine.prefill(prompt)
+        try engine.prefill(prompt, pinning: pin.positions(in: prompt.count))
         try probe?.prefill(prompt)
         for (step, token) in response.enumerated() {
             try engine.decode(token)

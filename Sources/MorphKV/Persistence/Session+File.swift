@@ -33,6 +33,7 @@ extension Session {
         writer.set("value_type", options.valueType.rawValue)
         writer.set("attention", (cache.isFused ? CacheOptions.AttentionPath.fused : .graph).rawValue)
         if case .chunked(let tokens) = options.prefill { writer.set("prefill_chunk", tokens) }
+        writer.setPins(of: cache)
         writer.set("positions", options.positions.description)
         writer.set("position_floor", cache.frame.floor)
         writer.set("position_base", cache.frame.base)
@@ -104,7 +105,7 @@ extension CacheFileReader {
         let options = try CacheOptions(
             policy: registry.policy(string("policy")), elementType: type("key_type"),
             valueType: type("value_type"), attention: attention, prefill: chunk.map { .chunked($0) } ?? .exact,
-            positions: positions()
+            positions: positions(), pins: allowsPins()
         ).prepared(for: model)
         try checkCalibration(of: options.policy)
         let seen = try integer("seen", in: 0...Self.limit)
@@ -124,6 +125,7 @@ extension CacheFileReader {
             try restore(index, of: engine.cache, frozen: context == nil ? frozen[index] : nil, seen: seen)
         }
         engine.cache.restore(seen: seen, frame: try frame(seen: seen))
+        try restorePins(of: engine.cache, seen: seen)
         if engine.hasLogits { engine.logits = try floats("logits", count: engine.logits.count) }
         return engine
     }

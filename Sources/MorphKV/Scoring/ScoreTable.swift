@@ -50,18 +50,22 @@ struct ScoreTable {
 
     /// Which entries stay when all but `count` per KV head must go: indices, ascending.
     ///
-    /// The window, the sinks and the prompt's best entries up to its floor stay without question, then the best scores;
-    /// equal scores: the lower position.
+    /// The window, the sinks, the pins and the prompt's best entries up to its floor stay without question, then the best
+    /// scores; equal scores: the lower position.
     ///
     /// - Parameters:
     ///   - next: the position that the next token will have.
     ///   - promptEnd: the position after the sequence's first prompt.
-    func keep(_ count: Int, rule: ScoringRule, by state: any ScoringState, next: Int, promptEnd: Int) -> [[Int]] {
+    ///   - pins: positions that stay.
+    func keep(
+        _ count: Int, rule: ScoringRule, by state: any ScoringState, next: Int, promptEnd: Int, pins: PinnedPositions
+    ) -> [[Int]] {
         guard count < positions[0].count else { return positions.map { Array($0.indices) } }
+        let floor = rule.promptFloor(beside: pins, after: promptEnd, before: next)
         let isCandidate = positions.map { held in
-            let isPromptWhole = held.count { $0 < promptEnd } <= rule.promptFloor
+            let isPromptWhole = held.count { $0 < promptEnd } <= floor
             let first = isPromptWhole ? max(rule.sinks, promptEnd) : rule.sinks
-            return held.map { $0 < next - rule.window && $0 >= first }
+            return held.map { $0 < next - rule.window && $0 >= first && !pins.contains($0) }
         }
         var scores = positions.indices.map {
             state.scores(of: $0, in: self, isCandidate: isCandidate[$0], next: next)
@@ -78,7 +82,7 @@ struct ScoreTable {
                 for entry in Self.best(count, of: open, by: scores[head]) { stays[entry] = true }
             }
             let prompt = held.indices.count { stays[$0] && held[$0] < promptEnd }
-            if prompt < rule.promptFloor { keepBest(rule.promptFloor - prompt, before: promptEnd) }
+            if prompt < floor { keepBest(floor - prompt, before: promptEnd) }
             keepBest(count - stays.count { $0 }, before: next)
             return held.indices.filter { stays[$0] }
         }

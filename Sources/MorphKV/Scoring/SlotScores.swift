@@ -9,12 +9,17 @@ struct SlotScores {
     let positions: Tensor
     /// What the rule's formula keeps.
     let state: any ScoringState
+    /// 1 for slots whose entries are pinned, else 0, in empty ones either: `[slots, kvHeads]`; nil where nobody needs it.
+    /// Follows from the positions, so it is not saved.
+    let pinned: Tensor?
 
-    init(_ rule: ScoringRule, _ shape: SlotShape, in arena: Arena) {
+    /// - Parameter marksPins: whether there is to be a tensor that says which slots' entries are pinned.
+    init(_ rule: ScoringRule, _ shape: SlotShape, marksPins: Bool, in arena: Arena) {
         self.rule = rule
         self.shape = shape
         positions = shape.tensor("positions", in: arena)
         state = rule.accumulation.formula.makeState(rule, shape, in: arena)
+        pinned = marksPins ? shape.tensor("pinned", in: arena) : nil
     }
 
     /// All tensors, by name.
@@ -23,6 +28,14 @@ struct SlotScores {
     func clear() {
         positions.write([Float](repeating: -1, count: positions.count))
         state.clear()
+        pinned?.fill(byte: 0)
+    }
+
+    /// Marks the slots whose entries are pinned.
+    func mark(_ pins: PinnedPositions) {
+        guard let pinned else { return }
+        let held: [Float] = positions.values()
+        pinned.write(held.map { pins.contains(Int($0)) ? Float(1) : 0 })
     }
 
     /// For each KV head, the filled slots in the order of the positions they hold.
@@ -60,10 +73,11 @@ struct SlotScores {
     ///   - seen: tokens that the sequence has so far.
     ///   - origin: the first position that went to the slots.
     ///   - promptEnd: the position after the sequence's first prompt.
-    func keepInPlace(_ count: Int, seen: Int, origin: Int, promptEnd: Int) {
+    ///   - pins: positions that stay.
+    func keepInPlace(_ count: Int, seen: Int, origin: Int, promptEnd: Int, pins: PinnedPositions) {
         let held = entries()
         let kept = state.table(held, seen: seen, origin: origin)
-            .keep(count, rule: rule, by: state, next: seen, promptEnd: promptEnd)
+            .keep(count, rule: rule, by: state, next: seen, promptEnd: promptEnd, pins: pins)
         var left = [Float](repeating: -1, count: positions.count)
         for (head, indices) in kept.enumerated() {
             for entry in indices.map({ held[head][$0] }) {

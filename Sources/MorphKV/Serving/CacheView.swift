@@ -11,6 +11,10 @@ public struct CacheView: Sendable, Hashable, Codable {
     public let layers: [Int]
     /// For each shown layer one digit per column: the share of its positions that the KV heads hold, 0 none, 9 all.
     public let kept: [String]
+    /// Tokens that are pinned.
+    public let pinned: Int
+    /// One digit per column: the share of its positions that are pinned, 0 none, 9 all; nil if none are anywhere.
+    public let pins: String?
     /// Entries per KV head at present; the largest layer's.
     public let slotsUsed: Int
     /// Bytes of the sequence's cache.
@@ -26,6 +30,9 @@ public struct CacheView: Sendable, Hashable, Codable {
         let rows = min(Self.rows, positions.count)
         layers = (0..<rows).map { $0 * positions.count / rows }
         kept = layers.map { Self.digits(positions[$0], seen: seen) }
+        let pinnedPositions = engine.cache.pins.clamped(to: 0..<seen).ranges.flatMap(Array.init)
+        pinned = pinnedPositions.count
+        pins = pinned > 0 ? Self.digits([pinnedPositions], seen: seen) : nil
         slotsUsed = engine.slotsUsed
         cacheBytes = engine.statistics.allocatedBytes
         fullCacheBytes = full.bytes(of: seen)

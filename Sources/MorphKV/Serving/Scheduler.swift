@@ -56,6 +56,16 @@ public final class Scheduler: Sendable {
         limits.maxTokens(afterPrompt: tokens, cache ?? options.cache)
     }
 
+    /// How many tokens of a sequence can be pinned; nil if everything stays anyway, 0 if none can.
+    ///
+    /// - Parameters:
+    ///   - cache: the cache that a request asks for; the scheduler's own if nil.
+    ///   - context: the name of the context that the request follows.
+    /// - Throws: ``CacheError`` when the policy cannot be honoured.
+    public func pinRoom(_ cache: CacheOptions? = nil, after context: String? = nil) throws -> Int? {
+        try limits.pinRoom(of: ServingRequest(prompt: [], after: context, cache: cache)).tokens
+    }
+
     /// Bytes of a cache that a request asks for; more than ``ServingMemory/cachePerSequence`` are refused.
     ///
     /// - Parameters:

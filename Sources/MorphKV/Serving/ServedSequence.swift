@@ -4,6 +4,8 @@ final class ServedSequence {
     let slot: ServingSlot
     /// Tokens that its cache had seen when it began, the context's included.
     let cachedTokens: Int
+    /// Pinned tokens of the prompt that its cache had not seen.
+    let newPins: Int
     /// Tokens that its cache had dropped when it began.
     let evictedBefore: Int
     private let contextTokens: Int
@@ -17,7 +19,7 @@ final class ServedSequence {
     /// Since when the reader is too far behind.
     var fullSince: ContinuousClock.Instant?
 
-    /// - Throws: ``GenerationError`` when an option is out of range.
+    /// - Throws: ``GenerationError`` when an option is out of range, ``CacheError`` when the pins do not fit.
     init(
         _ queued: QueuedRequest, slot: ServingSlot, model: Model, chunk: Int, full: FullCacheCost,
         memory: SamplerMemory
@@ -33,6 +35,9 @@ final class ServedSequence {
         state = try GenerationState(
             prompt: request.prompt, options: request.options, model: model, topLogprobs: request.topLogprobs,
             memory: memory)
+        let pins = slot.unseenPins(of: request)
+        newPins = pins.count
+        try slot.engine?.cache.pin(pins)
     }
 
     private var prompt: [Token] { queued.request.prompt }
@@ -96,7 +101,8 @@ final class ServedSequence {
         let statistics = engine.statistics
         return ServingPiece.End(
             reason: reason, promptTokens: contextTokens + prompt.count, cachedTokens: cachedTokens, tokens: generated,
-            policy: statistics.policy, slotsUsed: statistics.used, evicted: statistics.evicted,
+            pinned: statistics.pinned, policy: statistics.policy, slotsUsed: statistics.used,
+            evicted: statistics.evicted,
             cacheBytes: statistics.allocatedBytes, fullCacheBytes: full.bytes(of: engine.seen),
             calibratedLength: engine.calibratedLength)
     }

@@ -116,9 +116,9 @@ final class ServingCaches {
     /// - Throws: ``ServingError`` or `GgmlError`.
     func claim(for request: ServingRequest) throws -> ServingSlot {
         let kind = limits.kind(of: request)
-        let matching = slots.max { ($0.matches(request.prompt, kind) ?? -1) < ($1.matches(request.prompt, kind) ?? -1) }
+        let matching = slots.max { ($0.matches(request, kind) ?? -1) < ($1.matches(request, kind) ?? -1) }
         let slot: ServingSlot
-        if let matching, matching.matches(request.prompt, kind) != nil {
+        if let matching, matching.matches(request, kind) != nil {
             slot = matching
         } else {
             // There are at least as many slots as requests that run at a time.

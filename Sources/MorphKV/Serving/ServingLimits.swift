@@ -84,8 +84,9 @@ struct ServingLimits: Sendable {
     private static func kind(of cache: CacheOptions, reserve: Int, context: String?) -> ServingSlot.Kind {
         ServingSlot.Kind(
             policy: cache.policy.specification,
-            types: "\(cache.keyType) \(cache.valueType) \(cache.attention.rawValue)", context: context, reserve: reserve
-        )
+            types: "\(cache.keyType) \(cache.valueType) \(cache.attention.rawValue)", pins: cache.pins,
+            context: context,
+            reserve: reserve)
     }
 
     /// The kind of cache of a request that was checked before.
@@ -127,6 +128,8 @@ struct ServingLimits: Sendable {
         }
         let cache = cache(of: request)
         if request.cache != nil { try check(cache, following: context(of: request)) }
+        let pinned = try request.pins.positions(in: request.prompt.count).count
+        if pinned > 0 { try pinRoom(of: request).check(pinned) }
         let tokens = request.prompt.count + request.options.maxTokens
         guard try tokens <= options.tokensPerSequence || !Self.grows(model, cache) else {
             throw ServingError(
@@ -136,6 +139,14 @@ struct ServingLimits: Sendable {
                 \(options.tokensPerSequence) are possible here
                 """)
         }
+    }
+
+    /// How many tokens a request can pin.
+    func pinRoom(of request: ServingRequest) throws -> PinRoom {
+        let cache = try cache(of: request).prepared(for: model)
+        let context = context(of: request)?.cache
+        return PinRoom(
+            try KVCache.plans(for: model.description, cache, on: model.device, following: context), cache)
     }
 
     /// Bytes of a request's cache.

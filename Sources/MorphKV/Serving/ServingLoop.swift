@@ -93,7 +93,10 @@ final class ServingLoop {
                     let sequence = try ServedSequence(
                         queued, slot: slot, model: model, chunk: options.promptChunk, full: caches.fullCost,
                         memory: samplerMemory)
-                    meter.update { $0.cachedTokens += sequence.cachedTokens }
+                    meter.update {
+                        $0.cachedTokens += sequence.cachedTokens
+                        $0.pinnedTokens += sequence.newPins
+                    }
                     sequences.append(sequence)
                 } catch {
                     caches.giveBack(slot, keeps: false)

@@ -4,6 +4,8 @@ public struct ServingRequest: Sendable {
     public var prompt: [Token]
     /// The name of the context that the prompt follows; nil if it follows nothing.
     public var context: String?
+    /// Which of the prompt's tokens are never evicted; see ``CacheOptions/pins``.
+    public var pins: PromptPins
     /// How long and how to generate.
     public var options: GenerationOptions
     /// The cache it wants; the scheduler's if nil.
@@ -15,11 +17,12 @@ public struct ServingRequest: Sendable {
 
     /// Creates a request.
     public init(
-        prompt: [Token], after context: String? = nil, options: GenerationOptions = .init(),
+        prompt: [Token], after context: String? = nil, pins: PromptPins = .none, options: GenerationOptions = .init(),
         cache: CacheOptions? = nil, topLogprobs: Int? = nil, viewInterval: Int? = nil
     ) {
         self.prompt = prompt
         self.context = context
+        self.pins = pins
         self.options = options
         self.cache = cache
         self.topLogprobs = topLogprobs
@@ -39,6 +42,8 @@ public struct ServingPiece: Sendable {
         public let cachedTokens: Int
         /// Tokens of the answer.
         public let tokens: Int
+        /// Tokens of the prompt that are pinned.
+        public let pinned: Int
         /// The policy, as text.
         public let policy: String
         /// Entries per KV head at the end; the largest layer's.

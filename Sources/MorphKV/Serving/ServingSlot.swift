@@ -4,6 +4,8 @@ final class ServingSlot {
     struct Kind: Hashable {
         let policy: String
         let types: String
+        /// Whether sequences may pin tokens.
+        let pins: Bool
         /// The name of the context that its sequence follows.
         let context: String?
         /// Tokens that a growing cache has room for; 0 for caches of constant size.
@@ -26,12 +28,25 @@ final class ServingSlot {
         self.kind = kind
     }
 
-    /// How many tokens of a prompt its cache has seen already; nil if it holds something else.
+    /// How many tokens of a request's prompt its cache has seen already; nil if it holds something else, or has other pins.
     ///
     /// At least one token is left to feed, because the logits after the prompt are needed.
-    func matches(_ prompt: [Token], _ wanted: Kind) -> Int? {
-        guard !isBusy, engine != nil, kind == wanted, !fed.isEmpty else { return nil }
-        return fed.count < prompt.count && prompt.starts(with: fed) ? fed.count : nil
+    func matches(_ request: ServingRequest, _ wanted: Kind) -> Int? {
+        let prompt = request.prompt
+        guard !isBusy, let engine, kind == wanted, !fed.isEmpty, fed.count < prompt.count, prompt.starts(with: fed)
+        else { return nil }
+        return engine.cache.pins == pins(of: request).clamped(to: 0..<engine.seen) ? fed.count : nil
+    }
+
+    /// A request's pins that are still to come.
+    func unseenPins(of request: ServingRequest) -> PinnedPositions {
+        pins(of: request).clamped(to: (engine?.seen ?? 0)..<Int.max)
+    }
+
+    /// A request's pins, which were checked, as positions of the slot's sequence.
+    private func pins(of request: ServingRequest) -> PinnedPositions {
+        let pins = try? request.pins.positions(in: request.prompt.count)
+        return (pins ?? PinnedPositions()).shifted(by: engine?.contextTokens ?? 0)
     }
 
     /// Slots of lower precedence are taken first: empty ones, then those that were not used for longest.

@@ -50,6 +50,8 @@ public struct ServingStatistics: Sendable, Hashable {
     public internal(set) var promptTokens = 0
     /// Prompt tokens that the prefix cache held, and tokens of contexts.
     public internal(set) var cachedTokens = 0
+    /// Prompt tokens that were computed and are pinned, so that they are never evicted.
+    public internal(set) var pinnedTokens = 0
     /// Tokens that were generated.
     public internal(set) var generatedTokens = 0
     /// Tokens that caches dropped to stay within their size.

@@ -27,8 +27,7 @@ public struct ChatFormat: Sendable {
     ///
     /// - Throws: ``ModelError`` of kind `chatTemplate` if the template cannot be applied to these messages.
     public func tokens(_ messages: [Tokenizer.Message]) throws -> [Token] {
-        let text = try usesTemplate ? tokenizer.applyChatTemplate(messages) : Self.plain(messages)
-        return encode(text[...], messages, isStart: true)
+        try tokens(messages, isBehindContext: false, answers: true)
     }
 
     /// The tokens of a conversation behind a context, which is the beginning of its first message.
@@ -38,12 +37,48 @@ public struct ChatFormat: Sendable {
     ///
     /// - Throws: ``ModelError`` of kind `chatTemplate` if the template cannot be applied to these messages.
     public func tokensBehindContext(_ messages: [Tokenizer.Message]) throws -> [Token] {
-        guard usesTemplate, var first = messages.first else {
-            return encode(("\n\n" + Self.plain(messages))[...], messages, isStart: false)
+        try tokens(messages, isBehindContext: true, answers: true)
+    }
+
+    /// Where successive messages lie among a conversation's tokens, with what the template puts around them: from where
+    /// the message before them ends to where the last of them ends.
+    ///
+    /// A token that messages on both sides of a border have a part in counts to the later one.
+    ///
+    /// - Parameters:
+    ///   - part: the messages, by their numbers.
+    ///   - tokens: those of the whole conversation, as ``tokens(_:)`` or ``tokensBehindContext(_:)`` gave them.
+    ///   - isBehindContext: whether it was the latter.
+    /// - Throws: ``ModelError`` of kind `chatTemplate` if the template cannot be applied to the conversation's beginning.
+    public func range(
+        of part: Range<Int>, in tokens: [Token], of messages: [Tokenizer.Message], isBehindContext: Bool = false
+    ) throws -> Range<Int> {
+        func end(_ count: Int) throws -> Int {
+            guard count > 0 else { return 0 }
+            let beginning = try self.tokens(
+                Array(messages.prefix(count)), isBehindContext: isBehindContext, answers: false)
+            return zip(beginning, tokens).prefix { $0 == $1 }.count
+        }
+        let start = try end(part.lowerBound)
+        return start..<max(start, try end(part.upperBound))
+    }
+
+    /// - Parameter answers: whether the tokens end where the assistant's answer begins, else where the last message ends.
+    private func tokens(
+        _ messages: [Tokenizer.Message], isBehindContext: Bool, answers: Bool
+    ) throws -> [Token] {
+        guard usesTemplate else {
+            let text = (isBehindContext ? "\n\n" : "") + Self.plain(messages, answers: answers)
+            return encode(text[...], messages, isStart: !isBehindContext)
+        }
+        guard isBehindContext, var first = messages.first else {
+            let text = try tokenizer.applyChatTemplate(messages, addAssistant: answers)
+            return encode(text[...], messages, isStart: true)
         }
         let context = "<<context>>"
         first.content = context + "\n\n" + first.content
-        let parts = try tokenizer.chatParts([first] + messages.dropFirst(), around: context)
+        let parts = try tokenizer.chatParts(
+            [first] + messages.dropFirst(), addAssistant: answers, around: context)
         return encode(parts[1][...], messages, isStart: false)
     }
 
@@ -70,9 +105,10 @@ public struct ChatFormat: Sendable {
             != tokenizer.encode(content, addSpecial: false, parseSpecial: false)
     }
 
-    private static func plain(_ messages: [Tokenizer.Message]) -> String {
+    private static func plain(_ messages: [Tokenizer.Message], answers: Bool) -> String {
         let names = ["system": "System", "assistant": "Assistant"]
-        return messages.map { "\(names[$0.role] ?? "User"): \($0.content)\n\n" }.joined() + "Assistant:"
+        return messages.map { "\(names[$0.role] ?? "User"): \($0.content)\n\n" }.joined()
+            + (answers ? "Assistant:" : "")
     }
 }
 

@@ -2,12 +2,16 @@ extension Tokenizer {
     /// A conversation by the model's own template, cut at marks that stand in its messages: what comes before each mark,
     /// and what comes after the last.
     ///
-    /// - Parameter marks: texts in the order in which the messages hold them; of several occurrences of a mark the first after
-    ///   the mark before counts.
+    /// - Parameters:
+    ///   - addAssistant: whether the text ends where the assistant's answer begins.
+    ///   - marks: texts in the order in which the messages hold them; of several occurrences of a mark the first
+    ///     after the mark before counts.
     /// - Throws: ``ModelError`` of kind `chatTemplate` if the template cannot be applied to these messages, or leaves out,
     ///   repeats or changes what they say.
-    package func chatParts(_ messages: [Message], around marks: String...) throws -> [String] {
-        let text = try applyChatTemplate(messages)
+    package func chatParts(
+        _ messages: [Message], addAssistant: Bool = true, around marks: String...
+    ) throws -> [String] {
+        let text = try applyChatTemplate(messages, addAssistant: addAssistant)
         var rest = text[...]
         var parts: [String] = []
         for mark in marks {

@@ -7,6 +7,13 @@ struct ChatRequest: Decodable, Sendable {
         var role: String
         var content: Content?
         var toolCalls: [Ignored]?
+        var morphkv: Extension?
+    }
+
+    /// This server's own extensions of a message.
+    struct Extension: Decodable, Sendable {
+        /// Whether its tokens are never evicted; if it does not say, those of the system prompt may be.
+        var pin: Bool?
     }
 
     /// A text, or a list of parts of which only texts are understood.

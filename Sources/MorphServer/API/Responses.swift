@@ -28,6 +28,7 @@ struct CacheReport: Encodable, Sendable {
     var policy: String
     var slotsUsed: Int
     var evicted: Int
+    var pinned: Int
     var cacheBytes: Int
     var fullCacheBytes: Int
 
@@ -35,6 +36,7 @@ struct CacheReport: Encodable, Sendable {
         policy = end.policy
         slotsUsed = end.slotsUsed
         evicted = end.evicted
+        pinned = end.pinned
         cacheBytes = end.cacheBytes
         fullCacheBytes = end.fullCacheBytes
     }

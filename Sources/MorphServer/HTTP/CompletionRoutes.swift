@@ -12,6 +12,7 @@ struct CompletionRoutes: Sendable {
     let connections: Connections
     let chatFormat: ChatFormat
     let lengthNotice: LengthNotice
+    let pinNotice: OneTimeWarning
     let worker = Worker("morphkv.requests")
     let bodies: BodyBudget
 
@@ -21,11 +22,13 @@ struct CompletionRoutes: Sendable {
         let job = try await understand(request) { body in
             let wanted = try Coding.decode(ChatRequest.self, from: body)
             try wanted.validate(configuration)
-            let tokens = try chatTokens(wanted)
+            let conversation = try wanted.conversation()
+            let tokens = try chatTokens(wanted, conversation)
             let topLogprobs = wanted.logprobs == true ? wanted.topLogprobs ?? 0 : nil
-            return try Job(
-                wanted.fields, requests: requests(wanted.fields, [tokens], topLogprobs, stops: chatFormat.stops),
-                format: ChatAnswers(hasLogprobs: topLogprobs != nil))
+            let requests = try requests(wanted.fields, [tokens], topLogprobs, stops: chatFormat.stops) { cache in
+                try pins(wanted, conversation, tokens, cache)
+            }
+            return Job(wanted.fields, requests: requests, format: ChatAnswers(hasLogprobs: topLogprobs != nil))
         }
         return try await answer(job, context)
     }
@@ -49,8 +52,28 @@ struct CompletionRoutes: Sendable {
         return try await answer(job, context)
     }
 
-    private func chatTokens(_ wanted: ChatRequest) throws -> [Token] {
-        let conversation = try wanted.conversation()
+    /// The pins of a chat; a system prompt that does not fit is pinned as far as it does.
+    private func pins(
+        _ wanted: ChatRequest, _ conversation: [Tokenizer.Message], _ tokens: [Token], _ cache: CacheOptions?
+    ) throws -> PromptPins {
+        // What is too long is refused later, and not looked at in detail.
+        guard tokens.count <= scheduler.options.maxPromptTokens else { return .none }
+        let options = cache ?? scheduler.options.cache
+        let choice = try PinnedMessages(
+            format: chatFormat, pinsSystem: configuration.pinsSystem && options.pins
+        ).choose(
+            wanted.messages, conversation, tokens: tokens,
+            room: scheduler.pinRoom(cache, after: wanted.fields.morphkv?.context),
+            isBehindContext: wanted.fields.morphkv?.context != nil)
+        if let cut = choice.cut {
+            pinNotice.say(
+                "a system prompt has \(cut.system) tokens, of which the first \(cut.pinned) are pinned: no more fit under the policy \(options.policy.specification)"
+            )
+        }
+        return .ranges(choice.ranges)
+    }
+
+    private func chatTokens(_ wanted: ChatRequest, _ conversation: [Tokenizer.Message]) throws -> [Token] {
         guard wanted.fields.morphkv?.context != nil else { return try chatFormat.tokens(conversation) }
         guard conversation[0].role == "user" else {
             throw APIError.invalid(
@@ -139,19 +162,21 @@ struct CompletionRoutes: Sendable {
     }
 
     private func requests(
-        _ fields: GenerationFields, _ prompts: [[Token]], _ topLogprobs: Int?, stops: [String]
+        _ fields: GenerationFields, _ prompts: [[Token]], _ topLogprobs: Int?, stops: [String],
+        pins: (CacheOptions?) throws -> PromptPins = { _ in .none }
     ) throws -> [ServingRequest] {
         guard !prompts.isEmpty, prompts.count <= configuration.maxChoices else {
             throw APIError.invalid("1 to \(configuration.maxChoices) prompts are possible", param: "prompt")
         }
         let cache = try PolicyChoice(configuration.policies, scheduler).cache(fields.morphkv)
+        let pins = try pins(cache)
         return try prompts.flatMap { prompt in
             let maxTokens =
                 fields.maxCompletionTokens ?? fields.maxTokens
                 ?? scheduler.maxTokens(afterPrompt: prompt.count, cache: cache)
             return try (0..<(fields.n ?? 1)).map { index in
                 ServingRequest(
-                    prompt: prompt, after: fields.morphkv?.context,
+                    prompt: prompt, after: fields.morphkv?.context, pins: pins,
                     options: GenerationOptions(
                         maxTokens: maxTokens, sampling: try fields.sampling(index),
                         stop: (fields.stop?.all ?? []) + stops),

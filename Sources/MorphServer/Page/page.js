@@ -62,6 +62,7 @@ function draw(view) {
   lastView = view;
   $("seen").textContent = view.seen;
   $("slots").textContent = view.slots_used;
+  $("pinned").textContent = view.pinned;
   $("bytes").textContent = bytes(view.cache_bytes);
   $("full-bytes").textContent = bytes(view.full_cache_bytes);
   $("bar").style.width = Math.min(100, 100 * view.cache_bytes / Math.max(1, view.full_cache_bytes)) + "%";
@@ -86,8 +87,15 @@ function draw(view) {
       context.fillRect(column * width / columns, index * rowHeight, Math.ceil(width / columns), rowHeight - gap);
     }
   });
+  const pins = view.pins || "";
+  for (let column = 0; column < pins.length; column += 1) {
+    if (pins[column] === "0") continue;
+    context.fillStyle = `rgb(${color("--pinned")})`;
+    context.fillRect(column * width / pins.length, 0, Math.ceil(width / pins.length), 3);
+  }
   canvas.setAttribute("aria-label",
-    `${view.layers.length} layers keep at most ${view.slots_used} of ${view.seen} tokens per head`);
+    `${view.layers.length} layers keep at most ${view.slots_used} of ${view.seen} tokens per head, ` +
+    `${view.pinned} of them pinned`);
 }
 
 function request() {

@@ -18,6 +18,7 @@ enum TestServer {
     static func run(
         _ options: ServingOptions = options, configure: (inout ServerConfiguration) -> Void = { _ in },
         model url: URL = Fixtures.stories, contexts: (Model) throws -> [String: CompressedContext] = { _ in [:] },
+        logger given: Logger? = nil,
         _ body: @escaping @Sendable (ServerClient, Scheduler) async throws -> Void
     ) async throws {
         let model = try Model(contentsOf: url)
@@ -29,8 +30,9 @@ enum TestServer {
         // The test client connects long before it asks.
         configuration.headerTime = .seconds(600)
         configure(&configuration)
-        var logger = Logger(label: "tests")
-        logger.logLevel = .critical
+        var quiet = Logger(label: "tests")
+        quiet.logLevel = .critical
+        let logger = given ?? quiet
         let server = try CompletionServer(scheduler, configuration: configuration, logger: logger)
         try await server.application().test(.live) { live in
             let port = live.port ?? 0

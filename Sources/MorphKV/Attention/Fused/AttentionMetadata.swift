@@ -39,7 +39,8 @@ final class AttentionMetadata {
                     runs[layer * capacity + count] = attention_run(
                         cache: cache.kernelView!.pointer, column: Int32(column), columns: Int32(feed.tokens.count),
                         used: Int32(cache.used), position: Int64(feed.cache.seen),
-                        phase: Int32(cache.scores?.state.phase ?? 0), prompt_end: Int64(cache.promptEnd))
+                        phase: Int32(cache.scores?.state.phase ?? 0), prompt_end: Int64(cache.promptEnd),
+                        pins: feed.cache.kernelPins.ranges, pin_count: feed.cache.kernelPins.count)
                     count += 1
                 }
                 column += feed.tokens.count

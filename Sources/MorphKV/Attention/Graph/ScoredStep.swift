@@ -27,10 +27,22 @@ struct ScoredStep: ScoringStep {
         let position = inputs.tensor("positionPerHead", .f32, [heads]) { tensor, position in
             for head in 0..<heads { tensor.write(Float(position), at: head) }
         }
+        mark(index)
         return AdmittedSlot(
             index: index, keys: writer.write(keys: projections.keys, at: index),
             values: writer.write(values: projections.values, at: index),
             positions: writer.write(position, to: self.scores.positions, at: index))
+    }
+
+    /// Notes whether the token is pinned.
+    private func mark(_ slot: Tensor) {
+        guard let pinned = scores.pinned else { return }
+        let heads = shape.kvHeads
+        let isPinned = inputs.tensor("isPinned", .f32, [heads]) { [cache] tensor, position in
+            let value: Float = cache.pins.contains(position) ? 1 : 0
+            for head in 0..<heads { tensor.write(value, at: head) }
+        }
+        graph.schedule(writer.write(isPinned, to: pinned, at: slot))
     }
 
     /// An empty slot if there is one, else the lowest score that is not protected.
@@ -88,7 +100,7 @@ struct ScoredStep: ScoringStep {
 
     /// What may not be chosen by score, for each reason that there is.
     private func protected(_ positions: Tensor) -> [Tensor] {
-        [isRecent(positions), isSink(positions), isKeptPrompt(positions)].compactMap { $0 }
+        [isRecent(positions), isSink(positions), isKeptPrompt(positions), isPinned(positions)].compactMap { $0 }
     }
 
     /// Positions just before the token's that are never evicted.
@@ -110,7 +122,19 @@ struct ScoredStep: ScoringStep {
         let end = scalar("promptEnd") { [cache] _ in Float(cache.promptEnd) - 0.5 }
         let isPrompt = graph.step(graph.scale(graph.subtract(positions, end), by: -1))
         let held = graph.sumRows(isPrompt)
-        return graph.multiply(isPrompt, graph.step(graph.scale(held, by: -1, plus: Float(rule.promptFloor) + 0.5)))
+        guard scores.pinned != nil else {
+            return graph.multiply(isPrompt, graph.step(graph.scale(held, by: -1, plus: Float(rule.promptFloor) + 0.5)))
+        }
+        let floor = scalar("promptFloor") { [cache, rule] in
+            Float(rule.promptFloor(beside: cache.pins, after: cache.promptEnd, before: $0)) + 0.5
+        }
+        return graph.multiply(isPrompt, graph.step(graph.scale(graph.subtract(held, floor), by: -1)))
+    }
+
+    private func isPinned(_ positions: Tensor) -> Tensor? {
+        guard let pinned = scores.pinned, positions[1] != pinned[1] else { return scores.pinned }
+        // All heads hold the same positions.
+        return graph.view(pinned, [shape.slots, 1], strides: [pinned.strides[1]])
     }
 
     private func isEmpty(_ positions: Tensor) -> Tensor { graph.step(graph.scale(positions, by: -1, plus: -0.5)) }

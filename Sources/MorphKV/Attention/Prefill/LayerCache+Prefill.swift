@@ -30,9 +30,12 @@ extension LayerCache {
         if let scores {
             // One slot stays free for the next token, as if it had been appended before the cut.
             let count = entries < slots ? entries : scores.rule.capacity - 1
-            let kept = table.keep(count, rule: scores.rule, by: scores.state, next: seen, promptEnd: promptEnd)
+            let kept = table.keep(
+                count, rule: scores.rule, by: scores.state, next: seen, promptEnd: promptEnd,
+                pins: pinsInSight(at: seen))
             try store(kept, of: entries, after: old, scratch: scratch, prefill)
             scores.store(kept, of: table, seen: seen)
+            scores.mark(pins)
             cut(to: count)
         } else if case .once(let rule) = plan.rule, prefill.isFirstPrompt {
             let kept = rule.choice(table[0], in: plan.geometry)
