@@ -16,10 +16,11 @@ final class ConstantMemoryTests: XCTestCase {
             var best = 0
             for token in engine.logits.indices where engine.logits[token] > engine.logits[best] { best = token }
             try engine.decode(Token(best))
-            if step == 200 { (heap, resident) = (Int(test_heap_bytes()), Self.residentBytes()) }
+            // By then keys were moved for the first time: the trained context is 512 tokens.
+            if step == 700 { (heap, resident) = (Int(test_heap_bytes()), Self.residentBytes()) }
         }
         // Less than a byte per step.
-        XCTAssertLessThan(Int(test_heap_bytes()) - heap, 1800, "bytes were allocated and kept at every step")
+        XCTAssertLessThan(Int(test_heap_bytes()) - heap, 1300, "bytes were allocated and kept at every step")
         // A few pages: which parts of the program have been touched is not up to us.
         XCTAssertLessThanOrEqual(Self.residentBytes(), resident + (64 << 10))
         XCTAssert(engine.statistics.layers.allSatisfy { $0.used == 64 && $0.slots == 64 })

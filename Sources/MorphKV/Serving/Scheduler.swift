@@ -66,6 +66,13 @@ public final class Scheduler: Sendable {
         try limits.pinRoom(of: ServingRequest(prompt: [], after: context, cache: cache)).tokens
     }
 
+    /// Tokens of the model's trained context that a prompt leaves for the answer; none or fewer than none if it is longer.
+    ///
+    /// - Parameter context: the name of the context that the prompt follows.
+    public func trainedRoom(afterPrompt tokens: Int, after context: String? = nil) -> Int {
+        limits.trainedRoom(afterPrompt: tokens, after: context)
+    }
+
     /// Bytes of a cache that a request asks for; more than ``ServingMemory/cachePerSequence`` are refused.
     ///
     /// - Parameters:

@@ -102,6 +102,11 @@ struct ServingLimits: Sendable {
         return grows ? max(1, min(options.maxTokens, options.tokensPerSequence - tokens)) : options.maxTokens
     }
 
+    /// Tokens of the trained context that a prompt leaves, and what it follows.
+    func trainedRoom(afterPrompt tokens: Int, after context: String?) -> Int {
+        model.description.contextLength - tokens - (context.flatMap { options.contexts[$0] }?.cache.tokens ?? 0)
+    }
+
     /// Refuses what would break a limit.
     ///
     /// - Throws: ``ServingError`` saying which limit, ``CacheError`` or ``GenerationError`` for options that make no

@@ -19,6 +19,14 @@ struct GenerationFields: Decodable, Sendable {
         var view: Int?
     }
 
+    /// What becomes of a conversation that is longer than the trained context; OpenAI's name, from its interface for responses.
+    enum Truncation: String, Decodable, Sendable {
+        /// It is answered: what leaves the cache is the policy's affair.
+        case auto
+        /// It is refused, and answers end with the context.
+        case disabled
+    }
+
     /// One text or several.
     enum Texts: Decodable, Sendable {
         case one(String)
@@ -56,7 +64,26 @@ struct GenerationFields: Decodable, Sendable {
     var presencePenalty: Float?
     var frequencyPenalty: Float?
     var logitBias: [String: Float]?
+    var truncation: Truncation?
     var morphkv: Extension?
+
+    /// Tokens that an answer may have.
+    ///
+    /// - Parameters:
+    ///   - usual: where the request does not say.
+    ///   - room: what the prompt leaves of the trained context.
+    /// - Throws: ``APIError`` if that is too little and the request does not want to go on beyond it.
+    func maxTokens(usual: Int, room: Int) throws -> Int {
+        let asked = maxCompletionTokens ?? maxTokens
+        guard truncation == .disabled else { return asked ?? usual }
+        guard room >= asked ?? 1 else {
+            throw APIError.invalid(
+                "the prompt leaves \(max(0, room)) tokens of the context that the model was trained for, and "
+                    + "\(asked ?? 1) are wanted; without 'truncation': 'disabled' the answer goes on beyond it",
+                param: "truncation", code: "context_length_exceeded")
+        }
+        return asked ?? min(usual, room)
+    }
 
     /// - Throws: ``APIError`` naming the field that is out of range.
     func validate(_ configuration: ServerConfiguration) throws {

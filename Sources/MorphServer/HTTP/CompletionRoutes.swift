@@ -171,9 +171,9 @@ struct CompletionRoutes: Sendable {
         let cache = try PolicyChoice(configuration.policies, scheduler).cache(fields.morphkv)
         let pins = try pins(cache)
         return try prompts.flatMap { prompt in
-            let maxTokens =
-                fields.maxCompletionTokens ?? fields.maxTokens
-                ?? scheduler.maxTokens(afterPrompt: prompt.count, cache: cache)
+            let maxTokens = try fields.maxTokens(
+                usual: scheduler.maxTokens(afterPrompt: prompt.count, cache: cache),
+                room: scheduler.trainedRoom(afterPrompt: prompt.count, after: fields.morphkv?.context))
             return try (0..<(fields.n ?? 1)).map { index in
                 ServingRequest(
                     prompt: prompt, after: fields.morphkv?.context, pins: pins,
