@@ -1,3 +1,4 @@
+#if Server
 import Foundation
 import MorphKV
 import Testing
@@ -55,3 +56,4 @@ import Testing
         }
     }
 }
+#endif
