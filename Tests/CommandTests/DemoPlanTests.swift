@@ -19,7 +19,7 @@ import Testing
         #expect(sides.map { type(of: $0.policy).descriptor.name } == ["full", "augur", "morphkv"])
         let budget = try writer.budget(plan.share, ofResponse: tokens)
         for side in sides.dropFirst() {
-            let session = try Session(model, cache: CacheOptions(policy: side.policy), threads: 1)
+            let session = try Session(model, cache: DiaryWriter.options(side.policy), threads: 1)
             let tables = side.policy is AugurPolicy ? calibration.bytes : 0
             #expect(await session.statistics.allocatedBytes + tables == side.bytes)
             #expect(side.bytes <= budget && Double(side.bytes) > 0.95 * Double(budget))

@@ -59,12 +59,12 @@ import Testing
             let budget = try writer.budget(share, ofResponse: tokens)
             let entries = try writer.entries(of: method, share, forResponse: tokens)
             let chosen = try method.cachePolicy(entries: entries)
-            let session = try Session(model, cache: CacheOptions(policy: chosen), threads: 1)
+            let session = try Session(model, cache: DiaryWriter.options(chosen), threads: 1)
             let calibration = policy == "augur" ? try #require(try model.calibration()).bytes : 0
             let taken = await session.statistics.allocatedBytes + calibration
             #expect(taken <= budget && Double(taken) >= 0.95 * Double(budget), "\(share): \(taken) of \(budget)")
             let more = try CachePlan(
-                model, CacheOptions(policy: method.cachePolicy(entries: entries + 1)), tokens: tokens)
+                model, DiaryWriter.options(method.cachePolicy(entries: entries + 1)), tokens: tokens)
             #expect(more.bytes + more.sharedBytes > budget || entries == share.entries(forResponse: tokens))
         }
     }

@@ -40,12 +40,14 @@ package final class JSONLinesFile {
             try Self.truncate(descriptor, to: length, url)
             if repair == .unclosed { try write("\n") }
         } catch {
-            close(descriptor)
+            Self.release(descriptor)
             throw error
         }
     }
 
-    deinit {
+    deinit { Self.release(descriptor) }
+
+    private static func release(_ descriptor: Int32) {
         // A child process may have been started just now and still have the descriptor; the lock must not stay with it.
         flock(descriptor, LOCK_UN)
         close(descriptor)
