@@ -1,6 +1,8 @@
 # make demo          the built-in model writes a long diary with the full cache and with small ones; report.html
 # make test          every test
-# make build         the release build
+# make build         the release build of the command
+# make install       the command with its data, man page and completions, below PREFIX (/usr/local)
+# make docs          the documentation of every product, into .build/documentation
 # make bench         speed beside libllama, about 30 minutes; rewrites the table of docs/performance.md
 # make micro-bench   the attention kernel alone, by type and shape
 # make calibrate-demo  the calibration of the built-in model anew, from its own answers
@@ -8,6 +10,7 @@
 # make format        rewrites the sources to those rules
 # make test-asan     the tests under the address sanitizer, the kernel with traps at undefined behaviour
 #
+# TRAITS="--disable-default-traits" `make build` without the server and HTTP judges
 # DEMO_FLAGS=--quick `make demo` in under a minute after the build
 # DEMO_MODEL=FILE    another diary model for `make demo`, as Training/ makes them
 
@@ -15,18 +18,20 @@ SHELL := /bin/bash
 DEMO_FLAGS ?=
 DEMO_MODEL ?=
 TEST_FLAGS ?=
+TRAITS ?=
+PREFIX ?= /usr/local
 
 -include .deps/env
 export MORPHKV_OPTIMIZE_KERNEL = 1
 
-.PHONY: setup demo test build bench micro-bench calibrate-demo lint format test-asan test-python
+.PHONY: setup demo test build install docs bench micro-bench calibrate-demo lint format test-asan test-python
 
 setup:
 	@scripts/bootstrap
 
 # `setup` may have created .deps/env just now, so the rules below start a fresh make that reads it.
 test: test-python
-build test test-asan demo bench calibrate-demo: setup
+build install docs test test-asan demo bench calibrate-demo: setup
 	@$(MAKE) --no-print-directory do-$@
 
 # Python with the packages that some scores and tests need; without it those tests are skipped.
@@ -34,15 +39,22 @@ test-python:
 	@scripts/test-python
 	@scripts/openai-python
 
-.PHONY: do-build do-test do-test-asan do-demo do-bench do-calibrate-demo
+.PHONY: do-build do-install do-docs do-test do-test-asan do-demo do-bench do-calibrate-demo
 do-build:
-	swift build -c release
+	@scripts/build $(TRAITS)
+
+do-install: do-build
+	@scripts/install "$$(swift build -c release --show-bin-path)/morphkv" "$(PREFIX)"
+
+do-docs:
+	swift build --build-tests
+	@scripts/docs
 
 do-test:
 	swift build --build-tests
 	MORPHKV_PYTHON="$$(scripts/test-python --path)" swift test --skip-build $(TEST_FLAGS)
 	for example in CustomPolicy CustomBenchmark; do \
-		swift test --package-path Examples/$$example -Xlinker -rpath -Xlinker "$(CURDIR)/.deps/lib" || exit 1; \
+		swift test --package-path Examples/$$example || exit 1; \
 	done
 
 do-test-asan: export MORPHKV_CHECK_KERNEL = 1
@@ -52,8 +64,11 @@ do-test-asan:
 	SWIFT_BACKTRACE=enable=no GGML_NO_BACKTRACE=1 swift test --disable-xctest --skip-build --sanitize=address \
 		--scratch-path .build-asan $(TEST_FLAGS)
 
-do-demo: do-build
-	@"$$(swift build -c release --show-bin-path)/morphkv" demo $(if $(DEMO_MODEL),--model "$(DEMO_MODEL)") $(DEMO_FLAGS)
+# Without the traits nothing of HTTP is fetched or built; other modules than those of do-build, hence a folder of their own.
+DEMO_BUILD := --disable-default-traits --scratch-path .build-demo
+do-demo:
+	@scripts/build $(DEMO_BUILD)
+	@"$$(swift build -c release $(DEMO_BUILD) --show-bin-path)/morphkv" demo $(if $(DEMO_MODEL),--model "$(DEMO_MODEL)") $(DEMO_FLAGS)
 
 do-bench: do-build
 	@scripts/bench "$$(swift build -c release --show-bin-path)/morphkv"

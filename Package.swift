@@ -7,11 +7,10 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-/// Programs find the libraries that scripts/bootstrap installed; library targets carry no unsafe flag,
-/// so the package can be a dependency.
-let runtimePath: [LinkerSetting] = [
-    .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", "\(Context.packageDirectory)/.deps/lib"])
-]
+/// A product of a package that comes with a trait only.
+func with(_ trait: String, _ name: String, _ package: String) -> Target.Dependency {
+    .product(name: name, package: package, condition: .when(traits: [trait]))
+}
 
 /// The kernel is too slow without optimisation for tests in debug builds; the Makefile asks for it, and `make test-asan` for
 /// traps at undefined behaviour and all of the kernel's own checks. A dependency's manifest must not carry such flags, so
@@ -31,6 +30,13 @@ let package = Package(
         .library(name: "MorphServer", targets: ["MorphServer"]),
         .executable(name: "morphkv", targets: ["MorphKVCommand"]),
     ],
+    traits: [
+        .trait(name: "Server", description: "MorphServer and `morphkv serve`: HTTP by Hummingbird."),
+        .trait(
+            name: "Evaluation",
+            description: "What MorphEval needs of others: judges behind HTTP, and Python for a few published scores."),
+        .default(enabledTraits: ["Server", "Evaluation"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
@@ -43,9 +49,8 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
-        .systemLibrary(
-            name: "CLlama", pkgConfig: "llama",
-            providers: [.brew(["llama.cpp"]), .apt(["libllama-dev"])]),
+        // scripts/bootstrap writes its pkg-config file.
+        .systemLibrary(name: "CLlama", pkgConfig: "morphkv-llama"),
         .target(name: "CAllocator"),
         .target(name: "CAttention", cSettings: kernelFlags),
         .target(
@@ -59,10 +64,10 @@ let package = Package(
         .target(
             name: "MorphEval",
             dependencies: [
-                "MorphKV", .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
-                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOFoundationCompat", package: "swift-nio"),
+                "MorphKV", with("Evaluation", "Subprocess", "swift-subprocess"),
+                with("Evaluation", "AsyncHTTPClient", "async-http-client"),
+                with("Evaluation", "NIOCore", "swift-nio"), with("Evaluation", "NIOHTTP1", "swift-nio"),
+                with("Evaluation", "NIOFoundationCompat", "swift-nio"),
             ],
             swiftSettings: strict),
         .target(name: "MorphDemo", dependencies: ["MorphEval", "MorphKV"], swiftSettings: strict),
@@ -70,14 +75,14 @@ let package = Package(
             name: "MorphServer",
             dependencies: [
                 "MorphKV",
-                .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "HummingbirdCore", package: "hummingbird"),
-                .product(name: "HTTPTypes", package: "swift-http-types"),
-                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOFoundationCompat", package: "swift-nio"),
-                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                with("Server", "Hummingbird", "hummingbird"),
+                with("Server", "HummingbirdCore", "hummingbird"),
+                with("Server", "HTTPTypes", "swift-http-types"),
+                with("Server", "NIOCore", "swift-nio"), with("Server", "NIOPosix", "swift-nio"),
+                with("Server", "NIOFoundationCompat", "swift-nio"),
+                with("Server", "NIOHTTPTypes", "swift-nio-extras"),
+                with("Server", "ServiceLifecycle", "swift-service-lifecycle"),
+                with("Server", "UnixSignals", "swift-service-lifecycle"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [
@@ -87,54 +92,63 @@ let package = Package(
         .executableTarget(
             name: "MorphKVCommand",
             dependencies: [
-                "MorphKV", "MorphEval", "MorphDemo", "MorphServer", "Ggml", "CAllocator", "CAttention", "CLlama",
+                "MorphKV", "MorphEval", "MorphDemo", "Ggml", "CAllocator", "CAttention", "CLlama",
+                .target(name: "MorphServer", condition: .when(traits: ["Server"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            resources: [.copy("Resources")], swiftSettings: strict, linkerSettings: runtimePath),
+            resources: [.copy("Resources")], swiftSettings: strict),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .target(name: "CTestRules", dependencies: ["CAttention"], path: "Tests/CTestRules"),
         .testTarget(
             name: "AttentionTests", dependencies: ["CAttention", "CTestRules", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
-            swiftSettings: strict, linkerSettings: runtimePath),
+            swiftSettings: strict),
         .testTarget(
             name: "MorphKVTests",
             dependencies: [
                 "MorphKV", "Ggml", "CAllocator", "CAttention", "CLlama", "CTestRules", "TestSupport",
             ],
-            swiftSettings: strict, linkerSettings: runtimePath),
+            swiftSettings: strict),
         .target(
             name: "JudgeTestServer",
             dependencies: [
-                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
+                with("Evaluation", "NIOCore", "swift-nio"), with("Evaluation", "NIOPosix", "swift-nio"),
+                with("Evaluation", "NIOHTTP1", "swift-nio"),
             ],
             path: "Tests/JudgeTestServer", swiftSettings: strict),
         .testTarget(
             name: "MorphEvalTests", dependencies: ["MorphEval", "MorphKV", "JudgeTestServer", "TestSupport"],
             exclude: ["Fixtures/generate.py"], resources: [.copy("Fixtures/metrics.json")],
-            swiftSettings: strict, linkerSettings: runtimePath),
+            swiftSettings: strict),
         .testTarget(
             name: "MorphDemoTests", dependencies: ["MorphDemo", "MorphEval", "MorphKV", "TestSupport"],
             exclude: ["Fixtures/diary.py"], resources: [.copy("Fixtures/diary.json")],
-            swiftSettings: strict, linkerSettings: runtimePath),
+            swiftSettings: strict),
         .testTarget(
             name: "MorphServerTests",
             dependencies: [
                 "MorphServer", "MorphKV", "Ggml", "TestSupport",
-                .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "HummingbirdTesting", package: "hummingbird"),
-                .product(name: "HTTPTypes", package: "swift-http-types"),
+                with("Server", "Hummingbird", "hummingbird"),
+                with("Server", "HummingbirdTesting", "hummingbird"),
+                with("Server", "HTTPTypes", "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict, linkerSettings: runtimePath),
+            swiftSettings: strict),
         .testTarget(
             name: "CommandTests",
             dependencies: ["MorphKVCommand", "MorphKV", "Ggml", "JudgeTestServer", "TestSupport"],
             exclude: ["Python"],
-            swiftSettings: strict, linkerSettings: runtimePath),
+            swiftSettings: strict),
+        .testTarget(
+            name: "DocumentationTests",
+            dependencies: [
+                "MorphKV", "MorphEval", .target(name: "MorphServer", condition: .when(traits: ["Server"])),
+                "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -89,6 +89,7 @@ struct JudgeCommand: AsyncParsableCommand {
         if let judgeGguf {
             return try LocalJudge(Model(contentsOf: URL(fileURLWithPath: judgeGguf)), threads: threadFlags.threads)
         }
+        #if Evaluation
         guard let judgeUrl, let judgeModel, let url = URL(string: judgeUrl) else {
             throw ValidationError("'\(judgeUrl ?? "")' is not a URL")
         }
@@ -98,6 +99,9 @@ struct JudgeCommand: AsyncParsableCommand {
         return try HTTPJudge(
             url: url, model: judgeModel, key: key, concurrency: judgeConcurrency,
             timeout: .seconds(judgeTimeout), retry: retry)
+        #else
+        throw ValidationError("this morphkv was built without the trait Evaluation: only --judge-gguf is possible")
+        #endif
     }
 
     private func task(for run: URL) throws -> any VerdictTask {

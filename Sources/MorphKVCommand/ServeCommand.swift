@@ -1,3 +1,4 @@
+#if Server
 internal import ArgumentParser
 internal import CAllocator
 internal import Foundation
@@ -174,3 +175,4 @@ struct ServeCommand: AsyncParsableCommand {
         return text + "stays below  \(Output.bytes(memory.total)) (\(memory.total) bytes)\n"
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 /// The keys with which clients may use the server.
 public struct APIKeys: Sendable {
     private let keys: [[UInt8]]
@@ -31,3 +32,4 @@ public struct APIKeys: Sendable {
         return found == 1
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import HummingbirdCore
 internal import HTTPTypes
 package import Hummingbird
@@ -8,7 +9,7 @@ internal import NIOPosix
 internal import ServiceLifecycle
 internal import UnixSignals
 
-/// An HTTP server that speaks OpenAI's interface, on top of a ``Scheduler``.
+/// An HTTP server that speaks OpenAI's interface, on top of a `Scheduler`.
 public struct CompletionServer: Sendable {
     private let scheduler: Scheduler
     private let configuration: ServerConfiguration
@@ -157,3 +158,4 @@ public enum ServerError: Error, Sendable, Hashable, CustomStringConvertible {
     /// One sentence for a person.
     public var description: String { "the model has no tokenizer; a server needs one" }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import Logging
 internal import MorphKV
 
@@ -16,3 +17,4 @@ struct LengthNotice: Sendable {
         )
     }
 }
+#endif

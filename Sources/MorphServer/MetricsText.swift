@@ -1,3 +1,4 @@
+#if Server
 internal import MorphKV
 
 /// What the server did, in Prometheus's text format.
@@ -74,3 +75,4 @@ struct MetricsText {
         value == value.rounded() && abs(value) < 1e15 ? "\(Int(value))" : "\(value)"
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import Logging
 internal import Synchronization
 
@@ -17,3 +18,4 @@ final class OneTimeWarning: Sendable {
         if isFirst { logger.warning("\(text())") }
     }
 }
+#endif

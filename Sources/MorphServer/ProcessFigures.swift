@@ -1,3 +1,4 @@
+#if Server
 internal import Foundation
 
 /// What the operating system says about this process.
@@ -17,3 +18,4 @@ public struct ProcessFigures: Sendable {
         openFiles = files.count
     }
 }
+#endif

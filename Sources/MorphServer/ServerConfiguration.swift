@@ -1,3 +1,4 @@
+#if Server
 public import MorphKV
 
 /// How the server is reached, and what it lets clients do.
@@ -48,3 +49,4 @@ enum LocalNames {
             || host.hasPrefix("127.") && host.allSatisfy { $0.isNumber || $0 == "." }
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 public import MorphKV
 internal import Synchronization
 
@@ -39,3 +40,4 @@ final class Announced: Sendable {
         set { state.withLock { $0 = newValue } }
     }
 }
+#endif

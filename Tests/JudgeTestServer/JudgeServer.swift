@@ -1,3 +1,4 @@
+#if Evaluation
 public import Foundation
 internal import NIOCore
 internal import NIOHTTP1
@@ -115,3 +116,4 @@ private final class Handler: ChannelInboundHandler {
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
     }
 }
+#endif

@@ -97,11 +97,11 @@ struct JSONLinesFileTests {
     }
 
     #if os(Linux)
-        @Test("a full disk is an error")
-        func fullDisk() throws {
-            let file = try open(URL(filePath: "/dev/full"))
-            let error = #expect(throws: EvaluationError.self) { try file.append(.object([])) }
-            #expect(error?.kind == .file && error?.description.contains("No space left") == true)
-        }
+    @Test("a full disk is an error")
+    func fullDisk() throws {
+        let file = try open(URL(filePath: "/dev/full"))
+        let error = #expect(throws: EvaluationError.self) { try file.append(.object([])) }
+        #expect(error?.kind == .file && error?.description.contains("No space left") == true)
+    }
     #endif
 }

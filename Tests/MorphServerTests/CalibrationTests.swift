@@ -1,3 +1,4 @@
+#if Server
 import Foundation
 import MorphKV
 import TestSupport
@@ -67,3 +68,4 @@ import Testing
         }
     }
 }
+#endif

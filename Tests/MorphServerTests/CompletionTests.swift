@@ -1,3 +1,4 @@
+#if Server
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
@@ -154,3 +155,4 @@ import Testing
         }
     }
 }
+#endif

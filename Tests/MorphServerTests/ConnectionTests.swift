@@ -1,3 +1,4 @@
+#if Server
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
@@ -156,3 +157,4 @@ struct ConnectionTests {
         }
     }
 }
+#endif

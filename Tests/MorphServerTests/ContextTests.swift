@@ -1,3 +1,4 @@
+#if Server
 import Foundation
 import HummingbirdTesting
 import MorphKV
@@ -76,3 +77,4 @@ import Testing
         }
     }
 }
+#endif

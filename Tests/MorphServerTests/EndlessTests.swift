@@ -1,3 +1,4 @@
+#if Server
 import Foundation
 import MorphKV
 import Testing
@@ -52,3 +53,4 @@ import Testing
         }
     }
 }
+#endif

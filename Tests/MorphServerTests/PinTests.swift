@@ -1,3 +1,4 @@
+#if Server
 import Foundation
 import HTTPTypes
 import Logging
@@ -222,3 +223,4 @@ private final class LogRecord: Sendable {
         func log(event: LogEvent) { add("\(event.message)") }
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Evaluation
 internal import AsyncHTTPClient
 package import Foundation
 internal import NIOCore
@@ -164,3 +165,4 @@ package struct HTTPJudge: Judge {
         }
     }
 }
+#endif

@@ -1,5 +1,7 @@
 internal import Foundation
+#if Evaluation
 internal import Subprocess
+#endif
 
 /// A short Python program that is given the name of a JSON file and answers with JSON on its standard output, for the
 /// two published libraries whose results depend on their own data: jieba's dictionary and tree-sitter's grammars.
@@ -29,6 +31,7 @@ struct PythonHelper: Sendable {
     }
 
     private func answer(to request: Data) async throws -> Data {
+        #if Evaluation
         // A file instead of a pipe: writing to an interpreter that is missing or fails early would raise SIGPIPE, which
         // ends the whole process.
         let file = FileManager.default.temporaryDirectory.appending(path: "morphkv-\(UUID().uuidString).json")
@@ -54,6 +57,9 @@ struct PythonHelper: Sendable {
             let lastLine = result.standardError.split(separator: "\n").last ?? "no message"
             throw EvaluationError(.helper, "\(interpreter) failed (\(status)): \(lastLine)")
         }
+        #else
+        throw EvaluationError(.helper, "MorphEval was built without its trait Evaluation, which runs Python")
+        #endif
     }
 
     private var advice: String {

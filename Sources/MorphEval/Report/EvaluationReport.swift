@@ -28,6 +28,7 @@ public struct EvaluationReport: Sendable {
     /// Arranges runs.
     ///
     /// - Parameters:
+    ///   - runs: What is compared, one row each.
     ///   - policies: What knows which parameter of a policy is its capacity; runs that differ in it only are one series.
     ///     Of policies that it does not know it is the one named `capacity` or `promptCapacity`.
     ///   - allowsDifferentSamples: Whether runs on different samples are compared all the same, and the difference is named

@@ -8,7 +8,9 @@ public protocol AnsweringModel: Sendable {
     var contextLength: Int { get }
     /// The tokens of a text that may name special tokens.
     ///
-    /// - Parameter isBeginning: whether to add what the model expects at the beginning of a text.
+    /// - Parameters:
+    ///   - text: The text.
+    ///   - isBeginning: whether to add what the model expects at the beginning of a text.
     func tokens(of text: String, isBeginning: Bool) throws -> [Int32]
     /// What the chat template puts before and after a message of the user.
     ///
@@ -16,7 +18,9 @@ public protocol AnsweringModel: Sendable {
     func chatFrame(system: String?) throws -> ChatFrame
     /// Answers each question after the context, as if it were the only one.
     ///
-    /// - Parameter progress: is told the number of tokens written so far.
+    /// - Parameters:
+    ///   - request: A context, questions about it, and limits.
+    ///   - progress: is told the number of tokens written so far.
     /// - Throws: `CancellationError` if the task was cancelled: what was written until then is no answer.
     func answer(
         _ request: EvaluationRequest, progress: @escaping @Sendable (Int) -> Void

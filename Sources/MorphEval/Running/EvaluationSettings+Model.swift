@@ -15,7 +15,7 @@ extension EvaluationSettings {
     ///   - maximumNewTokens: A limit of tokens for an answer instead of the benchmark's own.
     ///   - maximumPromptTokens: A limit of tokens for a prompt instead of what the model's context has room for.
     ///   - contextLength: The context length that the model was loaded for; `nil` for the trained one.
-    /// - Throws: ``EvaluationError`` of kind `file` if the model's file cannot be read; ``/MorphKV/CacheError`` of kind
+    /// - Throws: ``EvaluationError`` of kind `file` if the model's file cannot be read; `CacheError` of kind
     ///   `calibration` if the policy needs one that is not there.
     public init(
         _ benchmark: String, dataset: String, samples: [EvaluationSample], model: Model, cache: CacheOptions,

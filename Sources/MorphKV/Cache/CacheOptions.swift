@@ -43,8 +43,12 @@ public struct CacheOptions: Sendable {
     /// Creates options.
     ///
     /// - Parameters:
+    ///   - policy: what stays when the cache is full.
     ///   - elementType: the type of keys, and of values unless `valueType` says otherwise.
     ///   - valueType: the type of values.
+    ///   - attention: what computes attention while an answer is written.
+    ///   - prefill: how a prompt enters the cache.
+    ///   - positions: how far back a token can be from what it sees.
     ///   - pins: whether sequences may pin tokens.
     public init(
         policy: any CachePolicy, elementType: CacheType = .f16, valueType: CacheType? = nil,

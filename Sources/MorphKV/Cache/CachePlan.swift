@@ -22,7 +22,10 @@ public struct CachePlan: Sendable, Hashable {
 
     /// Plans a cache.
     ///
-    /// - Parameter tokens: the sequence length for which a growing cache is planned, and the length of the prompt.
+    /// - Parameters:
+    ///   - model: whose layers and heads count.
+    ///   - options: the policy and the types of what is stored.
+    ///   - tokens: the sequence length for which a growing cache is planned, and the length of the prompt.
     /// - Throws: ``CacheError`` when the policy cannot be honoured for this model.
     public init(_ model: Model, _ options: CacheOptions, tokens: Int) throws {
         try self.init(model, options, tokens: tokens, following: nil)

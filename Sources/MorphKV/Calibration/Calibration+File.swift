@@ -14,7 +14,7 @@ extension Calibration {
 
     /// Reads a file.
     ///
-    /// - Throws: ``CacheError`` of kind `calibration` if it is none, damaged or of a newer version; ``/Ggml/GgmlError``
+    /// - Throws: ``CacheError`` of kind `calibration` if it is none, damaged or of a newer version; `GgmlError`
     ///   of kind `file` if it cannot be read.
     public convenience init(contentsOf url: URL) throws {
         let name = url.lastPathComponent
@@ -49,7 +49,7 @@ extension Calibration {
 
     /// Writes a file; it appears under its name only when it is whole.
     ///
-    /// - Throws: ``/Ggml/GgmlError`` of kind `file` when the disk is full or the place cannot be written.
+    /// - Throws: `GgmlError` of kind `file` when the disk is full or the place cannot be written.
     public func write(to url: URL) throws {
         let writer = GgufWriter()
         writer.set("general.architecture", Self.architecture)

@@ -9,6 +9,7 @@ extension CompressedContext {
     /// read once more.
     ///
     /// - Parameters:
+    ///   - compression: how much stays, chosen by what.
     ///   - threads: CPU threads for the scores; as many as the machine has cores if nil.
     ///   - progress: called with the share done, 0 to 1, each time that the model has read a part of the text again.
     /// - Throws: ``CacheError`` of kind `invalidPolicy` when the compression makes no sense, or scores are needed and
@@ -34,7 +35,10 @@ extension CompressedContext {
 
     /// How much each KV head matters in this text, to cut any other text by (``Compression/heads(_:ratio:sinks:recent:)``).
     ///
-    /// - Parameter source: where the scores of its entries come from.
+    /// - Parameters:
+    ///   - source: where the scores of its entries come from.
+    ///   - threads: CPU threads; as many as the machine has cores if nil.
+    ///   - progress: called with the share done, 0 to 1.
     /// - Throws: as ``compress(_:threads:progress:)``.
     public func headScores(
         _ source: Compression.Source = .reconstruction(ReconstructionPrompt()), threads: Int? = nil,

@@ -48,6 +48,7 @@ public struct CompressedContext: Sendable {
     /// - Parameters:
     ///   - document: what questions will be about.
     ///   - system: what comes before it and is never cut, such as a system prompt.
+    ///   - model: what reads it.
     ///   - options: how keys and values are stored, in which parts the text enters, and what stays: what the policy holds
     ///     after this prompt. To policies that cut by attention, such as ``SnapKVPolicy``, `system` is a part of it.
     ///   - source: by what the context will be cut: scores of the model's calibration are found while the text is read,

@@ -99,8 +99,11 @@ public actor Session {
     /// Nothing is computed before the first piece is asked for, and nothing ahead of what is asked for. Leaving the
     /// loop or cancelling its task ends the generation; the session can then be used again.
     ///
-    /// - Parameter pin: which of the prompt's tokens are never evicted, as long as the sequence lasts; see
-    ///   ``CacheOptions/pins``. More than ``pinRoom`` in all are refused with ``CacheError`` of kind `pins`.
+    /// - Parameters:
+    ///   - prompt: what is to be continued.
+    ///   - options: how long and how to answer.
+    ///   - pin: which of the prompt's tokens are never evicted, as long as the sequence lasts; see ``CacheOptions/pins``.
+    ///     More than ``pinRoom`` in all are refused with ``CacheError`` of kind `pins`.
     public nonisolated func generate(
         _ prompt: String, options: GenerationOptions = .init(), pin: PromptPins = .none
     ) -> Generation {
@@ -109,7 +112,10 @@ public actor Session {
 
     /// Continues token ids, for models without a tokenizer or prompts that are already encoded.
     ///
-    /// - Parameter pin: which of the tokens are never evicted.
+    /// - Parameters:
+    ///   - tokens: what is to be continued.
+    ///   - options: how long and how to answer.
+    ///   - pin: which of the tokens are never evicted.
     public nonisolated func generate(
         tokens: [Token], options: GenerationOptions = .init(), pin: PromptPins = .none
     ) -> Generation {

@@ -13,6 +13,7 @@ public struct CalibrationTexts {
     private let threads: Int
 
     /// - Parameters:
+    ///   - model: what the texts are for; it writes them too.
     ///   - length: tokens of a text at most.
     ///   - options: what will be learned from the texts.
     ///   - threads: CPU threads; as many as the machine has cores if nil.
@@ -43,6 +44,7 @@ public struct CalibrationTexts {
     /// Cuts text into pieces, each of which begins as a text does.
     ///
     /// - Parameters:
+    ///   - text: of any length.
     ///   - tokens: of all pieces together at most; pieces are then taken from all over the text.
     public func pieces(of text: String, tokens: Int) -> [Calibrator.Text] {
         let start = tokenizer.encode("").filter { $0 == tokenizer.beginOfText }
@@ -60,6 +62,7 @@ public struct CalibrationTexts {
     ///
     /// - Parameters:
     ///   - tokens: of all texts together.
+    ///   - seed: of the random choices; each text has its own.
     ///   - partial: a file for the texts that are finished, so that a later call with the same arguments goes on; the
     ///     caller removes it.
     ///   - progress: called with the tokens written; what it throws ends the run.
@@ -87,6 +90,7 @@ public struct CalibrationTexts {
     /// short: they are left out.
     ///
     /// - Parameters:
+    ///   - prompts: as the model is to read them.
     ///   - partial: a file for the texts that are finished, so that a later call with the same arguments goes on; the
     ///     caller removes it.
     ///   - progress: called with the tokens written and the largest possible number; what it throws ends the run.

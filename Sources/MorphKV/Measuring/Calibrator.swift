@@ -74,7 +74,10 @@ public struct Calibrator {
     /// Checks what is to be learned from.
     ///
     /// - Parameters:
+    ///   - model: what is learned about.
+    ///   - texts: what it reads; like those that it will write, and as long.
     ///   - source: the kind of texts, for a person; part of the calibration.
+    ///   - options: what is learned from them.
     /// - Throws: ``CacheError`` of kind `calibration` if a text is too short for the smallest window or all are for the
     ///   first age, of kind `invalidToken` for an id outside the vocabulary, of kind `invalidPolicy` for options that make
     ///   no sense.
@@ -129,7 +132,7 @@ public struct Calibrator {
     ///     safe. If it is there from an earlier call with the same model, texts and options, its layers are not learned
     ///     again; the result is the same.
     ///   - progress: called after each text of a layer; what it throws ends the run, as does cancelling the task.
-    /// - Throws: ``CacheError`` of kind `calibration` if the model computes what cannot be learned, ``/Ggml/GgmlError``
+    /// - Throws: ``CacheError`` of kind `calibration` if the model computes what cannot be learned, `GgmlError`
     ///   when memory is short or the file cannot be written, `CancellationError`.
     public func run(
         threads: Int? = nil, partial: URL? = nil, progress: (Progress) throws -> Void = { _ in }

@@ -43,10 +43,13 @@ public struct Explanation: Sendable, Hashable, Codable {
     /// takes the full cache's memory.
     ///
     /// - Parameters:
+    ///   - model: what reads the text.
+    ///   - cache: what it is measured with.
     ///   - prompt: token ids that were fed at once.
     ///   - pin: which of them are pinned.
     ///   - response: token ids that were fed one by one.
     ///   - attentionSamples: at how many steps, evenly spaced, to compare attention; 0 for none.
+    ///   - threads: CPU threads; as many as the machine has cores if nil.
     /// - Throws: what feeding the tokens throws.
     public static func of(
         _ model: Model, _ cache: CacheOptions, prompt: [Token], pin: PromptPins = .none, response: [Token],

@@ -18,8 +18,11 @@ public struct Perplexity: Sendable, Hashable, Codable {
     /// Feeds a text token by token, as if the model had written it, in independent parts.
     ///
     /// - Parameters:
+    ///   - model: what reads the text.
+    ///   - cache: what it is measured with.
     ///   - tokens: the text; its first token is not predicted.
     ///   - context: tokens per part; each begins with an empty cache.
+    ///   - threads: CPU threads; as many as the machine has cores if nil.
     ///   - progress: called after every part with the tokens done.
     /// - Throws: ``CacheError`` when the policy cannot be honoured or there are fewer than two tokens.
     public static func measure(
@@ -32,8 +35,11 @@ public struct Perplexity: Sendable, Hashable, Codable {
     /// Feeds texts token by token, as if the model had written them, each in independent parts.
     ///
     /// - Parameters:
+    ///   - model: what reads the text.
+    ///   - cache: what it is measured with.
     ///   - texts: of each text the first token is not predicted.
     ///   - context: tokens per part; each begins with an empty cache.
+    ///   - threads: CPU threads; as many as the machine has cores if nil.
     ///   - progress: called after every part with the tokens done.
     /// - Throws: ``CacheError`` when the policy cannot be honoured or a text has fewer than two tokens.
     public static func measure(

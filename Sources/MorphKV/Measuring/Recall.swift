@@ -69,7 +69,11 @@ public struct Recall: Sendable, Hashable, Codable {
     ///
     /// - Parameters:
     ///   - whole: a context of which nothing was cut.
+    ///   - method: by what it is cut.
+    ///   - ratios: the shares that stay, one result each.
+    ///   - questions: what is asked of what is left.
     ///   - prompt: how the model is asked to repeat it.
+    ///   - threads: CPU threads; as many as the machine has cores if nil.
     /// - Throws: what compressing and generating throw.
     public static func measure(
         _ whole: CompressedContext, _ method: Method, ratios: [Double], questions: [Question],

@@ -8,7 +8,7 @@ extension Model {
     /// What was learned about the model (see ``Calibration``): the file named when the model was read, else the one
     /// beside it; nil if there is none. Read when it is first asked for; what came of that stays.
     ///
-    /// - Throws: ``CacheError`` of kind `calibration` if it is damaged or another model's; ``/Ggml/GgmlError`` if it
+    /// - Throws: ``CacheError`` of kind `calibration` if it is damaged or another model's; `GgmlError` if it
     ///   cannot be read or copied to the device.
     public func calibration() throws -> Calibration? {
         try lazyCalibration.value { calibration in

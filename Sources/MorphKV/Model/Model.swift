@@ -34,7 +34,7 @@ public final class Model: Sendable {
     ///   - repacks: false leaves all weights in the mapped file, which starts faster, is shared between processes and
     ///     computes slower.
     ///   - calibration: what ``calibration()`` reads; if nil, `model.augur.gguf` beside `model.gguf`, if there is one.
-    /// - Throws: ``ModelError`` or ``/Ggml/GgmlError`` saying what is wrong with the file.
+    /// - Throws: ``ModelError`` or `GgmlError` saying what is wrong with the file.
     public init(
         contentsOf url: URL, device: Device? = nil, contextLength: Int? = nil, repacks: Bool = true,
         calibration: URL? = nil

@@ -7,6 +7,7 @@ extension Session {
     /// A session that is read back continues bit for bit, under every policy.
     ///
     /// - Parameters:
+    ///   - url: the file to write.
     ///   - history: the token ids that led here, as far as the caller wants them back (``savedTokens``): a sequence of
     ///     constant size does not remember them.
     ///   - registry: what will read its policy.
@@ -53,6 +54,7 @@ extension Session {
     /// Reads a session that was saved.
     ///
     /// - Parameters:
+    ///   - url: the file.
     ///   - model: the model it was made with.
     ///   - registry: what reads its policy.
     ///   - threads: CPU threads; as many as the machine has cores if nil.

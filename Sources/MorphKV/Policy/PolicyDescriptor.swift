@@ -56,7 +56,10 @@ public struct PolicyDescriptor: Sendable, Hashable {
 
         /// Describes a list of numbers.
         ///
-        /// - Parameter word: what stands for something else, by default; if nil, the list is empty by default.
+        /// - Parameters:
+        ///   - name: as in `name=value`.
+        ///   - word: what stands for something else, by default; if nil, the list is empty by default.
+        ///   - summary: what it does, for a person.
         public static func numbers(_ name: String, orWord word: String? = nil, _ summary: String) -> Parameter {
             Parameter(name: name, domain: .numbers(orWord: word), defaultValue: word ?? "", summary: summary)
         }

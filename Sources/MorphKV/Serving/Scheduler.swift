@@ -75,7 +75,9 @@ public final class Scheduler: Sendable {
 
     /// Bytes of a cache that a request asks for; more than ``ServingMemory/cachePerSequence`` are refused.
     ///
-    /// - Parameter context: the name of the context that the request follows.
+    /// - Parameters:
+    ///   - cache: what the request asks for.
+    ///   - context: the name of the context that the request follows.
     /// - Throws: ``CacheError`` when the policy cannot be honoured.
     public func cacheBytes(_ cache: CacheOptions, after context: String? = nil) throws -> Int {
         try limits.bytes(of: ServingRequest(prompt: [], after: context, cache: cache))

@@ -48,6 +48,7 @@ public struct ChatFormat: Sendable {
     /// - Parameters:
     ///   - part: the messages, by their numbers.
     ///   - tokens: those of the whole conversation, as ``tokens(_:)`` or ``tokensBehindContext(_:)`` gave them.
+    ///   - messages: the whole conversation.
     ///   - isBehindContext: whether it was the latter.
     /// - Throws: ``ModelError`` of kind `chatTemplate` if the template cannot be applied to the conversation's beginning.
     public func range(

@@ -52,6 +52,7 @@ public final class Tokenizer: @unchecked Sendable {
     /// The token ids of a text.
     ///
     /// - Parameters:
+    ///   - text: the text.
     ///   - addSpecial: whether to add what the model expects around a text, such as BOS.
     ///   - parseSpecial: whether names of special tokens in the text become those tokens; leave it off for text
     ///     that you did not write.
@@ -97,7 +98,9 @@ public final class Tokenizer: @unchecked Sendable {
 
     /// The bytes of one token, which may be a part of a character only.
     ///
-    /// - Parameter special: whether special tokens give their name or nothing.
+    /// - Parameters:
+    ///   - token: its id.
+    ///   - special: whether special tokens give their name or nothing.
     public func bytes(of token: Token, special: Bool = false) -> [UInt8] {
         guard contains(token) else { return [] }
         func write(_ room: inout [CChar]) -> Int32 {

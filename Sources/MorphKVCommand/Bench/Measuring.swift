@@ -23,10 +23,10 @@ func residentBytes() -> Int? {
 func peakResidentBytes() -> Int {
     var usage = rusage()
     #if os(Linux)
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        return usage.ru_maxrss * 1024
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage.ru_maxrss * 1024
     #else
-        getrusage(RUSAGE_SELF, &usage)
-        return usage.ru_maxrss
+    getrusage(RUSAGE_SELF, &usage)
+    return usage.ru_maxrss
     #endif
 }

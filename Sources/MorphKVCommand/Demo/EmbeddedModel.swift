@@ -6,16 +6,17 @@ internal import MorphKV
 enum EmbeddedModel {
     private static let name = "diary.gguf"
 
-    /// Where it is: in the resources beside the command, or where the package was built.
+    /// Where it is: in the resources beside the command where it was built, in `share/morphkv` where it was installed.
     ///
     /// - Throws: `ValidationError` if neither is there, for instance because the command alone was moved.
     static func url() throws -> URL {
         let beside = Bundle.main.bundleURL
         let bundles = ["resources", "bundle"].map { beside.appending(path: "swift-morphkv_MorphKVCommand.\($0)") }
-        let candidates = bundles.map { $0.appending(path: "Resources/\(name)") }
+        let installed = beside.deletingLastPathComponent().appending(path: "share/morphkv/\(name)")
+        let candidates = bundles.map { $0.appending(path: "Resources/\(name)") } + [installed]
         guard let found = candidates.first(where: { FileManager.default.fileExists(atPath: $0.path) }) else {
             throw ValidationError(
-                "the demo's model is not beside the command (\(candidates[0].path)); name one with --model")
+                "the demo's model is neither \(candidates[0].path) nor \(installed.path); name one with --model")
         }
         return found
     }

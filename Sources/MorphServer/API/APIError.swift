@@ -1,3 +1,4 @@
+#if Server
 internal import HTTPTypes
 internal import MorphKV
 
@@ -101,3 +102,4 @@ struct APIError: Error, Sendable {
         }
     }
 }
+#endif

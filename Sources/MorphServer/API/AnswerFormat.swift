@@ -1,3 +1,4 @@
+#if Server
 internal import MorphKV
 
 /// How answers of one endpoint are written.
@@ -67,3 +68,4 @@ struct TextAnswers: AnswerFormat {
             finishReason: piece.end?.reason.rawValue)
     }
 }
+#endif

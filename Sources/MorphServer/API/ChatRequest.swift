@@ -1,3 +1,4 @@
+#if Server
 internal import MorphKV
 
 /// The body of `POST /v1/chat/completions`.
@@ -116,3 +117,4 @@ struct ChatRequest: Decodable, Sendable {
         }
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import Foundation
 internal import NIOCore
 internal import NIOFoundationCompat
@@ -46,3 +47,4 @@ enum Coding {
         }
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import MorphKV
 
 /// The body of `POST /v1/completions`.
@@ -59,3 +60,4 @@ struct CompletionRequest: Decodable, Sendable {
         }
     }
 }
+#endif

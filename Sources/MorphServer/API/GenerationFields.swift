@@ -1,3 +1,4 @@
+#if Server
 internal import MorphKV
 
 /// What requests for chats and for plain completions have in common.
@@ -131,3 +132,4 @@ struct GenerationFields: Decodable, Sendable {
             seed: seed &+ UInt32(index), logitBias: biases)
     }
 }
+#endif

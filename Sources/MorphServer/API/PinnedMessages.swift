@@ -1,3 +1,4 @@
+#if Server
 internal import MorphKV
 
 /// Which tokens of a chat's prompt are pinned: those of the messages that ask for it, and the system prompt.
@@ -57,3 +58,4 @@ struct PinnedMessages {
         }
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import MorphKV
 
 /// Reads the policy and capacity that a request wants.
@@ -62,3 +63,4 @@ struct PolicyChoice {
         return try policy(least)
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import MorphKV
 
 /// What is counted.
@@ -175,3 +176,4 @@ struct TextChoice: Encodable, Sendable {
 
     private enum CodingKeys: CodingKey { case index, text, logprobs, finishReason }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import Foundation
 internal import Hummingbird
 internal import MorphKV
@@ -127,3 +128,4 @@ struct AnswerWriter<Format: AnswerFormat>: Sendable {
         return buffer
     }
 }
+#endif

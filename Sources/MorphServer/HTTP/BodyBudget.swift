@@ -1,3 +1,4 @@
+#if Server
 internal import Synchronization
 
 /// Lets only so many bytes of large bodies be in memory at a time; first come, first served.
@@ -90,3 +91,4 @@ final class BodyBudget: Sendable {
         for turn in admitted { turn.resume() }
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import HTTPTypes
 internal import Hummingbird
 internal import MorphKV
@@ -185,3 +186,4 @@ struct CompletionRoutes: Sendable {
         }
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import HTTPTypes
 internal import NIOCore
 internal import NIOHTTPTypes
@@ -124,3 +125,4 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import NIOCore
 internal import Synchronization
 
@@ -42,3 +43,4 @@ final class Connections: Sendable {
         for action in (actions ?? [:]).values { action() }
     }
 }
+#endif

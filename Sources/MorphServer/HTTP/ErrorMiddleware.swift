@@ -1,3 +1,4 @@
+#if Server
 internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
@@ -86,3 +87,4 @@ struct AccessMiddleware: RouterMiddleware {
         }
     }
 }
+#endif

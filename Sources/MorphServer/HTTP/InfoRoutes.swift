@@ -1,3 +1,4 @@
+#if Server
 internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
@@ -107,3 +108,4 @@ struct InfoRoutes: Sendable {
             body: .init(byteBuffer: try Coding.encode(value)))
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import Synchronization
 
 /// Whether the server takes requests.
@@ -8,3 +9,4 @@ final class Readiness: Sendable {
 
     func end() { state.withLock { $0 = false } }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Server
 internal import Hummingbird
 internal import NIOCore
 
@@ -11,3 +12,4 @@ struct ServerRequestContext: RequestContext {
         channel = source.channel
     }
 }
+#endif

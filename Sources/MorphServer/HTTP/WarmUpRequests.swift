@@ -1,3 +1,4 @@
+#if Server
 internal import NIOCore
 internal import NIOPosix
 
@@ -35,3 +36,4 @@ struct WarmUpRequests {
         }
     }
 }
+#endif

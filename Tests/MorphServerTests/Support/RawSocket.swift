@@ -1,3 +1,4 @@
+#if Server
 import Foundation
 
 /// A connection without manners: it sends any bytes, reads or does not, and closes as it likes.
@@ -6,9 +7,9 @@ final class RawSocket: Sendable {
 
     init(port: Int) throws {
         #if canImport(Glibc)
-            let type = Int32(SOCK_STREAM.rawValue)
+        let type = Int32(SOCK_STREAM.rawValue)
         #else
-            let type = SOCK_STREAM
+        let type = SOCK_STREAM
         #endif
         descriptor = socket(AF_INET, type, 0)
         var address = sockaddr_in()
@@ -71,3 +72,4 @@ final class RawSocket: Sendable {
             + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
     }
 }
+#endif

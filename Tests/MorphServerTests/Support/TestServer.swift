@@ -1,3 +1,4 @@
+#if Server
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -125,3 +126,4 @@ extension ServerClient {
         return try await post("/v1/chat/completions", body.merging(more) { $1 })
     }
 }
+#endif

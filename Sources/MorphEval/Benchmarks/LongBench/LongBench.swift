@@ -42,7 +42,9 @@ public struct LongBench: Sendable {
 
     /// The samples of a dataset.
     ///
-    /// - Parameter file: A file of samples; by default the dataset's own below the folder.
+    /// - Parameters:
+    ///   - dataset: One of the 21.
+    ///   - file: A file of samples; by default the dataset's own below the folder.
     public func samples(of dataset: LongBenchDataset, file: URL? = nil) throws -> [LongBenchSample] {
         let name = dataset.rawValue
         let places = ["data/\(name).jsonl", "LongBench/data/\(name).jsonl", "\(name).jsonl"]
