@@ -24,22 +24,29 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
     // Sound: devices live in ggml's registry until the process ends.
     var pointer: ggml_backend_dev_t { ggml_backend_dev_t(bitPattern: handle)! }
 
-    private static let loaded: Void = {
+    private static let missing = missing_instruction_set().map { String(cString: $0) }
+
+    private static let loaded: Bool = {
+        guard missing == nil else { return false }
         Log.redirect()
         // Distributions ship backends as plug-ins; where they are linked in, this finds nothing.
         ggml_backend_load_all()
+        return true
     }()
 
-    /// Every device of the installed ggml, in ggml's order.
+    /// Every device of the installed ggml, in ggml's order; none where ``cpu()`` says that this processor cannot run it.
     public static var all: [Device] {
-        _ = loaded
+        guard loaded else { return [] }
         return (0..<ggml_backend_dev_count()).compactMap { ggml_backend_dev_get($0).map(Device.init) }
     }
 
     /// The processor.
     ///
-    /// - Throws: ``GgmlError`` if the installed ggml has no CPU backend.
+    /// - Throws: ``GgmlError`` if the installed ggml has no CPU backend, or was compiled for another processor.
     public static func cpu() throws -> Device {
+        if let missing {
+            throw GgmlError(.device, "ggml was compiled for processors with \(missing), which this one does not have")
+        }
         guard let device = all.first(where: { $0.kind == .cpu }) else {
             throw GgmlError(.device, "the installed ggml has no CPU backend")
         }
@@ -51,6 +58,7 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
     /// - Throws: ``GgmlError`` that lists the devices there are.
     public static func named(_ name: String) throws -> Device {
         if name.lowercased() == "cpu" { return try cpu() }
+        _ = try cpu()
         guard let device = all.first(where: { $0.name.lowercased() == name.lowercased() }) else {
             let names = all.map(\.name).joined(separator: ", ")
             throw GgmlError(.device, "there is no device '\(name)'; the installed ggml has: \(names)")

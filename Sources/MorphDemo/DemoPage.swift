@@ -27,6 +27,7 @@ package struct DemoPage: Sendable {
     /// Takes what is to be shown.
     ///
     /// - Parameters:
+    ///   - results: What was measured; the page is about the one diary if there is nothing yet.
     ///   - chartedPolicies: The policies that have a line in the charts.
     ///   - notes: Sentences about how it was measured.
     package init(
@@ -42,12 +43,11 @@ package struct DemoPage: Sendable {
     /// The page, with nothing to load.
     package var html: String {
         let list = notes.map { "<li>\(HTML.escape($0))</li>" }.joined()
-        let parts =
-            [
-                "<ul>\(list)</ul>", bytesChart.figure, "<h2>One diary of \(task.sample.number) weeks</h2>", comparison,
-                memoryChart.figure,
-            ]
-            + written.map { map(of: $0).figure } + texts + ["<h2>All policies</h2>", table] + charts.map(\.figure)
+        let diary =
+            ["<h2>One diary of \(task.sample.number) weeks</h2>", comparison, memoryChart.figure]
+            + written.map { map(of: $0).figure } + texts
+        let policies = ["<h2>All policies</h2>", table] + charts.map(\.figure)
+        let parts = results.isEmpty ? diary : ["<ul>\(list)</ul>", bytesChart.figure] + diary + policies
         return HTML.page(title: "morphkv demo", body: parts.joined(separator: "\n"))
     }
 

@@ -99,10 +99,15 @@ import Testing
         let answer = try await writer.answer(to: task, policy: AugurPolicy(capacity: 64))
         #expect(answer.sharedBytes == (try model.calibration()?.bytes) && answer.bytes > answer.cacheBytes)
         #expect(answer.fewestSlots < 64 && answer.slots > 64)
-        let page = DemoPage(
-            task: task, written: [.init(name: "augur", answer: answer)], results: results,
-            chartedPolicies: Set(names), notes: []
-        ).html
+        func makePage(_ results: [DemoResult]) -> String {
+            DemoPage(
+                task: task, written: [.init(name: "augur", answer: answer)], results: results,
+                chartedPolicies: Set(names), notes: []
+            ).html
+        }
+        let early = makePage([])
+        #expect(early.contains("<figcaption>Memory of the cache") && !early.contains("All policies"))
+        let page = makePage(results)
         let first = try #require(page.components(separatedBy: "<figure>").dropFirst().first)
         #expect(first.contains("<figcaption>Instructions honoured against bytes of the cache"))
         for text in names.map({ ">\($0)</text>" }) + shares.map({ ">\($0) (" }) { #expect(first.contains(text)) }

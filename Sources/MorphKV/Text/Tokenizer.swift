@@ -34,7 +34,8 @@ public final class Tokenizer: @unchecked Sendable {
 
     private init(checked file: GgufFile, vocabularySize: Int) throws {
         try TokenizerCheck(file).run(vocabularySize: vocabularySize)
-        Log.redirect()
+        // libllama starts ggml's devices by itself, without asking whether they can run here.
+        _ = try Device.cpu()
         var parameters = llama_model_default_params()
         parameters.vocab_only = true
         guard let model = llama_model_load_from_file(file.url.path, parameters) else {

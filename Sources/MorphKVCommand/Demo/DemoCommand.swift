@@ -33,6 +33,7 @@ struct DemoCommand: AsyncParsableCommand {
         let sides = try plan.sides(writer, responseTokens: length)
         try Output.write(plan.introduction(sides, responseTokens: length))
         let written = try await writeSideBySide(writer, plan.task, sides)
+        try save(plan, written, [])
 
         try Output.write("\n\(plan.tableTitle)\n\n")
         let results = try await measure(writer, plan)
@@ -40,13 +41,17 @@ struct DemoCommand: AsyncParsableCommand {
             header: DemoResult.tableHeader,
             rows: results.filter { $0.share.map { $0 == plan.share.description } ?? true }.map(\.tableRow))
         try Output.write(table.text)
+        try save(plan, written, results)
+        try Output.write(
+            "\nThe page shows accuracy against bytes, memory against tokens and which positions each layer kept.\n")
+    }
 
+    /// Twice: measuring takes minutes, so the diary's charts are there before.
+    private func save(_ plan: DemoPlan, _ written: [DemoPage.Written], _ results: [DemoResult]) throws {
         let page = DemoPage(
             task: plan.task, written: written, results: results, chartedPolicies: Set(plan.chartedPolicies),
             notes: plan.notes)
         try Output.save(page.html, to: report)
-        try Output.write(
-            "\nThe page shows accuracy against bytes, memory against tokens and which positions each layer kept.\n")
     }
 
     /// The diary with every cache, at the same time if there is a terminal to show it on.
