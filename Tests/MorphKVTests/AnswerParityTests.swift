@@ -83,7 +83,8 @@ import Testing
     private static func servingOptions(_ contexts: [String: CompressedContext] = [:]) -> ServingOptions {
         var options = ServingOptions(
             cache: CacheOptions(policy: FullPolicy(), elementType: .f32), tokensPerSequence: 512, parallel: 3,
-            promptChunk: 64, maxPromptTokens: 400, maxTokens: 400, threads: 1)
+            promptChunk: 64, maxPromptTokens: 400, maxTokens: 400, timeLimit: .seconds(3600), readLimit: .seconds(3600),
+            threads: 1)
         options.contexts = contexts
         return options
     }

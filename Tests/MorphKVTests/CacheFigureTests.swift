@@ -41,7 +41,8 @@ import Testing
     private func scheduler(_ model: Model, _ contexts: [String: CompressedContext] = [:]) throws -> Scheduler {
         var options = ServingOptions(
             cache: CacheOptions(policy: FullPolicy(), elementType: .f32), tokensPerSequence: 512, parallel: 1,
-            promptChunk: 300, maxPromptTokens: 400, maxTokens: 400, threads: 1)
+            promptChunk: 300, maxPromptTokens: 400, maxTokens: 400, timeLimit: .seconds(3600),
+            readLimit: .seconds(3600), threads: 1)
         options.contexts = contexts
         return try Scheduler(model, options)
     }

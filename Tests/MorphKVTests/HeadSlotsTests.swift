@@ -82,7 +82,9 @@ import Testing
     @Test("a scheduler counts the calibration once, and not where there is none")
     func servedCalibration() throws {
         let model = try TestCalibrations.model(TestModels.shape("llama"))
-        var options = ServingOptions(cache: options(.layer), parallel: 2, maxPromptTokens: 200, threads: 1)
+        var options = ServingOptions(
+            cache: options(.layer), parallel: 2, maxPromptTokens: 200, timeLimit: .seconds(3600),
+            readLimit: .seconds(3600), threads: 1)
         let calibration = try #require(try model.calibration())
         let memory = try Scheduler(model, options).memory
         #expect(memory.calibration == calibration.bytes)

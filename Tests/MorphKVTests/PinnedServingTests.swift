@@ -13,7 +13,7 @@ import Testing
             ServingOptions(
                 cache: CacheOptions(policy: MorphKVPolicy(capacity: 40, window: 8), elementType: .f32, pins: pins),
                 tokensPerSequence: 512, parallel: parallel, promptChunk: 16, maxPromptTokens: 400, maxTokens: 400,
-                readLimit: .seconds(3600), threads: 1))
+                timeLimit: .seconds(3600), readLimit: .seconds(3600), threads: 1))
     }
 
     private static func request(_ prompt: [Token], pins: PromptPins, policy: String? = nil) throws -> ServingRequest {

@@ -12,7 +12,8 @@ import Testing
     {
         var options = ServingOptions(
             cache: CacheOptions(policy: policy, elementType: .f32), tokensPerSequence: 512, parallel: 3,
-            promptChunk: 70, maxPromptTokens: 400, maxTokens: 400, threads: 1)
+            promptChunk: 70, maxPromptTokens: 400, maxTokens: 400, timeLimit: .seconds(3600), readLimit: .seconds(3600),
+            threads: 1)
         options.contexts = contexts
         return options
     }

@@ -21,7 +21,7 @@ import Testing
         ServingOptions(
             cache: CacheOptions(policy: MorphKVPolicy(capacity: capacity, window: 8), elementType: .f32),
             tokensPerSequence: 512, parallel: parallel, queueLimit: queueLimit, promptChunk: chunk,
-            maxPromptTokens: 400, maxTokens: 4000, readLimit: readLimit, threads: 1)
+            maxPromptTokens: 400, maxTokens: 4000, timeLimit: .seconds(3600), readLimit: readLimit, threads: 1)
     }
 
     func request(_ promptTokens: Int, seed: UInt64, maxTokens: Int = 40) -> ServingRequest {

@@ -7,7 +7,8 @@ import Testing
 @Suite struct ServingMemoryTests {
     private static let options = ServingOptions(
         cache: CacheOptions(policy: MorphKVPolicy(capacity: 48, window: 8), elementType: .f32),
-        tokensPerSequence: 512, parallel: 3, promptChunk: 40, maxPromptTokens: 400, maxTokens: 400, threads: 1)
+        tokensPerSequence: 512, parallel: 3, promptChunk: 40, maxPromptTokens: 400, maxTokens: 400,
+        timeLimit: .seconds(3600), readLimit: .seconds(3600), threads: 1)
 
     private static func request(_ policy: String) throws -> ServingRequest {
         ServingRequest(

@@ -10,7 +10,7 @@ import Testing
 @Suite struct CalibrationTests {
     private static let options = ServingOptions(
         cache: CacheOptions(policy: AugurPolicy(capacity: 128)), tokensPerSequence: 512, parallel: 2, promptChunk: 64,
-        maxPromptTokens: 2000, maxTokens: 400, threads: 1)
+        maxPromptTokens: 2000, maxTokens: 400, timeLimit: .seconds(3600), readLimit: .seconds(3600), threads: 1)
 
     @Test("the model's card and the metrics say what the calibration is; requests without a policy use augur")
     func whatThereIs() async throws {
