@@ -68,7 +68,9 @@ public final class Scheduler: Sendable {
 
     /// Tokens of the model's trained context that a prompt leaves for the answer; none or fewer than none if it is longer.
     ///
-    /// - Parameter context: the name of the context that the prompt follows.
+    /// - Parameters:
+    ///   - tokens: the prompt's.
+    ///   - context: the name of the context that the prompt follows.
     public func trainedRoom(afterPrompt tokens: Int, after context: String? = nil) -> Int {
         limits.trainedRoom(afterPrompt: tokens, after: context)
     }
