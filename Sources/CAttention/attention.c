@@ -1,13 +1,8 @@
-// Which kernel runs, and how much memory it needs.
-#include "include/CAttention.h"
-#include "workspace.h"
-
-#define DECLARE(name) void name(const struct attention_batch *, const struct attention_vectors *, int32_t, int32_t)
-DECLARE(attention_compute_plain);
-#if defined(__x86_64__)
-DECLARE(attention_compute_avx2);
-DECLARE(attention_compute_avx512);
-#endif
+// Which kernels run, and how much memory they need.
+#include "check.h"
+#include "format.h"
+#include "level.h"
+#include "tile.h"
 
 enum attention_level attention_best_level(void) {
 #if defined(__x86_64__)
@@ -20,23 +15,50 @@ enum attention_level attention_best_level(void) {
     return ATTENTION_PLAIN;
 }
 
-void attention_compute(
-    const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads
-) {
-    switch (batch->level) {
+static const struct attention_functions *functions_of(enum attention_level level) {
+    switch (level) {
 #if defined(__x86_64__)
-    case ATTENTION_AVX512: attention_compute_avx512(batch, vectors, thread, threads); return;
-    case ATTENTION_AVX2: attention_compute_avx2(batch, vectors, thread, threads); return;
+    case ATTENTION_AVX512: return &attention_functions_avx512;
+    case ATTENTION_AVX2: return &attention_functions_avx2;
 #else
     case ATTENTION_AVX512:
     case ATTENTION_AVX2:
 #endif
-    case ATTENTION_PLAIN: attention_compute_plain(batch, vectors, thread, threads); return;
+    case ATTENTION_PLAIN: return &attention_functions_plain;
     }
+    __builtin_trap();
+}
+
+void attention_compute(
+    const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads
+) {
+    functions_of(batch->level)->compute(batch, vectors, thread, threads);
+}
+
+/// Whether a prompt makes sense; what is wrong here would be read behind the rows.
+static void check_prompt(const struct attention_prompt *prompt) {
+    CHECK(prompt->dimension > 0 && prompt->group > 0 && prompt->queries > 0);
+    CHECK(prompt->seen > 0 && prompt->rows >= prompt->seen + prompt->queries - 1);
+    CHECK(stored_whole(prompt->key_type, prompt->dimension) && stored_whole(prompt->value_type, prompt->dimension));
+    CHECK(!prompt->first || prompt->first_heads == 1 || prompt->first_heads == prompt->heads);
+}
+
+void attention_prompt_attend(const struct attention_prompt *prompt, float *output, int32_t thread, int32_t threads) {
+    check_prompt(prompt);
+    functions_of(prompt->level)->attend_prompt(prompt, output, thread, threads);
+}
+
+void attention_prompt_received(const struct attention_prompt *prompt, float *sums, int32_t thread, int32_t threads) {
+    check_prompt(prompt);
+    functions_of(prompt->level)->receive_prompt(prompt, sums, thread, threads);
 }
 
 int32_t attention_padded(int32_t dimension) { return (int32_t)padded_row(dimension); }
 
 size_t attention_workspace(int32_t dimension, int32_t group, int64_t visible) {
     return workspace_at(NULL, dimension, group, largest_workspace_stride((size_t)visible)).floats;
+}
+
+size_t attention_prompt_workspace(int32_t dimension, int32_t group) {
+    return tile_memory_at(NULL, dimension, group).floats;
 }

@@ -1,14 +1,12 @@
-// The kernel for AVX2, FMA and F16C.
+// The kernels for AVX2, FMA and F16C.
 #if defined(__x86_64__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #define LANES 8
 #define HALF_IS_NATIVE
 #include "kernel.h"
+#include "level.h"
+#include "prompt.h"
 
-void attention_compute_avx2(
-    const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads
-) {
-    compute(batch, vectors, thread, threads);
-}
+const struct attention_functions attention_functions_avx2 = {compute, attend_prompt, receive_prompt};
 #pragma clang attribute pop
 #endif

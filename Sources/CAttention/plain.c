@@ -1,9 +1,7 @@
-// The kernel for what every machine of an architecture has: NEON or SSE2.
+// The kernels for what every machine of an architecture has: NEON or SSE2.
 #define LANES 4
 #include "kernel.h"
+#include "level.h"
+#include "prompt.h"
 
-void attention_compute_plain(
-    const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads
-) {
-    compute(batch, vectors, thread, threads);
-}
+const struct attention_functions attention_functions_plain = {compute, attend_prompt, receive_prompt};

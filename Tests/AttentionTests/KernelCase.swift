@@ -108,22 +108,20 @@ final class KernelCase {
     }
 
     /// Memory with numbers that lives as long as the case; exactly as long as they are.
-    private func place(_ numbers: [Float]) -> UnsafeMutablePointer<Float> {
-        let memory = zeros(numbers.count)
-        memory.update(from: numbers, count: numbers.count)
-        return memory
+    func place<Number: BitwiseCopyable>(all numbers: [Number]) -> UnsafeMutablePointer<Number> {
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: max(1, numbers.count) * MemoryLayout<Number>.stride, alignment: 64)
+        owned.append(memory)
+        let typed = memory.bindMemory(to: Number.self, capacity: max(1, numbers.count))
+        typed.initialize(from: numbers, count: numbers.count)
+        return typed
     }
 
     /// Memory with ranges that lives as long as the case; nil for none.
     private func place(_ ranges: [Range<Int>]) -> UnsafeMutablePointer<attention_range>? {
         guard !ranges.isEmpty else { return nil }
-        let memory = UnsafeMutablePointer<attention_range>.allocate(capacity: ranges.count)
-        owned.append(memory)
-        for (index, range) in ranges.enumerated() {
-            (memory + index).initialize(
-                to: attention_range(first: Int64(range.lowerBound), end: Int64(range.upperBound)))
-        }
-        return memory
+        return place(
+            all: ranges.map { attention_range(first: Int64($0.lowerBound), end: Int64($0.upperBound)) })
     }
 
     /// Memory with a plain C value that lives as long as the case.
@@ -158,9 +156,9 @@ final class KernelCase {
             workspace_stride: stride, barrier: place(attention_barrier()), level: level)
         let output = zeros(queries.count, filledWith: .nan)
         let vectors = attention_vectors(
-            query: place(queries), frozen_query: frozenQueries.isEmpty ? nil : place(frozenQueries),
-            key: place(newKeys), value: place(newValues),
-            features: features.isEmpty ? nil : place(features),
+            query: place(all: queries), frozen_query: frozenQueries.isEmpty ? nil : place(all: frozenQueries),
+            key: place(all: newKeys), value: place(all: newValues),
+            features: features.isEmpty ? nil : place(all: features),
             feature_width: Int32(features.count / (columns * shape.heads)), output: output)
         Job(batch: batch, vectors: vectors).run(threads: threads)
         return Array(UnsafeBufferPointer(start: output, count: queries.count))

@@ -1,14 +1,10 @@
 /// What each rule keeps: the tensors by which it chooses the slot that a token takes.
 #pragma once
 
+#include "AttentionTypes.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-/// How several numbers become one.
-enum attention_reduction {
-    ATTENTION_SUM = 0,
-    ATTENTION_MAX = 1,
-};
 
 /// ATTENTION_WINDOW_SUM. Weights are added to `fresh`. Every `query_count` queries the sums rotate: `fresh` becomes
 /// `expiring` and starts at zero, so that what rounding left in a sum is dropped with it. The phase of a run is the

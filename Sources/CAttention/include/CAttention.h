@@ -9,19 +9,12 @@
 #pragma once
 
 #include "AttentionRules.h"
+#include "AttentionTypes.h"
+#include "PromptAttention.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/// How the numbers of a key or value row are stored.
-enum attention_type {
-    ATTENTION_F32 = 0,
-    ATTENTION_F16 = 1,
-    ATTENTION_BF16 = 2,
-    /// Blocks of 32: an f16 scale and 32 signed bytes, as ggml stores them.
-    ATTENTION_Q8_0 = 3,
-};
 
 /// What decides which slot a token takes.
 enum attention_rule {
@@ -197,13 +190,6 @@ struct attention_barrier {
     int32_t arrived;
     int32_t unused[31]; ///< keeps the two out of each other's cache line
     int32_t phase;
-};
-
-/// Which instructions are used.
-enum attention_level {
-    ATTENTION_PLAIN = 0, ///< what every machine of the architecture has
-    ATTENTION_AVX2 = 1,  ///< AVX2, FMA and F16C
-    ATTENTION_AVX512 = 2,
 };
 
 /// One layer's attention for all tokens of a batch.

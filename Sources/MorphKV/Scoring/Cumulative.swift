@@ -65,18 +65,17 @@ final class CumulativeState: ScoringState {
     // MARK: Prompts and choices on the host; column 0 is the score
 
     /// Queries whose weight has fallen below 1e-9 are below the rounding of the sum.
-    func countedQueries(of tokens: Int) -> Int {
+    func countedQueries(of tokens: Int) -> Int { countedQueries(of: tokens, weighing: 1e-9) }
+
+    /// How many of the last queries weigh at least so much in the sum.
+    func countedQueries(of tokens: Int, weighing least: Double) -> Int {
         guard decay < 1 else { return tokens }
-        return min(tokens, decay <= 0 ? 1 : 1 + Int(log(1e-9) / log(Double(decay))))
+        return min(tokens, decay <= 0 ? 1 : 1 + Int(log(least) / log(Double(decay))))
     }
 
     func tally(_ batch: PromptBatch) -> Tensor {
-        guard decay > 0, decay < 1 else { return batch.summedWeights(by: groupReduction) }
-        let graph = batch.graph
-        let weights = batch.perHead(batch.weights, by: groupReduction)
-        let ages = batch.positions.map { batch.end - 1 - $0 }
-        let factors = batch.input(.f32, [1, ages.count], name: "factors", ages.map { power(of: $0) })
-        return graph.reduceRows(graph.multiply(weights, factors), by: .sum)
+        guard decay > 0, decay < 1 else { return batch.received(by: groupReduction) }
+        return batch.received(by: groupReduction, factors: batch.positions.map { power(of: batch.end - 1 - $0) })
     }
 
     func addEarlier(_ old: ScoreTable, _ prompt: PromptEntries, to table: inout ScoreTable) throws {

@@ -129,7 +129,8 @@ final class ForesightState: ScoringState {
 
     // MARK: Prompts and choices on the host; column 0 is what was received, the others are the codes
 
-    func countedQueries(of tokens: Int) -> Int { received?.countedQueries(of: tokens) ?? 0 }
+    /// The queries before weigh 1e-5 / (1 - decay) together, and lambda of that in a score: less than between two codes.
+    func countedQueries(of tokens: Int) -> Int { received?.countedQueries(of: tokens, weighing: 1e-5) ?? 0 }
     func tally(_ batch: PromptBatch) -> Tensor { received!.tally(batch) }
 
     func collect(features values: [Float], of entries: Range<Int>, into table: inout ScoreTable) {

@@ -73,12 +73,18 @@ final class PromptBatch {
     private let geometry: LayerGeometry
     private let maskShape: [Int]
     private let maskValues: () -> [UInt16]
+    private let kernel: Kernel?
     private var writers: [() -> Void] = []
 
-    /// - Parameter maskValues: f16 values of the mask that the queries see through.
+    /// What ``received(by:factors:)`` returns, without the matrix of weights.
+    typealias Kernel = (_ reduction: ScoringRule.GroupReduction, _ factors: [Float]) -> Tensor
+
+    /// - Parameters:
+    ///   - maskValues: f16 values of the mask that the queries see through.
+    ///   - kernel: nil where there is none.
     init(
         graph: Graph, queries: Tensor, scores: Tensor, positions: Range<Int>, end: Int, geometry: LayerGeometry,
-        maskShape: [Int], maskValues: @escaping () -> [UInt16]
+        maskShape: [Int], maskValues: @escaping () -> [UInt16], kernel: Kernel?
     ) {
         self.graph = graph
         self.queries = queries
@@ -88,6 +94,7 @@ final class PromptBatch {
         self.geometry = geometry
         self.maskShape = maskShape
         self.maskValues = maskValues
+        self.kernel = kernel
     }
 
     /// The attention weights: `[visible, queries, queryHeads]`.
@@ -132,5 +139,16 @@ final class PromptBatch {
     /// The weights of all queries, the group's query heads reduced, summed: `[visible, 1, kvHeads]`.
     func summedWeights(by reduction: ScoringRule.GroupReduction) -> Tensor {
         graph.reduceRows(perHead(weights, by: reduction), by: .sum)
+    }
+
+    /// What every entry received: the weights of all queries, each times its factor, the group's query heads reduced:
+    /// `[visible, 1, kvHeads]`.
+    ///
+    /// - Parameter factors: 1 for every query if nil.
+    func received(by reduction: ScoringRule.GroupReduction, factors: [Float]? = nil) -> Tensor {
+        if let kernel { return kernel(reduction, factors ?? Array(repeating: 1, count: positions.count)) }
+        guard let factors else { return summedWeights(by: reduction) }
+        let row = input(.f32, [1, factors.count], name: "factors", factors)
+        return graph.reduceRows(graph.multiply(perHead(weights, by: reduction), row), by: .sum)
     }
 }

@@ -7,5 +7,5 @@ final class PromptWindowSum: PromptScoring {
     init(window: Int) { self.window = window }
 
     func countedQueries(of tokens: Int) -> Int { min(tokens, window) }
-    func tally(_ batch: PromptBatch) -> Tensor { batch.summedWeights(by: .sum) }
+    func tally(_ batch: PromptBatch) -> Tensor { batch.received(by: .sum) }
 }

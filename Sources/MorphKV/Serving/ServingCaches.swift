@@ -36,7 +36,7 @@ final class ServingCaches {
 
     /// Bytes of keys and values of the largest part of a prompt, which are allocated while it is fed.
     private static func scratchBytes(_ model: Model, _ options: ServingOptions, slots: Int) throws -> Int {
-        let backend = try Backend(model.device, threads: 1)
+        let backend = try Backend(model.device, threads: options.threads)
         let scratch = try PrefillScratch(
             model.description, options.cache.keyType, options.cache.valueType,
             entries: slots + options.promptChunk, queries: options.promptChunk, on: backend)

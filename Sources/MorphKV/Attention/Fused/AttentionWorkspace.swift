@@ -1,7 +1,7 @@
 internal import CAttention
 internal import Foundation
 
-/// The memory in which the kernel's threads work, shared by all graphs of a ``FusedBackend``.
+/// The memory in which the kernel's threads work, shared by all graphs of a ``FusedBackend`` or a ``PromptKernel``.
 final class AttentionWorkspace {
     private let threads: Int
     /// Sound: aligned to 64 bytes, `threads * stride` floats, replaced only between computations.
@@ -31,6 +31,13 @@ final class AttentionWorkspace {
         workspace?.deallocate()
         stride = (floats + 15) / 16 * 16
         workspace = .allocate(byteCount: bytes, alignment: 64)
+    }
+
+    /// Tells the prompt kernel where to work.
+    func describe(in prompt: inout attention_prompt) {
+        prompt.workspace = workspace!.assumingMemoryBound(to: Float.self)
+        prompt.workspace_stride = stride
+        prompt.level = level
     }
 
     /// Describes one layer's work.

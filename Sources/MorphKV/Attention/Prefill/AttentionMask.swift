@@ -23,6 +23,32 @@ struct AttentionMask {
         [oldCount + queries.upperBound - newPositions.lowerBound, queries.count, headCount]
     }
 
+    /// Which entries tokens see, one after the other: all from a first one to their own.
+    struct Sight {
+        /// How many entries there are up to the first token's own.
+        let seen: Int
+        /// `[heads][tokens]`: the first entry that is seen; nil if that is always the first of all.
+        let first: [Int32]?
+        /// The KV heads, or 1 where all see the same.
+        let heads: Int
+    }
+
+    /// What some of the prompt's tokens see.
+    func sight(queries: Range<Int>) -> Sight {
+        let seen = shape(queries: queries)[0] - queries.count + 1
+        guard slidingWindow != nil else { return Sight(seen: seen, first: nil, heads: 1) }
+        let all = oldPositions.isEmpty ? [[]] : isPerHead ? oldPositions : [oldPositions[0]]
+        let first = all.flatMap { old in queries.map { Int32(firstEntry(seenBy: $0, old: old)) } }
+        return Sight(seen: seen, first: first, heads: all.count)
+    }
+
+    /// Old positions ascend, so those in sight are a suffix; so are the new ones up to the query.
+    private func firstEntry(seenBy query: Int, old: [Int]) -> Int {
+        let first = slidingWindow.map { query - $0 + 1 } ?? 0
+        let inOld = old.partitioningIndex { $0 >= first }
+        return inOld < old.count ? inOld : old.count + max(first - newPositions.lowerBound, 0)
+    }
+
     /// The mask's values for some of the prompt's tokens.
     ///
     /// - Parameter visible: how many entries the mask covers; up to the last of the tokens if nil.
@@ -34,13 +60,8 @@ struct AttentionMask {
         for head in 0..<headCount {
             let old = oldPositions.isEmpty ? [] : oldPositions[head * oldPositions.count / headCount]
             for query in queries {
-                let first = slidingWindow.map { query - $0 + 1 } ?? 0
-                // Old positions ascend, so those in sight are a suffix; so are the new ones up to the query.
-                let oldFirst = old.partitioningIndex { $0 >= first }
-                let newFirst = max(first, newPositions.lowerBound) - newPositions.lowerBound
-                let newEnd = query - newPositions.lowerBound + 1
-                for index in oldFirst..<oldCount { mask[start + index] = Self.visible }
-                for index in newFirst..<newEnd { mask[start + oldCount + index] = Self.visible }
+                let end = oldCount + query - newPositions.lowerBound + 1
+                for index in firstEntry(seenBy: query, old: old)..<end { mask[start + index] = Self.visible }
                 start += width
             }
         }

@@ -75,12 +75,19 @@ struct LayerRun {
         let part = graph.view(
             queries, [d, heads, output.count], strides: [stride[1], stride[2]],
             offset: (output.lowerBound - first) * stride[2])
-        let shape = mask.shape(queries: seen + output.lowerBound..<seen + output.upperBound)
-        let input = graph.input(.f16, shape, name: "mask")
+        let (keys, values) = (
+            scratch.keys(visible, of: entries, in: graph), scratch.values(visible, of: entries, in: graph)
+        )
+        let positions = seen + output.lowerBound..<seen + output.upperBound
+        if let kernel = scratch.kernel {
+            return kernel.attend(
+                queries: part, keys: keys, values: values, sight: mask.sight(queries: positions), in: graph)
+        }
+        let input = graph.input(.f16, mask.shape(queries: positions), name: "mask")
         maskInput = input
         let result = graph.flashAttention(
-            q: graph.permute(part, [0, 2, 1, 3]), k: scratch.keys(visible, of: entries, in: graph),
-            v: scratch.values(visible, of: entries, in: graph), mask: input, scale: model.description.attentionScale)
+            q: graph.permute(part, [0, 2, 1, 3]), k: keys, v: values, mask: input,
+            scale: model.description.attentionScale)
         return graph.reshape(result, [d * heads, output.count])
     }
 }

@@ -24,7 +24,7 @@ struct Prefill {
         let held = cache.layers.map(\.used).max() ?? 0
         let scratch = try PrefillScratch(
             model.description, cache.options.keyType, cache.options.valueType, entries: held + tokens,
-            queries: min(tokens, Self.chunk), on: backend)
+            queries: min(tokens, Self.chunk), isFused: cache.isFused, on: backend)
         var logits: [Float] = []
         for index in cache.parts.indices {
             var pass = LayerPass(self, index: index, scratch: scratch, stream: stream)
@@ -69,7 +69,7 @@ private struct LayerPass {
             chunk: Prefill.chunk, keys: { scratch.keys(0..<entries, of: entries, in: $0) })
         scorer = PromptScorer(
             scoring: parts.lazy.compactMap { $0.promptScoring(isFirstPrompt: prefill.isFirstPrompt) }.first,
-            prompt: prompt, mask: mask)
+            prompt: prompt, mask: mask, kernel: scratch.kernel)
     }
 
     private var tokens: Int { stream[1] }

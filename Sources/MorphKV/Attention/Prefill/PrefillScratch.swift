@@ -8,6 +8,8 @@ final class PrefillScratch {
     private let keyMemory: Tensor
     private let valueMemory: Tensor
     private let queryMemory: Tensor
+    /// Attends to them where they lie in the host's memory; nil elsewhere.
+    let kernel: PromptKernel?
     private let dimension: Int
     private let queryHeads: Int
     private let kvHeads: Int
@@ -15,10 +17,14 @@ final class PrefillScratch {
     /// - Parameters:
     ///   - entries: room for that many keys and values.
     ///   - queries: room for that many queries, which the rule looks at.
+    ///   - isFused: whether kernels compute, or graphs do; nil: as the device can.
     init(
         _ description: DecoderDescription, _ keyType: CacheType, _ valueType: CacheType, entries: Int,
-        queries: Int, on backend: Backend
+        queries: Int, isFused: Bool? = nil, on backend: Backend
     ) throws {
+        kernel =
+            isFused ?? backend.device.usesHostMemory
+            ? try PromptKernel(description, keyType, valueType, threads: backend.threads) : nil
         dimension = description.headDimension
         queryHeads = description.queryHeads
         kvHeads = description.kvHeads
@@ -30,7 +36,7 @@ final class PrefillScratch {
         try arena.allocate(on: backend)
     }
 
-    var allocatedBytes: Int { arena.allocatedBytes }
+    var allocatedBytes: Int { arena.allocatedBytes + (kernel?.bytes ?? 0) }
 
     /// Entries `range` of `entries` in all: `[headDim, range, kvHeads]`.
     func keys(_ range: Range<Int>, of entries: Int, in graph: Graph) -> Tensor {

@@ -7,6 +7,7 @@ struct PromptScorer {
     let scoring: (any PromptScoring)?
     let prompt: PromptEntries
     let mask: AttentionMask
+    let kernel: PromptKernel?
 
     /// How many of the prompt's last queries count.
     var countedQueries: Int { scoring?.countedQueries(of: prompt.tokens.count) ?? 0 }
@@ -36,14 +37,20 @@ struct PromptScorer {
         let graph = try Graph(on: prompt.backend, capacity: 512, allocator: prompt.allocator)
         let first = prompt.tokens.lowerBound
         let positions = first + tokens.lowerBound..<first + tokens.upperBound
-        let queries = chunk.queries(graph, tokens)
-        let scores = graph.scale(
-            graph.matmul(chunk.keys(graph), graph.permute(queries, [0, 2, 1, 3])), by: prompt.scale)
+        let (queries, keys) = (chunk.queries(graph, tokens), chunk.keys(graph))
+        let scores = graph.scale(graph.matmul(keys, graph.permute(queries, [0, 2, 1, 3])), by: prompt.scale)
         let maskShape = [chunk.visible, positions.count, mask.shape(queries: positions)[2]]
+        let kernel = kernel.map { kernel -> PromptBatch.Kernel in
+            { reduction, factors in
+                kernel.received(
+                    queries: queries, keys: keys, sight: mask.sight(queries: positions), factors: factors,
+                    reduction: reduction, in: graph)
+            }
+        }
         let batch = PromptBatch(
             graph: graph, queries: queries, scores: scores, positions: positions, end: prompt.tokens.upperBound,
-            geometry: prompt.geometry, maskShape: maskShape
-        ) { mask.values(queries: positions, visible: chunk.visible) }
+            geometry: prompt.geometry, maskShape: maskShape,
+            maskValues: { mask.values(queries: positions, visible: chunk.visible) }, kernel: kernel)
         let result = scoring.tally(batch)
         graph.output(result)
         try graph.allocate()

@@ -1,0 +1,43 @@
+/// Attention of many queries at a time, for prompts: tiles of queries over blocks of rows, with the softmax taken as the
+/// blocks come (Milakov and Gimelshein, arXiv 1805.02867; FlashAttention, arXiv 2205.14135). On the CPU, in 32-bit floats
+/// whatever the rows' types are.
+#pragma once
+
+#include "AttentionTypes.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// Queries of consecutive tokens, each of which sees a row more than the one before: its own.
+struct attention_prompt {
+    enum attention_type key_type, value_type;
+    int32_t dimension;      ///< numbers per row
+    int32_t heads;          ///< KV heads
+    int32_t group;          ///< query heads per KV head
+    int32_t queries;        ///< tokens
+    int32_t rows;           ///< rows per KV head
+    int32_t seen;           ///< rows that the first token sees, its own included
+    float scale;            ///< what products are multiplied by
+    const void *keys;       ///< row after row; a head's rows begin `key_stride` bytes after those of the one before
+    const void *values;     ///< likewise; not read by ``attention_prompt_received``
+    size_t key_stride, value_stride;
+    const float *query;     ///< `[queries][query_stride]`: `heads * group` vectors each
+    size_t query_stride;    ///< in floats
+    const int32_t *first;   ///< `[first_heads][queries]`: the first row that a token sees, never falling; NULL: row 0
+    int32_t first_heads;    ///< the number of KV heads, or 1 where all see the same
+    enum attention_reduction reduction; ///< of what a group's query heads give; for ``attention_prompt_received``
+    const float *factors;   ///< `[queries]`: what a query's weights are multiplied by; likewise
+    enum attention_level level;
+    float *workspace;       ///< `workspace_stride` floats for each thread, aligned to 64 bytes
+    size_t workspace_stride;
+};
+
+/// Floats that each thread needs.
+size_t attention_prompt_workspace(int32_t dimension, int32_t group);
+
+/// Writes the attended values, `[queries][heads * group * dimension]`. To be called by all threads.
+void attention_prompt_attend(const struct attention_prompt *prompt, float *output, int32_t thread, int32_t threads);
+
+/// Writes what each row received, `[heads][rows]`: the sum over queries of factor times weight, reduced over the group. To be
+/// called by all threads.
+void attention_prompt_received(const struct attention_prompt *prompt, float *sums, int32_t thread, int32_t threads);

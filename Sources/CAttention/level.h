@@ -1,0 +1,16 @@
+// What a file defines that compiles the kernels for some instructions: one table of functions.
+#pragma once
+
+#include "include/CAttention.h"
+#include "include/PromptAttention.h"
+
+struct attention_functions {
+    void (*compute)(const struct attention_batch *, const struct attention_vectors *, int32_t thread, int32_t threads);
+    void (*attend_prompt)(const struct attention_prompt *, float *output, int32_t thread, int32_t threads);
+    void (*receive_prompt)(const struct attention_prompt *, float *sums, int32_t thread, int32_t threads);
+};
+
+extern const struct attention_functions attention_functions_plain;
+#if defined(__x86_64__)
+extern const struct attention_functions attention_functions_avx2, attention_functions_avx512;
+#endif

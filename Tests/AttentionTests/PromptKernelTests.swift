@@ -1,0 +1,168 @@
+import CAttention
+import Foundation
+import Testing
+
+/// The prompt kernel against double precision, for every instruction set and number of threads.
+@Suite struct PromptKernelTests {
+    /// A prompt's queries on rows; the rows behind the last token's own are there and not seen.
+    struct Prompt: Sendable, CustomTestStringConvertible {
+        let rows: KernelCase.Shape
+        let queries: Int
+        let seen: Int
+        /// How far back a head's tokens see, one number for each KV head or one for all; empty: everything.
+        let windows: [Int]
+
+        var testDescription: String { "\(queries) from \(seen) on, windows \(windows): \(rows.testDescription)" }
+    }
+
+    static let prompts: [Prompt] = {
+        var prompts: [Prompt] = []
+        func add(_ shape: KernelCase.Shape, queries: Int = 20, seen: Int = 100, windows: [Int] = []) {
+            var shape = shape
+            // Nobody sees the last five.
+            (shape.slots, shape.used) = (seen + queries + 4, seen + queries + 4)
+            prompts.append(.init(rows: shape, queries: queries, seen: seen, windows: windows))
+        }
+        for type in KernelTests.types {
+            for other in [type, ATTENTION_F16] { add(.init(keyType: type, valueType: other, dimension: 96)) }
+        }
+        for dimension in [8, 40, 80, 100, 256] { add(.init(dimension: dimension, heads: 1), seen: 50) }
+        for group in [1, 3, 7, 16] { add(.init(dimension: 8, group: group, heads: 3)) }
+        add(.init(dimension: 8, group: 200, heads: 1), queries: 3)
+        for (queries, seen) in [(1, 1), (1, 64), (2, 64), (200, 1), (63, 65), (193, 8)] {
+            add(.init(dimension: 8, group: 1), queries: queries, seen: seen)
+        }
+        for windows in [[1], [5, 100], [64], [65, 1], [1000]] {
+            add(.init(dimension: 8, group: 3), queries: 140, seen: 30, windows: windows)
+        }
+        return prompts
+    }()
+
+    @Test("attends like double precision, whatever the instructions and threads", arguments: prompts)
+    func attends(_ prompt: Prompt) {
+        let run = PromptRun(prompt)
+        let expected = run.reference().output
+        for level in levels {
+            for threads in [1, 3] {
+                let output = run.attend(level: level, threads: threads)
+                #expect(zip(output, expected).allSatisfy { abs(Double($0) - $1) < 2e-5 }, "level \(level.rawValue)")
+            }
+        }
+    }
+
+    @Test("counts what rows receive like double precision, whatever the instructions and threads", arguments: prompts)
+    func receives(_ prompt: Prompt) {
+        let run = PromptRun(prompt)
+        for reduction in [ATTENTION_SUM, ATTENTION_MAX] {
+            let expected = run.reference(reduction: reduction).received
+            for level in levels {
+                for threads in [1, 3] {
+                    let received = run.received(reduction: reduction, level: level, threads: threads)
+                    let worst = zip(received, expected).map { abs(Double($0) - $1) / max(1, $1) }.max()!
+                    #expect(worst < 2e-5, "level \(level.rawValue)")
+                }
+            }
+        }
+    }
+}
+
+/// A prompt's numbers, and what comes of them.
+private final class PromptRun {
+    private let prompt: PromptKernelTests.Prompt
+    private let rows: KernelCase
+    private let queries, factors: [Float]
+    private let first: [Int32]
+    private var heads: Int { prompt.rows.heads }
+    private var group: Int { prompt.rows.group }
+    private var dimension: Int { prompt.rows.dimension }
+
+    init(_ prompt: PromptKernelTests.Prompt) {
+        self.prompt = prompt
+        rows = KernelCase(prompt.rows, seed: 3)
+        queries = rows.floats(prompt.queries * prompt.rows.heads * prompt.rows.group * prompt.rows.dimension).map {
+            $0 * 8
+        }
+        factors = rows.floats(prompt.queries).map { $0 + 1 }
+        first = prompt.windows.flatMap { window in
+            (0..<prompt.queries).map { Int32(max(0, prompt.seen + $0 - window)) }
+        }
+    }
+
+    func attend(level: attention_level, threads: Int) -> [Float] {
+        run(queries.count, ATTENTION_SUM, level, threads) { attention_prompt_attend($0, $1, $2, $3) }
+    }
+
+    func received(reduction: attention_reduction, level: attention_level, threads: Int) -> [Float] {
+        run(heads * prompt.rows.slots, reduction, level, threads) { attention_prompt_received($0, $1, $2, $3) }
+    }
+
+    private func run(
+        _ count: Int, _ reduction: attention_reduction, _ level: attention_level, _ threads: Int,
+        _ function: @Sendable (UnsafePointer<attention_prompt>, UnsafeMutablePointer<Float>, Int32, Int32) -> Void
+    ) -> [Float] {
+        let s = prompt.rows
+        let stride = (attention_prompt_workspace(Int32(dimension), Int32(group)) + 15) / 16 * 16
+        let workspace = rows.zeros(threads * stride, filledWith: .nan)
+        let firsts = rows.place(all: first.isEmpty ? [0] : first)
+        var call = attention_prompt()
+        (call.key_type, call.value_type, call.level) = (s.keyType, s.valueType, level)
+        (call.dimension, call.heads, call.group) = (Int32(dimension), Int32(heads), Int32(group))
+        (call.queries, call.rows, call.seen) = (Int32(prompt.queries), Int32(s.slots), Int32(prompt.seen))
+        call.scale = rows.cache.scale
+        (call.keys, call.values) = (UnsafeRawPointer(rows.keys), UnsafeRawPointer(rows.values))
+        call.key_stride = s.slots * attention_row_bytes(s.keyType, Int32(dimension))
+        call.value_stride = s.slots * attention_row_bytes(s.valueType, Int32(dimension))
+        call.query = UnsafePointer(rows.place(all: queries))
+        call.query_stride = heads * group * dimension
+        call.first = first.isEmpty ? nil : UnsafePointer(firsts)
+        call.first_heads = Int32(max(1, prompt.windows.count))
+        (call.reduction, call.factors) = (reduction, UnsafePointer(rows.place(all: factors)))
+        (call.workspace, call.workspace_stride) = (workspace, stride)
+        nonisolated(unsafe) let (shared, result) = (rows.place(call), rows.zeros(count, filledWith: .nan))
+        DispatchQueue.concurrentPerform(iterations: threads) { function(shared, result, Int32($0), Int32(threads)) }
+        return (0..<count).map { result[$0] }
+    }
+
+    /// Attended values and what rows received, in double precision.
+    func reference(reduction: attention_reduction = ATTENTION_SUM) -> (output: [Double], received: [Double]) {
+        let s = prompt.rows
+        let count = heads * s.slots
+        let keys = (0..<count).map { row(s.keyType, rows.keys, $0, dimension: dimension) }
+        let values = (0..<count).map { row(s.valueType, rows.values, $0, dimension: dimension) }
+        var output: [Double] = []
+        var received = [Double](repeating: 0, count: count)
+        for token in 0..<prompt.queries {
+            for head in 0..<heads {
+                let begin =
+                    first.isEmpty ? 0 : Int(first[(prompt.windows.count > 1 ? head * prompt.queries : 0) + token])
+                let sight = head * s.slots + begin..<head * s.slots + prompt.seen + token
+                var reduced = [Double](repeating: 0, count: sight.count)
+                for member in 0..<group {
+                    let start = ((token * heads + head) * group + member) * dimension
+                    let query = queries[start..<start + dimension].map(Double.init)
+                    let weights = softmax(
+                        sight.map { zip(query, keys[$0]).reduce(0) { $0 + $1.0 * $1.1 } * Double(rows.cache.scale) })
+                    var sum = [Double](repeating: 0, count: dimension)
+                    for (index, weight) in zip(sight, weights) {
+                        for d in 0..<dimension { sum[d] += weight * values[index][d] }
+                    }
+                    output += sum
+                    for index in reduced.indices {
+                        reduced[index] =
+                            reduction == ATTENTION_MAX
+                            ? max(reduced[index], weights[index]) : reduced[index] + weights[index]
+                    }
+                }
+                for (index, value) in zip(sight, reduced) { received[index] += value * Double(factors[token]) }
+            }
+        }
+        return (output, received)
+    }
+
+    private func softmax(_ scores: [Double]) -> [Double] {
+        let highest = scores.max()!
+        let exponentials = scores.map { exp($0 - highest) }
+        let total = exponentials.reduce(0, +)
+        return exponentials.map { $0 / total }
+    }
+}
