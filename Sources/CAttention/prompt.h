@@ -52,6 +52,21 @@ struct part {
     int begin, end;  ///< tokens
 };
 
+/// Minus infinity where a token does not see.
+static void mask(const struct tile *t, const struct part *part) {
+    int group = t->prompt->group;
+    for (int token = part->begin; token < part->end; token++) {
+        struct sight s = sight_of(t, token);
+        int begin = s.begin - part->base, end = s.end - part->base;
+        if (begin <= 0 && end >= BLOCK) continue;
+        for (int q = token * group; q < (token + 1) * group; q++) {
+            float *scores = t->memory.scores + (size_t)q * BLOCK;
+            for (int i = 0; i < begin && i < BLOCK; i++) scores[i] = -INFINITY;
+            for (int i = end < 0 ? 0 : end; i < BLOCK; i++) scores[i] = -INFINITY;
+        }
+    }
+}
+
 static struct part multiply_keys(const struct tile *t, int base) {
     const struct attention_prompt *p = t->prompt;
     int last = sight_of(t, t->tokens - 1).end;
@@ -66,14 +81,8 @@ static struct part multiply_keys(const struct tile *t, int base) {
         .a = t->memory.queries + first * d, .a_stride = d, .b = t->memory.keys, .b_stride = BLOCK, .c = t->memory.scores + first * BLOCK,
         .c_stride = BLOCK, .depth = p->dimension};
     multiply(&product, (part.end - part.begin) * p->group, BLOCK, false);
+    mask(t, &part);
     return part;
-}
-
-/// Minus infinity where a token does not see.
-static void mask(float *scores, struct sight s, const struct part *part) {
-    int begin = s.begin - part->base, end = s.end - part->base;
-    for (int i = 0; i < begin && i < BLOCK; i++) scores[i] = -INFINITY;
-    for (int i = end < 0 ? 0 : end; i < BLOCK; i++) scores[i] = -INFINITY;
 }
 
 INLINE float largest(const float *scores) {
@@ -86,32 +95,26 @@ INLINE float largest(const float *scores) {
 /// Takes a part's products into the peaks and totals; what stands for them then are the weights before they are divided by the
 /// totals. Sums of values follow the peaks, if there are some.
 INLINE void soften(const struct tile *t, const struct part *part, const bool has_sums) {
-    int group = t->prompt->group;
-    for (int token = part->begin; token < part->end; token++) {
-        struct sight s = sight_of(t, token);
-        bool whole = s.begin <= part->base && s.end >= part->base + BLOCK;
-        for (int q = token * group; q < (token + 1) * group; q++) {
-            float *scores = t->memory.scores + (size_t)q * BLOCK;
-            if (!whole) mask(scores, s, part);
-            float peak = largest(scores);
-            if (peak > t->memory.peaks[q]) {
-                float factor = t->memory.peaks[q] > -INFINITY ? expf(t->memory.peaks[q] - peak) : 0;
-                t->memory.totals[q] *= factor;
-                float *sums = t->memory.sums + (size_t)q * t->memory.padded;
-                for (size_t d = 0; has_sums && d < t->memory.padded; d += LANES) store(load(sums + d) * factor, sums + d);
-                t->memory.peaks[q] = peak;
-            }
-            // A token whose window begins behind this block has no peak yet.
-            float base = t->memory.peaks[q] > -INFINITY ? t->memory.peaks[q] : 0;
-            vf total = splat(0);
-            UNROLL
-            for (int i = 0; i < BLOCK; i += LANES) {
-                vf weight = exp_lanes(load(scores + i) - base);
-                store(weight, scores + i);
-                total += weight;
-            }
-            t->memory.totals[q] += sum_lanes(total);
+    for (int q = part->begin * t->prompt->group; q < part->end * t->prompt->group; q++) {
+        float *scores = t->memory.scores + (size_t)q * BLOCK;
+        float peak = largest(scores);
+        if (peak > t->memory.peaks[q]) {
+            float factor = t->memory.peaks[q] > -INFINITY ? expf(t->memory.peaks[q] - peak) : 0;
+            t->memory.totals[q] *= factor;
+            float *sums = t->memory.sums + (size_t)q * t->memory.padded;
+            for (size_t d = 0; has_sums && d < t->memory.padded; d += LANES) store(load(sums + d) * factor, sums + d);
+            t->memory.peaks[q] = peak;
         }
+        // A token whose window begins behind this block has no peak yet.
+        float base = t->memory.peaks[q] > -INFINITY ? t->memory.peaks[q] : 0;
+        vf total = splat(0);
+        UNROLL
+        for (int i = 0; i < BLOCK; i += LANES) {
+            vf weight = exp_lanes(load(scores + i) - base);
+            store(weight, scores + i);
+            total += weight;
+        }
+        t->memory.totals[q] += sum_lanes(total);
     }
 }
 
@@ -180,16 +183,10 @@ static void receive(const struct tile *t, const struct part *part, float *sums) 
 
 /// Makes a part's products the weights of the softmax, whose peaks and totals are known.
 static void normalize(const struct tile *t, const struct part *part) {
-    int group = t->prompt->group;
-    for (int token = part->begin; token < part->end; token++) {
-        struct sight s = sight_of(t, token);
-        bool whole = s.begin <= part->base && s.end >= part->base + BLOCK;
-        for (int q = token * group; q < (token + 1) * group; q++) {
-            float *scores = t->memory.scores + (size_t)q * BLOCK, factor = 1 / t->memory.totals[q];
-            if (!whole) mask(scores, s, part);
-            for (int i = 0; i < BLOCK; i += LANES)
-                store(exp_lanes(load(scores + i) - t->memory.peaks[q]) * factor, scores + i);
-        }
+    for (int q = part->begin * t->prompt->group; q < part->end * t->prompt->group; q++) {
+        float *scores = t->memory.scores + (size_t)q * BLOCK, factor = 1 / t->memory.totals[q];
+        for (int i = 0; i < BLOCK; i += LANES)
+            store(exp_lanes(load(scores + i) - t->memory.peaks[q]) * factor, scores + i);
     }
 }
 

@@ -99,9 +99,14 @@ struct SlotScores {
         cache.slots.has_gaps = rule.isBursty
         cache.score.window = Int32(rule.window)
         cache.score.sinks = Int32(rule.sinks)
-        cache.score.group_reduction = rule.groupReduction == .max ? ATTENTION_MAX : ATTENTION_SUM
+        cache.score.group_reduction = rule.groupReduction.kernelReduction
         cache.score.shares_choice = rule.sharesChoice
         cache.score.prompt_floor = Int32(rule.promptFloor)
         state.describe(in: &cache.score)
     }
+}
+
+extension ScoringRule.GroupReduction {
+    /// What the kernels call it.
+    var kernelReduction: attention_reduction { self == .max ? ATTENTION_MAX : ATTENTION_SUM }
 }

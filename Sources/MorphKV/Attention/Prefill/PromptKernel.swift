@@ -51,7 +51,7 @@ final class PromptKernel {
         self.factors?.deallocate()
         self.factors = .copy(of: factors)
         call.pointee.factors = UnsafePointer(self.factors!.baseAddress)
-        call.pointee.reduction = reduction == .max ? ATTENTION_MAX : ATTENTION_SUM
+        call.pointee.reduction = reduction.kernelReduction
         return graph.promptReceived(queries: queries, keys: keys, prompt: call)
     }
 
