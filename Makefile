@@ -24,14 +24,19 @@ PREFIX ?= /usr/local
 -include .deps/env
 export MORPHKV_OPTIMIZE_KERNEL = 1
 
-.PHONY: setup demo test build install docs bench micro-bench calibrate-demo lint format test-asan test-python
+.PHONY: setup setup-demo demo test build install docs bench micro-bench calibrate-demo lint format test-asan test-python
 
 setup:
 	@scripts/bootstrap
+# What the demo does not need is compiled later.
+setup-demo:
+	@scripts/bootstrap --without-common
 
 # `setup` may have created .deps/env just now, so the rules below start a fresh make that reads it.
 test: test-python
-build install docs test test-asan demo bench calibrate-demo: setup
+demo: setup-demo
+build install docs test test-asan bench calibrate-demo: setup
+demo build install docs test test-asan bench calibrate-demo:
 	@$(MAKE) --no-print-directory do-$@
 
 # Python with the packages that some scores and tests need; without it those tests are skipped.

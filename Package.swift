@@ -51,6 +51,8 @@ let package = Package(
     targets: [
         // scripts/bootstrap writes its pkg-config file.
         .systemLibrary(name: "CLlama", pkgConfig: "morphkv-llama"),
+        // llama.cpp's library `common`, which is C++.
+        .target(name: "CLlamaCommon", dependencies: ["CLlama"], cxxSettings: [.headerSearchPath(".")]),
         .target(name: "CAllocator"),
         .target(name: "CAttention", cSettings: kernelFlags),
         .target(
@@ -59,7 +61,9 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "MorphKV",
-            dependencies: ["CAttention", "Ggml", "CLlama", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "CAttention", "Ggml", "CLlama", "CLlamaCommon", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict),
         .target(
             name: "MorphEval",
@@ -150,5 +154,5 @@ let package = Package(
             ],
             swiftSettings: strict),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6], cxxLanguageStandard: .cxx17
 )

@@ -21,6 +21,7 @@ struct GenerateCommand: AsyncParsableCommand {
     var file: String?
 
     @OptionGroup var answerFlags: AnswerFlags
+    @OptionGroup var grammarFlags: GrammarFlags
 
     @Option(help: "Pin that many of the prompt's first tokens, or all: a cache of constant size never drops them.")
     var pinPrompt: PinnedBeginning?
@@ -57,7 +58,8 @@ struct GenerateCommand: AsyncParsableCommand {
         let text = try promptText(model)
         let maxTokens = answerFlags.length.maxTokens ?? 512
         let options = GenerationOptions(
-            maxTokens: maxTokens, sampling: sampling.options, stop: answerFlags.stop, ignoresEndOfText: ignoreEos)
+            maxTokens: maxTokens, sampling: sampling.options, stop: answerFlags.stop, ignoresEndOfText: ignoreEos,
+            grammar: try grammarFlags.load(for: model))
         var cache = try cache.options(for: model)
         cache.pins = pinPrompt != nil
         let pins = pinPrompt?.pins ?? .none

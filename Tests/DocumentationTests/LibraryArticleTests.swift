@@ -37,6 +37,18 @@ import Testing
         let options = CacheOptions(policy: H2OPolicy(capacity: 512), elementType: .q8_0, prefill: .chunked(512))
         #expect(options.keyType == .q8_0 && options.valueType == .q8_0)
 
+        struct Girl: SchemaDecodable {
+            var name: String
+            var age: Int
+            static let jsonSchema = #"""
+                {"type": "object", "required": ["name", "age"],
+                 "properties": {"name": {"type": "string", "maxLength": 20}, "age": {"type": "integer", "minimum": 0, "maximum": 99}}}
+                """#
+        }
+        let girl = try await session.generate(" Here she is in JSON: ", as: Girl.self)
+        print(girl.name, girl.age)
+        #expect((0...99).contains(girl.age))
+
         try await session.save(to: file)
         let continued = try Session(contentsOf: file, model: model)
         #expect(await continued.statistics.used == statistics.used)

@@ -10,6 +10,10 @@ public struct GenerationError: Error, Sendable, Hashable, CustomStringConvertibl
         case noTokenizer
         /// The model computed something that is not a number.
         case badLogits
+        /// A grammar makes no sense, a schema gives none, or nothing in the vocabulary continues a text that keeps to it.
+        case grammar
+        /// The answer was to be whole, and was not within the tokens that it had.
+        case cutShort
     }
 
     /// What kind of problem it is.

@@ -8,14 +8,18 @@ public struct GenerationOptions: Sendable, Hashable, Codable {
     public var stop: [String]
     /// Whether to go on when the model ends its text, for measurements of a given length.
     public var ignoresEndOfText: Bool
+    /// What the answer must look like; anything if nil. It can be cut short by ``maxTokens`` and ``stop``.
+    public var grammar: Grammar?
 
     /// Creates options.
     public init(
-        maxTokens: Int = 512, sampling: SamplingOptions = .init(), stop: [String] = [], ignoresEndOfText: Bool = false
+        maxTokens: Int = 512, sampling: SamplingOptions = .init(), stop: [String] = [], ignoresEndOfText: Bool = false,
+        grammar: Grammar? = nil
     ) {
         self.maxTokens = maxTokens
         self.sampling = sampling
         self.stop = stop
         self.ignoresEndOfText = ignoresEndOfText
+        self.grammar = grammar
     }
 }

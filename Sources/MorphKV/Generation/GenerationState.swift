@@ -18,6 +18,7 @@ final class GenerationState {
     private let options: GenerationOptions
     private let tokenizer: Tokenizer?
     private let sampler: Sampler
+    private let grammar: GrammarState?
     private let topLogprobs: Int?
     private var text: TextStream
     private var scored = ScoredTokenStream()
@@ -44,20 +45,29 @@ final class GenerationState {
         tokenizer = model.tokenizer
         sampler = try Sampler(
             options.sampling, after: prompt, vocabularySize: model.description.vocabularySize, memory: memory)
+        grammar = try Self.grammar(options, model)
         text = TextStream(stops: options.stop)
+    }
+
+    private static func grammar(_ options: GenerationOptions, _ model: Model) throws -> GrammarState? {
+        guard let grammar = options.grammar else { return nil }
+        guard let tokenizer = model.tokenizer else {
+            throw GenerationError(.noTokenizer, "the model has no tokenizer; a grammar needs one")
+        }
+        return try GrammarState(grammar, tokenizer)
     }
 
     /// Chooses the next token.
     ///
     /// - Parameter logits: the model's, after everything that was fed.
-    /// - Throws: ``GenerationError`` of kind `badLogits`.
+    /// - Throws: ``GenerationError`` of kind `badLogits` or `grammar`.
     func next(_ logits: [Float]) throws -> Step {
         precondition(!isOver, "nothing follows the last step")
         guard generated < options.maxTokens else { return step(text.finish(), nil, .length) }
-        let token = try sampler.sample(logits)
-        if !options.ignoresEndOfText, tokenizer?.endsGeneration(token) == true {
-            return step(text.finish(), nil, .stop)
-        }
+        guard let token = try choose(logits) else { return step(text.finish(), nil, .stop) }
+        // Nothing can follow a text that kept to its grammar.
+        let isAtEnd = !options.ignoresEndOfText || options.grammar != nil
+        if isAtEnd, tokenizer?.endsGeneration(token) == true { return step(text.finish(), nil, .stop) }
         generated += 1
         let bytes = tokenizer?.bytes(of: token) ?? []
         if let topLogprobs {
@@ -68,6 +78,11 @@ final class GenerationState {
         if text.isStopped { return step(certain, token, .stop) }
         if generated == options.maxTokens { return step(certain + text.finish(), token, .length) }
         return step(certain, token, nil)
+    }
+
+    private func choose(_ logits: [Float]) throws -> Token? {
+        guard let grammar else { return try sampler.sample(logits) }
+        return try sampler.sample(logits, within: grammar)
     }
 
     private func step(_ certain: String, _ token: Token?, _ finish: Generation.FinishReason?) -> Step {

@@ -67,6 +67,37 @@ final class Sampler {
     /// - Throws: ``GenerationError`` of kind `badLogits` if a logit is NaN or infinitely large: libllama sorts them,
     ///   and sorting NaN is undefined in C++.
     func sample(_ logits: [Float]) throws -> Token {
+        try fill(logits)
+        let token = choose()
+        llama_sampler_accept(chain, token)
+        return token
+    }
+
+    /// Chooses a token that keeps to a grammar, and remembers it.
+    ///
+    /// - Parameter grammar: goes on by the token.
+    /// - Returns: the token; nil where the grammar ends and the vocabulary has no token that says so.
+    /// - Throws: ``GenerationError`` of kind `badLogits` as without a grammar, of kind `grammar` if nothing in the
+    ///   vocabulary continues a text that keeps to it.
+    func sample(_ logits: [Float], within grammar: GrammarState) throws -> Token? {
+        try fill(logits)
+        var token = choose()
+        // Most often it is allowed, and one token is checked much faster than all.
+        if !grammar.allows(token) {
+            try fill(logits)
+            let left = memory.candidates.withUnsafeMutableBufferPointer { grammar.constrain($0) }
+            if left == 0, grammar.mayEnd { return nil }
+            if left > 0 { token = choose() }
+        }
+        guard grammar.accept(token) else {
+            throw GenerationError(.grammar, "nothing in the vocabulary continues a text that keeps to the grammar")
+        }
+        llama_sampler_accept(chain, token)
+        return token
+    }
+
+    /// Makes every token a candidate.
+    private func fill(_ logits: [Float]) throws {
         precondition(logits.count == memory.candidates.count, "one logit per token id")
         for index in logits.indices {
             guard logits[index] < .infinity else {
@@ -75,13 +106,15 @@ final class Sampler {
             }
             memory.candidates[index] = llama_token_data(id: Token(index), logit: logits[index], p: 0)
         }
-        let token = memory.candidates.withUnsafeMutableBufferPointer { candidates in
+    }
+
+    /// The chain's choice among the candidates.
+    private func choose() -> Token {
+        memory.candidates.withUnsafeMutableBufferPointer { candidates in
             var array = llama_token_data_array(
                 data: candidates.baseAddress, size: candidates.count, selected: -1, sorted: false)
             llama_sampler_apply(chain, &array)
             return array.selected >= 0 ? array.data[Int(array.selected)].id : array.data[0].id
         }
-        llama_sampler_accept(chain, token)
-        return token
     }
 }

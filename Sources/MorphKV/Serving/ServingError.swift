@@ -41,7 +41,7 @@ extension ServingError {
     init(_ error: any Error) {
         switch error {
         case let error as ServingError: self = error
-        case let error as GenerationError where error.kind == .invalidOption:
+        case let error as GenerationError where [.invalidOption, .grammar].contains(error.kind):
             self.init(.invalidRequest, error.description)
         case let error as CacheError: self.init(.invalidRequest, error.description)
         default: self.init(.failed, "\(error)")

@@ -48,6 +48,9 @@ public final class Tokenizer: @unchecked Sendable {
 
     deinit { llama_model_free(model) }
 
+    /// Gives libllama's vocabulary, which lives as long as the tokenizer, to what looks into it.
+    func withVocabulary<Result>(_ body: (OpaquePointer) throws -> Result) rethrows -> Result { try body(vocabulary) }
+
     // MARK: Encoding
 
     /// The token ids of a text.

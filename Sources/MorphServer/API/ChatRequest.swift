@@ -39,20 +39,16 @@ struct ChatRequest: Decodable, Sendable {
     /// A value that only counts as being there.
     struct Ignored: Decodable, Sendable {}
 
-    struct ResponseFormat: Decodable, Sendable {
-        var type: String?
-    }
-
     var fields: GenerationFields
     var messages: [Message]
     var logprobs: Bool?
     var topLogprobs: Int?
     var tools: [Ignored]?
     var functions: [Ignored]?
-    var responseFormat: ResponseFormat?
+    var shape: AnswerShape
 
     private enum CodingKeys: CodingKey {
-        case messages, logprobs, topLogprobs, tools, functions, responseFormat
+        case messages, logprobs, topLogprobs, tools, functions
     }
 
     init(from decoder: any Decoder) throws {
@@ -63,7 +59,7 @@ struct ChatRequest: Decodable, Sendable {
         topLogprobs = try container.decodeIfPresent(Int.self, forKey: .topLogprobs)
         tools = try container.decodeIfPresent([Ignored].self, forKey: .tools)
         functions = try container.decodeIfPresent([Ignored].self, forKey: .functions)
-        responseFormat = try container.decodeIfPresent(ResponseFormat.self, forKey: .responseFormat)
+        shape = try AnswerShape(from: decoder)
     }
 
     /// - Throws: ``APIError`` naming the field that is out of range or not supported.
@@ -78,9 +74,6 @@ struct ChatRequest: Decodable, Sendable {
         }
         guard (tools ?? []).isEmpty, (functions ?? []).isEmpty else {
             throw APIError.invalid("this server has no tools", param: "tools", code: "unsupported")
-        }
-        guard (responseFormat?.type ?? "text") == "text" else {
-            throw APIError.invalid("this server answers in text only", param: "response_format", code: "unsupported")
         }
     }
 

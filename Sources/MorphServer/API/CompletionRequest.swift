@@ -28,6 +28,7 @@ struct CompletionRequest: Decodable, Sendable {
     var echo: Bool?
     var suffix: String?
     var bestOf: Int?
+    var shape: AnswerShape
 
     private enum CodingKeys: CodingKey {
         case prompt, logprobs, echo, suffix, bestOf
@@ -41,6 +42,7 @@ struct CompletionRequest: Decodable, Sendable {
         echo = try container.decodeIfPresent(Bool.self, forKey: .echo)
         suffix = try container.decodeIfPresent(String.self, forKey: .suffix)
         bestOf = try container.decodeIfPresent(Int.self, forKey: .bestOf)
+        shape = try AnswerShape(from: decoder)
     }
 
     /// - Throws: ``APIError`` naming the field that is out of range or not supported.

@@ -25,7 +25,9 @@ struct CompletionRoutes: Sendable {
             let conversation = try wanted.conversation()
             let tokens = try chatTokens(wanted, conversation)
             let topLogprobs = wanted.logprobs == true ? wanted.topLogprobs ?? 0 : nil
-            let requests = try requests(wanted.fields, [tokens], topLogprobs, stops: chatFormat.stops) { cache in
+            let grammar = try wanted.shape.grammar(in: body, tokenizer)
+            let requests = try requests(wanted.fields, [tokens], topLogprobs, grammar, stops: chatFormat.stops) {
+                cache in
                 try pins(wanted, conversation, tokens, cache)
             }
             return Job(wanted.fields, requests: requests, format: ChatAnswers(hasLogprobs: topLogprobs != nil))
@@ -45,8 +47,9 @@ struct CompletionRoutes: Sendable {
                     }
                 case .tokens(let tokens): tokens
                 }
+            let grammar = try wanted.shape.grammar(in: body, tokenizer)
             return try Job(
-                wanted.fields, requests: requests(wanted.fields, prompts, wanted.logprobs, stops: []),
+                wanted.fields, requests: requests(wanted.fields, prompts, wanted.logprobs, grammar, stops: []),
                 format: TextAnswers(hasLogprobs: wanted.logprobs != nil))
         }
         return try await answer(job, context)
@@ -162,7 +165,7 @@ struct CompletionRoutes: Sendable {
     }
 
     private func requests(
-        _ fields: GenerationFields, _ prompts: [[Token]], _ topLogprobs: Int?, stops: [String],
+        _ fields: GenerationFields, _ prompts: [[Token]], _ topLogprobs: Int?, _ grammar: Grammar?, stops: [String],
         pins: (CacheOptions?) throws -> PromptPins = { _ in .none }
     ) throws -> [ServingRequest] {
         guard !prompts.isEmpty, prompts.count <= configuration.maxChoices else {
@@ -179,7 +182,7 @@ struct CompletionRoutes: Sendable {
                     prompt: prompt, after: fields.morphkv?.context, pins: pins,
                     options: GenerationOptions(
                         maxTokens: maxTokens, sampling: try fields.sampling(index),
-                        stop: (fields.stop?.all ?? []) + stops),
+                        stop: (fields.stop?.all ?? []) + stops, grammar: grammar),
                     cache: cache, topLogprobs: topLogprobs,
                     viewInterval: fields.stream == true ? fields.morphkv?.view : nil)
             }

@@ -1,0 +1,63 @@
+/// The parts of llama.cpp's `common` library that are used here, behind a face of C: no exception leaves it.
+///
+/// A copy of llama.cpp without that library can be linked as well; then llama_common_is_available says so, and everything
+/// else fails with one sentence.
+///
+/// Texts are UTF-8. Those that a function returns belong to the caller, who frees them with llama_common_free.
+#ifndef C_LLAMA_COMMON_H
+#define C_LLAMA_COMMON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+bool llama_common_is_available(void);
+
+void llama_common_free(char *text);
+
+/// A member of a JSON object, found by the keys on the way to it, as JSON again, with its own members in their order.
+///
+/// Returns NULL where it is not there, and the reason in `error`.
+char *llama_common_json_member(const char *json, const char *const *keys, size_t count, char **error);
+
+/// The grammar, in GBNF, of the JSON texts that a JSON schema allows.
+///
+/// Returns NULL where there is none, and the reason in `error`.
+char *llama_common_grammar_of_schema(const char *schema, char **error);
+
+/// A grammar at one place of a text that keeps to it; not for several threads at once.
+typedef struct llama_common_grammar llama_common_grammar;
+
+/// The beginning of a text. `vocabulary` is a `const struct llama_vocab *` and outlives it.
+///
+/// Returns NULL where the grammar, GBNF with a rule `root`, makes no sense, and the reason in `error`.
+llama_common_grammar *llama_common_grammar_create(const void *vocabulary, const char *gbnf, char **error);
+
+void llama_common_grammar_destroy(llama_common_grammar *grammar);
+
+/// Whether a token may come next.
+bool llama_common_grammar_allows(const llama_common_grammar *grammar, int32_t token);
+
+/// Sets the logits of all candidates that may not come next to minus infinity. `candidates` is an array of
+/// `llama_token_data`.
+///
+/// Returns how many are left.
+size_t llama_common_grammar_constrain(const llama_common_grammar *grammar, void *candidates, size_t count);
+
+/// Goes on by a token.
+///
+/// Returns whether it may come next; where it may not, nothing changes.
+bool llama_common_grammar_accept(llama_common_grammar *grammar, int32_t token);
+
+/// Whether the text may end here.
+bool llama_common_grammar_may_end(const llama_common_grammar *grammar);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
