@@ -47,6 +47,11 @@ extension Graph {
         wrap(ggml_mul(arena.context, a.pointer, b.pointer), uses: a, b)
     }
 
+    /// a / b elementwise; b is repeated along dimensions where it has one element.
+    package func divide(_ a: Tensor, by b: Tensor) -> Tensor {
+        wrap(ggml_div(arena.context, a.pointer, b.pointer), uses: a, b)
+    }
+
     /// a * factor + offset.
     package func scale(_ a: Tensor, by factor: Float, plus offset: Float = 0) -> Tensor {
         wrap(ggml_scale_bias(arena.context, a.pointer, factor, offset), uses: a)
@@ -122,6 +127,11 @@ extension Graph {
     /// gelu(gate) * up, with the tanh approximation.
     package func geglu(gate: Tensor, up: Tensor) -> Tensor {
         wrap(ggml_geglu_split(arena.context, gate.pointer, up.pointer), uses: gate, up)
+    }
+
+    /// gelu of the first half of each row times the second half, with the tanh approximation.
+    package func geglu(_ gateAndUp: Tensor) -> Tensor {
+        wrap(ggml_geglu(arena.context, gateAndUp.pointer), uses: gateAndUp)
     }
 
     /// softmax(a * scale + mask) along rows; the mask is repeated over dimensions 2 and 3.

@@ -172,8 +172,8 @@ final class CalibrationPass {
         let columns = graph.view(
             stream, [stream[0], range.count], strides: [stream.strides[1]],
             offset: range.lowerBound * stream.strides[1])
-        let weight = model.weights.value.layers[index].attentionNorm
-        let result = make(graph, graph.rmsNorm(columns, weight: weight, epsilon: model.description.normEpsilon))
+        let block = BlockGraph(graph: graph, description: model.description, weights: model.weights.value)
+        let result = make(graph, block.attentionInput(columns, layer: index))
         graph.output(result)
         try graph.allocate()
         try graph.compute()

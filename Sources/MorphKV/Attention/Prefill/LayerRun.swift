@@ -31,9 +31,10 @@ struct LayerRun {
     func run(
         _ range: Range<Int>, output: Range<Int>, keepsQueries: Bool
     ) throws -> (logits: [Float], features: [Float]) {
-        let graph = try Graph(on: backend, capacity: 128, allocator: allocator)
+        let operations = 128 + model.description.layers[index].feedForward.operations
+        let graph = try Graph(on: backend, capacity: operations, allocator: allocator)
         let block = BlockGraph(graph: graph, description: model.description, weights: model.weights.value)
-        let positions = graph.input(.i32, [range.count], name: "positions")
+        let positions = TokenPositions(range.count, model.description, in: graph)
         let p = block.project(columns(range, in: graph), layer: index, positions: positions)
         let target = oldCount + range.lowerBound..<oldCount + range.upperBound
         let byHead = { graph.permute($0, [0, 2, 1, 3]) }
@@ -53,7 +54,9 @@ struct LayerRun {
             logits.map(graph.output) ?? graph.schedule(graph.copy(result, to: columns(output, in: graph)))
         }
         try graph.allocate()
-        positions.write(range.map { Int32(seen - base + $0) })
+        for (column, token) in range.enumerated() {
+            positions.write(seen + token, frame: RotaryFrame(base: base), at: column)
+        }
         maskInput?.write(mask.values(queries: seen + output.lowerBound..<seen + output.upperBound))
         try graph.compute()
         return (logits?.values() ?? [], features?.values() ?? [])
