@@ -55,6 +55,7 @@ struct InspectCommand: ParsableCommand {
         print("heads: \(d.queryHeads) query, \(d.kvHeads) KV, of \(d.headDimension); vocabulary \(d.vocabularySize)")
         print("trained context: \(d.contextLength) tokens")
         showFeedForward(d.layers)
+        if d.hasAttentionSinks { print("attention: a learned sink per query head") }
         let windows = Set(d.layers.compactMap(\.slidingWindow)).sorted()
         if !windows.isEmpty {
             let count = d.layers.filter { $0.slidingWindow != nil }.count

@@ -45,11 +45,13 @@ import Testing
 
     @Test(
         "a sequence gives the same logits bit for bit in every architecture",
-        arguments: ["smollm3", "mistral3", "granitemoe", "olmo2", "olmoe", "qwen3moe"], ["f32", "q4_K"])
+        arguments: ["smollm3", "mistral3", "granitemoe", "olmo2", "olmoe", "qwen3moe", "gpt-oss"], ["f32", "q4_K"])
     func independenceOfArchitectures(_ architecture: String, type: String) throws {
         let shape = TestModels.shape(architecture, queryHeads: 8, kvHeads: 2)
         let model = try TestCalibrations.model(shape, #require(ElementType(named: type)))
-        let policies = ["morphkv:capacity=20,window=4", "full", "augur:capacity=16,window=4", "h2o:capacity=20,window=4"]
+        let policies = [
+            "morphkv:capacity=20,window=4", "full", "augur:capacity=16,window=4", "h2o:capacity=20,window=4",
+        ]
         func engines() throws -> [Engine] {
             try policies.enumerated().map { index, policy in
                 let options = CacheOptions(policy: try PolicyRegistry.standard.policy(policy))

@@ -7,7 +7,9 @@ import Testing
 /// Damaged files of architectures whose tensors and keys differ from Llama's: refused with an explanation.
 @Suite struct HostileArchitectureTests {
     private static func file(_ architecture: String) throws -> RawGguf {
-        let url = try TestModels.url(TestModels.shape(architecture))
+        var shape = TestModels.shape(architecture, queryHeads: 2, kvHeads: 1)
+        (shape.feedForward, shape.vocabulary) = (32, 64)
+        let url = try TestModels.url(shape)
         defer { try? FileManager.default.removeItem(at: url) }
         return RawGguf(parsing: [UInt8](try Data(contentsOf: url)))
     }
@@ -29,14 +31,24 @@ import Testing
         }
     }
 
-    @Test("a tensor that is missing, or has another shape or type, is named", arguments: ArchitectureTests.architectures)
+    @Test(
+        "a tensor that is missing, or has another shape or type, is named", arguments: ArchitectureTests.architectures)
     func everyTensorIsNeeded(_ architecture: String) async throws {
         let original = try Self.file(architecture)
         let names = original.tensors.map { String(decoding: $0.name, as: UTF8.self) }
-        for name in names where !name.hasPrefix("blk.1.") && name != "output.weight" {
-            let changes: [(inout RawGguf.Tensor) -> Void] = [
-                { $0.name = Array("x".utf8) }, { $0.extents[0] -= 32 }, { $0.type = ElementType.i32.rawValue },
+        let isNeeded = { (name: String) in
+            (!name.hasPrefix("blk.") || name.hasPrefix("blk.0.")) && name != "output.weight"
+        }
+        for name in names where isNeeded(name) {
+            var changes: [(inout RawGguf.Tensor) -> Void] = [
+                // As many numbers, so that all else is where it was.
+                {
+                    $0.extents = [$0.extents[0] / 2, 2 * ($0.extents.dropFirst().first ?? 1)] + $0.extents.dropFirst(2)
+                },
+                { $0.type = ElementType.i32.rawValue },
             ]
+            // Biases may be missing.
+            if !name.hasSuffix(".bias") { changes.append { $0.name = Array("x".utf8) } }
             for change in changes {
                 var raw = original
                 raw.withTensor(name, change)
@@ -66,13 +78,15 @@ import Testing
         ("qwen3moe", "expert_weights_scale", [.f32(.nan), .f32(.infinity)]),
         ("qwen3moe", "expert_gating_func", [.u32(2), .u32(77)]),
         ("granitemoe", "expert_shared_feed_forward_length", [.u32(32), .i32(-5)]),
-        ("granite", "logit_scale", [nil, .f32(0), .f32(.nan), .f32(1e-40), .u32(6)]),
+        ("granite", "logit_scale", [nil, .f32(0), .f32(.nan), .f32(.leastNonzeroMagnitude), .u32(6)]),
         ("granite", "residual_scale", [.f32(.nan)]),
         ("granite", "embedding_scale", [.f32(.infinity)]),
         ("granite", "rope.scaling.finetuned", [.u32(1)]),
         ("mistral3", "attention.temperature_scale", [.f32(.nan), .u32(1)]),
         ("mistral3", "rope.scaling.yarn_log_multiplier", [.f32(-100), .f32(.infinity)]),
         ("olmo2", "attention.sliding_window_pattern", [.text("x")]),
+        ("gpt-oss", "attention.sliding_window_pattern", [.text("x"), .integers([1])]),
+        ("gpt-oss", "expert_count", [nil, .u32(4)]),
     ].flatMap { (architecture, key, values: [RawGguf.Value?]) in
         values.map { Case(architecture: architecture, key: key, value: $0) }
     }

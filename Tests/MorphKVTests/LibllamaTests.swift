@@ -27,71 +27,74 @@ import Testing
     /// Every architecture with every type; the head counts and tying take turns, so that each meets most of the others.
     static let cases: [Case] = Model.architectures.enumerated().flatMap { a, architecture in
         types.enumerated().map { t, type in
-            let heads = heads[(a + t) % 3]
+            let turn = (6 - a % 3 - t % 3) % 3
             return Case(
-                architecture: architecture, queryHeads: heads.0, kvHeads: heads.1, tied: (a + t) % 2 == 0, type: type)
+                architecture: architecture, queryHeads: heads[turn].0, kvHeads: heads[turn].1,
+                tied: (a + t + turn) % 2 == 0, type: type)
         }
     }
 
-    static let scaled: [Case] = [
-        Case(
-            architecture: "llama", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
-            note: "with a prompt of several internal chunks", promptLength: 1100),
-        Case(
-            architecture: "llama", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
-            adjust: { $0.hasRopeFactors = true }, note: "with RoPE factors"),
-        Case(
-            architecture: "llama", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
-            adjust: {
-                $0.ropeScaling = "linear"
-                $0.extraFloats["rope.scaling.factor"] = 4
-            }, note: "with linear RoPE scaling"),
-        Case(
-            architecture: "qwen2", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
-            adjust: {
-                $0.ropeScaling = "yarn"
-                $0.extraFloats["rope.scaling.factor"] = 4
-                $0.extraIntegers["rope.scaling.original_context_length"] = 128
-            }, note: "with YaRN"),
-        Case(
-            architecture: "phi3", queryHeads: 8, kvHeads: 2, tied: false, type: .f32,
-            adjust: {
-                $0.hasRopeFactors = true
-                $0.extraFloats["rope.scaling.attn_factor"] = 1.19
-                $0.extraIntegers["rope.scaling.original_context_length"] = 256
-            }, note: "with long RoPE factors"),
-        Case(
-            architecture: "phi3", queryHeads: 8, kvHeads: 2, tied: false, type: .f32,
-            adjust: {
-                $0.hasRopeFactors = true
-                $0.extraIntegers["rope.scaling.original_context_length"] = 2048
-            }, note: "with short RoPE factors"),
-        Case(
-            architecture: "gemma3", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
-            adjust: {
-                $0.extraFloats["final_logit_softcapping"] = 30
-                $0.extraFloats["rope.freq_base_swa"] = 5000
-            }, note: "with softcap and local RoPE base"),
-        Case(
-            architecture: "olmo2", queryHeads: 8, kvHeads: 2, tied: false, type: .f32,
-            adjust: {
-                $0.layers = 5
-                $0.slidingWindow = 40
-                $0.ropeScaling = "yarn"
-                $0.extraFloats["rope.scaling.factor"] = 4
-                $0.extraFloats["rope.scaling.attn_factor"] = 1.2
-                $0.extraIntegers["rope.scaling.original_context_length"] = 64
-            }, note: "with local layers and YaRN, as OLMo 3"),
-        Case(
-            architecture: "granite", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
-            adjust: { $0.extraFlags["rope.scaling.finetuned"] = false }, note: "without RoPE"),
-    ] + mixtures
+    static let scaled: [Case] =
+        [
+            Case(
+                architecture: "llama", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+                note: "with a prompt of several internal chunks", promptLength: 1100),
+            Case(
+                architecture: "llama", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+                adjust: { $0.hasRopeFactors = true }, note: "with RoPE factors"),
+            Case(
+                architecture: "llama", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+                adjust: {
+                    $0.ropeScaling = "linear"
+                    $0.extraFloats["rope.scaling.factor"] = 4
+                }, note: "with linear RoPE scaling"),
+            Case(
+                architecture: "qwen2", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+                adjust: {
+                    $0.ropeScaling = "yarn"
+                    $0.extraFloats["rope.scaling.factor"] = 4
+                    $0.extraIntegers["rope.scaling.original_context_length"] = 128
+                }, note: "with YaRN"),
+            Case(
+                architecture: "phi3", queryHeads: 8, kvHeads: 2, tied: false, type: .f32,
+                adjust: {
+                    $0.hasRopeFactors = true
+                    $0.extraFloats["rope.scaling.attn_factor"] = 1.19
+                    $0.extraIntegers["rope.scaling.original_context_length"] = 256
+                }, note: "with long RoPE factors"),
+            Case(
+                architecture: "phi3", queryHeads: 8, kvHeads: 2, tied: false, type: .f32,
+                adjust: {
+                    $0.hasRopeFactors = true
+                    $0.extraIntegers["rope.scaling.original_context_length"] = 2048
+                }, note: "with short RoPE factors"),
+            Case(
+                architecture: "gemma3", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+                adjust: {
+                    $0.extraFloats["final_logit_softcapping"] = 30
+                    $0.extraFloats["rope.freq_base_swa"] = 5000
+                }, note: "with softcap and local RoPE base"),
+            Case(
+                architecture: "olmo2", queryHeads: 8, kvHeads: 2, tied: false, type: .f32,
+                adjust: {
+                    $0.layers = 5
+                    $0.slidingWindow = 40
+                    $0.ropeScaling = "yarn"
+                    $0.extraFloats["rope.scaling.factor"] = 4
+                    $0.extraFloats["rope.scaling.attn_factor"] = 1.2
+                    $0.extraIntegers["rope.scaling.original_context_length"] = 64
+                }, note: "with local layers and YaRN, as OLMo 3"),
+            Case(
+                architecture: "granite", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+                adjust: { $0.extraFlags["rope.scaling.finetuned"] = false }, note: "without RoPE"),
+        ] + mixtures
 
     /// Experts where the architecture also runs without, and in other numbers.
     static let mixtures: [Case] = [
         ("llama", FeedForward.Experts(count: 8, used: 2), types[3]), ("llama", .init(count: 3, used: 3), .f32),
         ("mistral3", .init(count: 4, used: 1), types[2]), ("granite", .init(count: 4, used: 2, sharedLength: 32), .f16),
         ("qwen3moe", .init(count: 5, used: 1), .f32),
+        ("gpt-oss", .init(count: 4, used: 2), ElementType(named: "mxfp4")!),
     ].map { architecture, experts, type in
         Case(
             architecture: architecture, queryHeads: 8, kvHeads: 2, tied: true, type: type,
@@ -108,7 +111,8 @@ import Testing
         let oracle = try LibllamaOracle(url, contextLength: 2048)
         let engine = try Engine(
             Model(contentsOf: url), CacheOptions(policy: FullPolicy(), elementType: .f32), threads: 1)
-        let tolerance: Float = test.type == .f32 ? 1e-4 : 1e-2
+        // What falls on the other side of a rounding in quantised products adds up over layers: 1e-2 for two.
+        let tolerance: Float = test.type == .f32 ? 1e-4 : 5e-3 * Float(shape.layers)
 
         var worst = Difference()
         var expected = oracle.feed(prompt, at: 0)

@@ -13,6 +13,8 @@ struct BlockGraph {
         let queries: Tensor
         let keys: Tensor
         let values: Tensor
+        /// A term of each query head's softmax that no entry gets, `[queryHeads]`; nil if there is none.
+        var sinks: Tensor?
         /// The queries as frozen entries see them, which are moved together; nil if they see ``queries``.
         var frozenQueries: Tensor?
     }
@@ -38,7 +40,8 @@ struct BlockGraph {
             k = rotated(k, positions.rotary)
         }
         return Projections(
-            input: normed, queries: contiguous(q), keys: contiguous(k), values: contiguous(v), frozenQueries: frozen)
+            input: normed, queries: contiguous(q), keys: contiguous(k), values: contiguous(v),
+            sinks: layer.attentionSinks, frozenQueries: frozen)
     }
 
     /// What a layer computes queries, keys and values from: `[embedding, tokens]`, like the residual stream before it.

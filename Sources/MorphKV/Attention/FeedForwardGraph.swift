@@ -25,6 +25,8 @@ extension BlockGraph {
         case (.silu, nil): graph.swiglu(up)
         case (.gelu, let gate?): graph.geglu(gate: gate, up: up)
         case (.gelu, nil): graph.geglu(up)
+        case (.clampedSilu, let gate?): graph.clampedSwiglu(gate: gate, up: up)
+        case (.clampedSilu, nil): preconditionFailure("no architecture has both in one tensor")
         }
     }
 
@@ -40,10 +42,14 @@ extension BlockGraph {
 
     private func choose(_ x: Tensor, by router: Projection, _ experts: FeedForward.Experts) -> Choice {
         let tokens = x[1]
-        let probabilities = graph.softmax(apply(router, x))
-        let indices = graph.largest(experts.used, of: probabilities)
-        var weights = graph.rows(graph.reshape(probabilities, [1, experts.count, tokens]), at: indices)
-        if experts.normalizesWeights {
+        let logits = apply(router, x)
+        let values = experts.weighsChosenOnly ? logits : graph.softmax(logits)
+        let indices = graph.largest(experts.used, of: values)
+        var weights = graph.rows(graph.reshape(values, [1, experts.count, tokens]), at: indices)
+        if experts.weighsChosenOnly {
+            let shares = graph.softmax(graph.reshape(weights, [experts.used, tokens]))
+            weights = graph.reshape(shares, [1, experts.used, tokens])
+        } else if experts.normalizesWeights {
             let row = graph.reshape(weights, [experts.used, tokens])
             // As libllama does: no division by what is nearly nothing.
             let sum = graph.clamp(graph.sumRows(row), to: 6.103515625e-5...(.infinity))

@@ -20,7 +20,7 @@ extension Architecture {
 
 let architectures: [any Architecture.Type] = [
     Llama.self, Qwen2.self, Qwen3.self, Phi3.self, Gemma3.self, SmolLM3.self, Mistral3.self, Granite.self,
-    GraniteMoE.self, Olmo2.self, OLMoE.self, Qwen3MoE.self,
+    GraniteMoE.self, Olmo2.self, OLMoE.self, Qwen3MoE.self, GptOss.self,
 ]
 
 /// The names of architectures that know experts.
@@ -31,7 +31,7 @@ private func unknownArchitecture(_ name: String, of file: String) -> ModelError 
     let known = architectures.map { $0.name }
     let likeness = { (other: String) in zip(other, name).prefix { $0 == $1 }.count }
     let nearest = known.max { likeness($0) < likeness($1) } ?? ""
-    let hint = likeness(nearest) < 3 ? "" : " (the nearest is '\(nearest)')"
+    let hint = likeness(nearest) < 4 ? "" : " (the nearest is '\(nearest)')"
     return ModelError(
         .unknownArchitecture,
         "\(file) has the architecture '\(name)'; this version runs: \(known.joined(separator: ", "))\(hint)")

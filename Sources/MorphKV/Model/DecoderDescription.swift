@@ -62,12 +62,16 @@ public struct DecoderDescription: Sendable, Hashable {
     public internal(set) var finalSoftcap: Float?
     /// How queries and keys are normalised before RoPE; nil if they are not.
     public internal(set) var queryKeyNorm: QueryKeyNorm?
+    /// Whether each query head has a learned term in its softmax that no entry gets (arXiv 2309.17453, as in gpt-oss).
+    public internal(set) var hasAttentionSinks = false
     /// Whether the inputs of attention and feed-forward are normalised.
     public internal(set) var hasPreNorms = true
     /// Whether the outputs of attention and feed-forward are normalised before they are added.
     public internal(set) var hasPostNorms = false
     /// How queries grow with their position; nil if they do not.
     package var queryTemperature: QueryTemperature?
+    /// The name of the norm before the feed-forward network.
+    var feedForwardNorm = "ffn_norm"
     /// The tensor with the RoPE frequency factors; nil if there is none.
     var ropeFactors: String?
 

@@ -1,6 +1,7 @@
 internal import Ggml
 
-/// What a block's feed-forward network looks like: one network for every token, or experts of which each token has a few.
+/// What a block's feed-forward network looks like: one network for every token, or experts of which each token has a
+/// few.
 public struct FeedForward: Sendable, Hashable {
     /// What becomes of gate and up.
     public enum Activation: String, Sendable, Hashable {
@@ -8,6 +9,8 @@ public struct FeedForward: Sendable, Hashable {
         case silu
         /// gelu(gate) * up with the tanh approximation, as in Gemma.
         case gelu
+        /// As silu, but with gate and up limited and 1 added to up, as in gpt-oss.
+        case clampedSilu
     }
 
     /// Networks among which a router chooses for each token (arXiv 2101.03961, 2401.04088).
@@ -16,6 +19,8 @@ public struct FeedForward: Sendable, Hashable {
         public internal(set) var count: Int
         /// Experts that each token gets: those with the largest probabilities.
         public internal(set) var used: Int
+        /// Whether a token's weights are the softmax of its experts' logits alone, not of all.
+        public internal(set) var weighsChosenOnly = false
         /// Whether the weights of a token's experts are divided by their sum.
         public internal(set) var normalizesWeights = true
         /// What the weights are multiplied by.
@@ -43,7 +48,7 @@ public struct FeedForward: Sendable, Hashable {
 
     /// What tells networks apart whose tensors and widths are the same; nil for one without experts.
     var fingerprint: String? {
-        experts.map { "experts \($0.used) \($0.normalizesWeights) \($0.weightScale)" }
+        experts.map { "experts \($0.used) \($0.normalizesWeights) \($0.weightScale) \($0.weighsChosenOnly)" }
     }
 
     /// Width of everything that one token gets.
@@ -120,7 +125,8 @@ extension FeedForward {
         var experts = Experts(
             count: try metadata.size("expert_count", limit: 1 << 10),
             used: try metadata.size("expert_used_count", limit: count))
-        length = try metadata.integer("expert_feed_forward_length") == nil
+        length =
+            try metadata.integer("expert_feed_forward_length") == nil
             ? metadata.size("feed_forward_length", limit: 1 << 22)
             : metadata.size("expert_feed_forward_length", limit: 1 << 22)
         if try metadata.integer("expert_shared_feed_forward_length") ?? 0 != 0 {

@@ -53,6 +53,7 @@ final class LazyFingerprint: Sendable {
         let later = [
             d.residualScale == 1 ? nil : "residual \(d.residualScale)",
             d.logitScale == 1 ? nil : "logits \(d.logitScale)", d.hasPreNorms ? nil : "no pre-norms",
+            d.hasAttentionSinks ? "sinks" : nil,
             d.queryTemperature.map { "temperature \($0.scale) \($0.period)" },
         ]
         for feature in later.compactMap(\.self) { checksum.add(feature) }

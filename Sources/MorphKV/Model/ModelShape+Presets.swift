@@ -39,6 +39,7 @@ extension ModelShape {
         "qwen3-30b-a3b": mixture(
             "qwen3moe", 2048, layers: 48, experts: .init(count: 128, used: 8), of: 768, heads: (32, 4), 151_936,
             context: 40960, ropeBase: 1_000_000),
+        "gpt-oss-20b": gptOss(),
         "mixtral-8x7b": mixture(
             "llama", 4096, layers: 32, experts: .init(count: 8, used: 2), of: 14336, heads: (32, 8), 32000,
             context: 32768, ropeBase: 1_000_000),
@@ -95,6 +96,18 @@ extension ModelShape {
         var shape = granite(
             "granitemoe", 1024, layers: 24, 512, heads: (16, 8), of: 64, attention: 0.015625, residual: 0.22, logits: 6)
         shape.experts = .init(count: 32, used: 8)
+        return shape
+    }
+
+    private static func gptOss() -> ModelShape {
+        var shape = ModelShape(
+            "gpt-oss", embedding: 2880, layers: 24, feedForward: 2880, queryHeads: 64, kvHeads: 8, headDimension: 64,
+            vocabulary: 201_088, tiesEmbeddings: false, context: 131_072, ropeBase: 150_000)
+        shape.experts = .init(count: 32, used: 4)
+        shape.slidingWindow = 128
+        shape.ropeScaling = "yarn"
+        shape.extraFloats["rope.scaling.factor"] = 32
+        shape.extraIntegers["rope.scaling.original_context_length"] = 4096
         return shape
     }
 

@@ -15,7 +15,8 @@ extension ModelShape {
         func matrix(_ name: String, _ shape: [Int], gain: Float = 1, isExact: Bool = false) {
             all.append(
                 TensorPlan(
-                    name: name, shape: shape, mean: 0, deviation: gain / Float(shape[0]).squareRoot(), isExact: isExact))
+                    name: name, shape: shape, mean: 0, deviation: gain / Float(shape[0]).squareRoot(), isExact: isExact)
+            )
         }
         func vector(_ name: String, _ length: Int, mean: Float = 1, deviation: Float = 0.1) {
             all.append(TensorPlan(name: name, shape: [length], mean: mean, deviation: deviation))
@@ -32,6 +33,21 @@ extension ModelShape {
         return all
     }
 
+    /// What gpt-oss has besides.
+    private func addSinksAndBiases(
+        _ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void,
+        _ vector: (String, Int, Float, Float) -> Void
+    ) {
+        // About as large as the largest of a few dozen scores, so that they take a good part.
+        vector(prefix + "attn_sinks.weight", queryHeads, 2, 1)
+        vector(prefix + "attn_output.bias", embedding, 0, 0.1)
+        vector(prefix + "ffn_gate_inp.bias", experts?.count ?? 0, 0, 0.5)
+        let own = network.matrices(width: embedding)
+        for one in [own.gate, own.up, own.down].compactMap(\.self) {
+            matrix("\(prefix)\(one.name).bias", Array(one.shape.dropFirst()), 1, true)
+        }
+    }
+
     private func addBlock(
         _ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void,
         _ vector: (String, Int, Float, Float) -> Void
@@ -44,7 +60,7 @@ extension ModelShape {
         }
         if hasPreNorms {
             norm("attn_norm", embedding)
-            norm("ffn_norm", embedding)
+            norm(feedForwardNorm, embedding)
         }
         // Somewhat larger queries and keys make attention favour some tokens, as trained models do.
         if isFused {
@@ -74,5 +90,6 @@ extension ModelShape {
         matrix(prefix + "attn_output.weight", [queries, embedding], 1, false)
         let shared = network.sharedMatrices(width: embedding)
         matrices(own.down, shared?.gate, shared?.up, shared?.down)
+        if hasSinksAndBiases { addSinksAndBiases(prefix, matrix, vector) }
     }
 }

@@ -13,6 +13,9 @@ package struct ModelShape: Sendable, Hashable {
     package var ropeBase: Float
     package var epsilon: Float = 1e-5
     package var hasAttentionBias = false
+    /// Whether the projection behind attention, the router and the experts have biases, and query heads have sinks.
+    package var hasSinksAndBiases = false
+    package var feedForwardNorm = "ffn_norm"
     /// The experts among which layers choose; ``feedForward`` is the width of one. nil if there are none.
     package var experts: FeedForward.Experts?
     package var queryKeyNorm: DecoderDescription.QueryKeyNorm?
@@ -51,7 +54,9 @@ package struct ModelShape: Sendable, Hashable {
 
     /// What all models of an architecture have.
     private mutating func setFeatures() {
-        hasAttentionBias = architecture == "qwen2"
+        hasAttentionBias = ["qwen2", "gpt-oss"].contains(architecture)
+        hasSinksAndBiases = architecture == "gpt-oss"
+        if architecture == "gpt-oss" { feedForwardNorm = "post_attention_norm" }
         isFused = architecture == "phi3"
         hasPreNorms = architecture != "olmo2"
         hasPostNorms = ["gemma3", "olmo2"].contains(architecture)

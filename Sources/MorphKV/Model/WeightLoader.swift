@@ -67,9 +67,10 @@ struct WeightLoader {
             value: isSplit ? try projection(name("attn_v"), [e, keys]) : nil,
             queryNorm: try headNorm(name("attn_q_norm.weight"), queries),
             keyNorm: try headNorm(name("attn_k_norm.weight"), keys),
+            attentionSinks: d.hasAttentionSinks ? try vector(name("attn_sinks.weight"), d.queryHeads) : nil,
             attentionOutput: try projection(name("attn_output"), [queries, e]),
             attentionPostNorm: d.hasPostNorms ? try vector(name("post_attention_norm.weight"), e) : nil,
-            feedForwardNorm: d.hasPreNorms ? try vector(name("ffn_norm.weight"), e) : nil,
+            feedForwardNorm: d.hasPreNorms ? try vector(name("\(d.feedForwardNorm).weight"), e) : nil,
             feedForward: try feedForward(d.layers[index].feedForward, name),
             feedForwardPostNorm: d.hasPostNorms ? try vector(name("post_ffw_norm.weight"), e) : nil)
     }

@@ -36,6 +36,8 @@ package struct LayerWeights {
     package let value: Projection?
     package let queryNorm: Tensor?
     package let keyNorm: Tensor?
+    /// A term of each query head's softmax that no entry gets, `[queryHeads]`; nil if there is none.
+    package let attentionSinks: Tensor?
     package let attentionOutput: Projection
     package let attentionPostNorm: Tensor?
     /// nil if the input is not normalised.

@@ -28,13 +28,17 @@ enum TestModels {
             shape.ropeScaling = "yarn"
             shape.extraIntegers["rope.scaling.original_context_length"] = 32
             shape.extraFloats = [
-                "rope.scaling.factor": 4, "rope.scaling.yarn_log_multiplier": 0.7, "attention.temperature_scale": 0.1,
+                "rope.scaling.factor": 4, "rope.scaling.yarn_log_multiplier": 0.9, "attention.temperature_scale": 0.05,
             ]
         case "granite", "granitemoe":
             shape.extraFloats = [
                 "attention.scale": 0.2, "residual_scale": 0.4, "logit_scale": 6, "embedding_scale": 3,
             ]
             if shape.architecture == "granitemoe" { shape.experts = .init(count: 6, used: 3, sharedLength: 64) }
+        case "gpt-oss":
+            shape.tiesEmbeddings = false
+            shape.experts = .init(count: 8, used: 3)
+            shape.slidingWindow = 48
         case "qwen3moe": shape.experts = .init(count: 8, used: 2)
         case "olmo2", "olmoe":
             shape.tiesEmbeddings = false

@@ -1,7 +1,8 @@
 internal import Foundation
 internal import Ggml
 
-/// Mistral 3 and Ministral 3: Llama with YaRN whose magnitude the file states, and queries that grow with their position.
+/// Mistral 3 and Ministral 3: Llama with YaRN whose magnitude the file states, and queries that grow with their
+/// position.
 enum Mistral3: Architecture {
     static let name = "mistral3"
     static let pairing = RopeParameters.Pairing.neighbours
@@ -12,7 +13,7 @@ enum Mistral3: Architecture {
         try description.applyAttentionScale(metadata)
         guard var rope = description.layers[0].rope else { return }
         if let multiplier = try metadata.float("rope.scaling.yarn_log_multiplier"), rope.extrapolation != 0 {
-            // ggml multiplies by 1 + 0.1 ln(factor); what the model had is 1 + 0.1 ln(factor) over the same with its multiplier.
+            // ggml multiplies by 1 + 0.1 ln(factor); the model was trained with that over the same with its multiplier.
             let logarithm = 0.1 * max(0, -log(rope.scale))
             let magnitude = 1 + multiplier * logarithm
             guard magnitude > 0 else {
