@@ -105,7 +105,7 @@ final class CalibrationPass {
         try forEachChunk(of: stream) { range in
             try run.run(range, output: 0..<0, keepsQueries: true)
             for queries in PromptBatch.ranges(of: range, scores: range.upperBound * model.description.queryHeads) {
-                try weigh(queries, in: range, run.mask, entries: stream[1], into: &future)
+                try weigh(queries, in: range, run, into: &future)
             }
         }
         guard future.isFinite else {
@@ -121,9 +121,9 @@ final class CalibrationPass {
 
     /// Takes the weights of some queries of a chunk, which lie in the scratch memory.
     private func weigh(
-        _ queries: Range<Int>, in chunk: Range<Int>, _ mask: AttentionMask, entries: Int,
-        into future: inout FutureWeights
+        _ queries: Range<Int>, in chunk: Range<Int>, _ run: LayerRun, into future: inout FutureWeights
     ) throws {
+        let entries = run.stream[1]
         let visible = queries.upperBound
         let graph = try Graph(on: backend, capacity: 32, allocator: allocator)
         let own = queries.lowerBound - chunk.lowerBound..<queries.upperBound - chunk.lowerBound
@@ -131,10 +131,12 @@ final class CalibrationPass {
             scratch.keys(0..<visible, of: entries, in: graph),
             graph.permute(scratch.queries(own, in: graph), [0, 2, 1, 3]))
         let input = graph.input(.f16, [visible, queries.count], name: "mask")
-        let weights = graph.softmax(scores, mask: input, scale: model.description.attentionScale)
+        let weights = graph.softmax(
+            scores, mask: input, scale: model.description.attentionScale,
+            sinks: model.weights.value.layers[run.index].attentionSinks)
         graph.output(weights)
         try graph.allocate()
-        input.write(mask.values(queries: queries))
+        input.write(run.mask.values(queries: queries))
         try graph.compute()
         if backend.device.usesHostMemory {
             let values = UnsafeBufferPointer(start: weights.hostFloats, count: weights.count)
@@ -172,8 +174,8 @@ final class CalibrationPass {
         let columns = graph.view(
             stream, [stream[0], range.count], strides: [stream.strides[1]],
             offset: range.lowerBound * stream.strides[1])
-        let weight = model.weights.value.layers[index].attentionNorm
-        let result = make(graph, graph.rmsNorm(columns, weight: weight, epsilon: model.description.normEpsilon))
+        let block = BlockGraph(graph: graph, description: model.description, weights: model.weights.value)
+        let result = make(graph, block.attentionInput(columns, layer: index))
         graph.output(result)
         try graph.allocate()
         try graph.compute()
