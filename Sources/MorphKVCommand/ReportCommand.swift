@@ -7,11 +7,14 @@ struct ReportCommand: AsyncParsableCommand {
         commandName: "report", abstract: "Compares runs in one table and one page.",
         discussion: """
             Prints a Markdown table and writes the same with charts as a page that loads nothing. Verdicts of \
-            `morphkv judge` beside a run are part of it.
+            `morphkv judge` beside a run are part of it. With --attention the page shows what policies hold of the attention.
             """)
 
     @Argument(help: "Result files of `morphkv eval`.")
-    var runs: [String]
+    var runs: [String] = []
+
+    @Option(help: "What `morphkv recall --attention --json` printed; may be given several times.")
+    var attention: [String] = []
 
     @Option(help: "The page to write.")
     var html = "report.html"
@@ -22,13 +25,20 @@ struct ReportCommand: AsyncParsableCommand {
     @Flag(help: "Compare runs on different samples, and name the difference.")
     var allowDifferent = false
 
+    func validate() throws {
+        if runs.isEmpty && attention.isEmpty { throw ValidationError("name runs, or measurements by --attention") }
+    }
+
     func run() async throws {
         var read: [EvaluationRun] = []
         for path in runs { read.append(try await EvaluationRun(URL(fileURLWithPath: path))) }
-        let report = try EvaluationReport(read, allowsDifferentSamples: allowDifferent)
-        try Output.write(report.markdown)
-        if let markdown { try Output.save(report.markdown, to: markdown) }
-        try Output.save(report.html, to: html)
+        let held = try attention.flatMap { try AttentionReport(contentsOf: URL(fileURLWithPath: $0)).rows }
+        let page = ReportPage(
+            runs: read.isEmpty ? nil : try EvaluationReport(read, allowsDifferentSamples: allowDifferent),
+            attention: held.isEmpty ? nil : AttentionReport(held))
+        try Output.write(page.markdown)
+        if let markdown { try Output.save(page.markdown, to: markdown) }
+        try Output.save(page.html, to: html)
     }
 }
 

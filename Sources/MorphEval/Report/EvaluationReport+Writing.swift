@@ -7,12 +7,13 @@ extension EvaluationReport {
     }
 
     /// The page: table, notes and charts, with nothing to load.
-    public var html: String {
+    public var html: String { HTML.page(title: "morphkv report", body: body) }
+
+    /// What the page shows.
+    var body: String {
         let list = notes.map { "<li>\(HTML.escape($0))</li>" }.joined()
         let figures = scoreCharts.map(\.figure) + [memoryChart?.figure].compactMap(\.self) + heatMaps.map(\.figure)
-        return HTML.page(
-            title: "morphkv report",
-            body: ([HTML.table(header: header, rows: cells), "<ul>\(list)</ul>"] + figures).joined(separator: "\n"))
+        return ([HTML.table(header: header, rows: cells), "<ul>\(list)</ul>"] + figures).joined(separator: "\n")
     }
 
     // MARK: Table

@@ -67,7 +67,7 @@ public struct EvaluationReport: Sendable {
         for run in runs {
             let key = run.settings.rowKey
             guard let index = rows.firstIndex(where: { $0.key == key }) else {
-                let family = run.settings.policyFamily(in: policies)
+                let family = PolicySpecification.family(of: run.settings.policy, in: policies)
                 rows.append(
                     Row(
                         key: key, model: key.model, policy: key.policy, family: family,
@@ -119,18 +119,6 @@ extension EvaluationSettings {
         return key
     }
 
-    /// The policy without its capacity.
-    fileprivate func policyFamily(in policies: PolicyRegistry) -> String {
-        guard var specification = try? PolicySpecification(parsing: policy) else { return policy }
-        if (try? policies.descriptor(named: specification.name)) != nil {
-            specification.removeCapacity(in: policies)
-        } else {
-            specification.remove("capacity")
-            specification.remove("promptCapacity")
-        }
-        return specification.description
-    }
-
     /// What else tells a row from the others.
     fileprivate func remarks(among keys: [EvaluationSettings]) -> String {
         var parts: [String] = []
@@ -143,5 +131,19 @@ extension EvaluationSettings {
         if Set(keys.map(\.sampling)).count > 1 { parts.append(sampling) }
         if Set(keys.map(\.seed)).count > 1 { parts.append("seed \(seed)") }
         return parts.joined(separator: ", ")
+    }
+}
+
+extension PolicySpecification {
+    /// A policy without its capacity, as text; of one that nobody knows, without what is usually called so.
+    static func family(of policy: String, in policies: PolicyRegistry) -> String {
+        guard var specification = try? PolicySpecification(parsing: policy) else { return policy }
+        if (try? policies.descriptor(named: specification.name)) != nil {
+            specification.removeCapacity(in: policies)
+        } else {
+            specification.remove("capacity")
+            specification.remove("promptCapacity")
+        }
+        return specification.description
     }
 }
