@@ -55,7 +55,7 @@ extension RecallCommand {
             status.show("measuring \(Int(100 * share)) %")
         }
         if json { return try rows.forEach(Output.printJSON) }
-        try Output.write(AttentionReport(rows).markdown)
+        try Output.write(ReportPage(attention: AttentionReport(rows), command: Output.command).markdown)
     }
 
     /// The policies that are named; else all that have a capacity.

@@ -10,8 +10,14 @@ struct ReportCommand: AsyncParsableCommand {
             `morphkv judge` beside a run are part of it. With --attention the page shows what policies hold of the attention.
             """)
 
-    @Argument(help: "Result files of `morphkv eval`.")
+    @Argument(help: "Result files of `morphkv eval`; those of shards of a run are one run.")
     var runs: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "A run, named by one of its files, that all others are compared with on the same samples: what differs for "
+                + "certain is marked."))
+    var compare: String?
 
     @Option(help: "What `morphkv recall --attention --json` printed; may be given several times.")
     var attention: [String] = []
@@ -30,12 +36,16 @@ struct ReportCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var read: [EvaluationRun] = []
-        for path in runs { read.append(try await EvaluationRun(URL(fileURLWithPath: path))) }
+        let named = runs + (compare.map { runs.contains($0) ? [] : [$0] } ?? [])
+        let read = try await EvaluationRun.runs(at: named.map { URL(fileURLWithPath: $0) })
+        let base = compare.map { URL(fileURLWithPath: $0) }.flatMap { file in read.first { $0.files.contains(file) } }
         let held = try attention.flatMap { try AttentionReport(contentsOf: URL(fileURLWithPath: $0)).rows }
         let page = ReportPage(
-            runs: read.isEmpty ? nil : try EvaluationReport(read, allowsDifferentSamples: allowDifferent),
-            attention: held.isEmpty ? nil : AttentionReport(held))
+            runs: read.isEmpty
+                ? nil
+                : try EvaluationReport(
+                    read, allowsDifferentSamples: allowDifferent, comparedTo: base),
+            attention: held.isEmpty ? nil : AttentionReport(held), command: Output.command)
         try Output.write(page.markdown)
         if let markdown { try Output.save(page.markdown, to: markdown) }
         try Output.save(page.html, to: html)
