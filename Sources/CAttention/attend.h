@@ -99,10 +99,10 @@ static void weigh_range(
     weigh_rows(slots->value_type, &pass);
 }
 
-/// The highest scores of the whole team.
+/// The highest scores of the whole team and of the sinks.
 static void combine_peaks(const struct unit *u, const struct team *team, const struct workspace *w, float *highest) {
     for (int g = 0; g < u->step.cache->slots.group; g++) {
-        highest[g] = -INFINITY;
+        highest[g] = u->sinks ? u->sinks[g] : -INFINITY;
         for (int rank = 0; rank < team->size; rank++) {
             float peak = area_of(team, w->peaks, rank)[g];
             if (peak > highest[g]) highest[g] = peak;
@@ -114,7 +114,7 @@ static void combine_peaks(const struct unit *u, const struct team *team, const s
 static void merge(const struct unit *u, const struct team *team, const struct workspace *w) {
     const struct attention_slots *slots = &u->step.cache->slots;
     for (int g = 0; g < slots->group; g++) {
-        float total = 0;
+        float total = u->sinks ? expf(u->sinks[g] - w->highest[g]) : 0;
         for (int rank = 0; rank < team->size; rank++) total = total + area_of(team, w->sums, rank)[g];
         w->factors[g] = 1 / total;
         float *to = u->output + (size_t)g * (size_t)slots->dimension;

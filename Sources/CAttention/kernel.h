@@ -115,6 +115,7 @@ static void describe_head(struct unit *u, const struct attention_vectors *v, siz
     u->step.feature_width = v->features ? v->feature_width : 0;
     u->key = v->key + at * d;
     u->value = v->value + at * d;
+    u->sinks = v->sinks ? v->sinks + (size_t)model_head(u->step.cache, head) * group : NULL;
     u->output = v->output + at * group * d;
 }
 

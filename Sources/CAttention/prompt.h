@@ -26,7 +26,11 @@ static struct tile tile_at(const struct attention_prompt *p, int head, int token
         float *to = t.memory.queries + (size_t)i * numbers;
         for (size_t n = 0; n < numbers; n++) to[n] = from[n] * p->scale;
     }
-    for (int q = 0; q < t.queries; q++) t.memory.peaks[q] = -INFINITY, t.memory.totals[q] = 0;
+    for (int q = 0; q < t.queries; q++) {
+        // A sink is as if a row had been seen before all others whose value is nothing.
+        t.memory.peaks[q] = p->sinks ? p->sinks[head * p->group + q % p->group] : -INFINITY;
+        t.memory.totals[q] = p->sinks ? 1 : 0;
+    }
     return t;
 }
 

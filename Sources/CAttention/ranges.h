@@ -14,6 +14,7 @@ struct unit {
     int slot; ///< the token's, where nothing is scored; else negative
     const float *key, *value;
     const float *frozen_query; ///< `[group][dimension]`, not scaled; NULL if frozen entries see the step's
+    const float *sinks; ///< `[group]`; NULL if there are none
     float *output;
 };
 

@@ -10,13 +10,14 @@ extension Graph {
     ///   - values: `[headDim, kvHeads, tokens]`
     ///   - frozenQueries: like `queries`, for entries besides the slots; nil if they see the same.
     ///   - features: `[width, kvHeads, tokens]`: what the scoring rules read besides; nil if they read nothing.
+    ///   - sinks: `[queryHeads]`: a term of each head's softmax that no entry gets; nil if there are none.
     ///   - batch: which caches and where the threads work; read at every ``compute()``, so it must outlive the graph.
     /// - Returns: `[headDim * queryHeads, tokens]`
     package func fusedAttention(
         queries: Tensor, keys: Tensor, values: Tensor, frozenQueries: Tensor? = nil, features: Tensor? = nil,
-        batch: UnsafeMutablePointer<attention_batch>
+        sinks: Tensor? = nil, batch: UnsafeMutablePointer<attention_batch>
     ) -> Tensor {
-        let sources = [queries, keys, values, features, frozenQueries]
+        let sources = [queries, keys, values, features, frozenQueries, sinks]
         precondition(sources.allSatisfy { $0?.isContiguous ?? true }, "the kernel reads contiguous vectors")
         var arguments = sources.map { $0?.pointer }
         let result = ggml_custom_4d(
@@ -33,7 +34,7 @@ extension Graph {
 }
 
 extension attention_vectors {
-    /// The sources and the result of an operation that ``Graph/fusedAttention(queries:keys:values:frozenQueries:features:batch:)`` made.
+    /// The sources and the result of an operation that ``Graph/fusedAttention(queries:keys:values:frozenQueries:features:sinks:batch:)`` made.
     fileprivate init(_ operation: ggml_tensor) {
         func floats(_ tensor: UnsafeMutablePointer<ggml_tensor>?) -> UnsafeMutablePointer<Float>? {
             tensor?.pointee.data.assumingMemoryBound(to: Float.self)
@@ -42,7 +43,7 @@ extension attention_vectors {
             query: floats(operation.src.0), frozen_query: floats(operation.src.4), key: floats(operation.src.1),
             value: floats(operation.src.2),
             features: floats(operation.src.3), feature_width: Int32(operation.src.3?.pointee.ne.0 ?? 0),
-            output: operation.data.assumingMemoryBound(to: Float.self))
+            sinks: floats(operation.src.5), output: operation.data.assumingMemoryBound(to: Float.self))
     }
 }
 

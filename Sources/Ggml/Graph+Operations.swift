@@ -47,6 +47,11 @@ extension Graph {
         wrap(ggml_mul(arena.context, a.pointer, b.pointer), uses: a, b)
     }
 
+    /// a / b elementwise; b is repeated along dimensions where it has one element.
+    package func divide(_ a: Tensor, by b: Tensor) -> Tensor {
+        wrap(ggml_div(arena.context, a.pointer, b.pointer), uses: a, b)
+    }
+
     /// a * factor + offset.
     package func scale(_ a: Tensor, by factor: Float, plus offset: Float = 0) -> Tensor {
         wrap(ggml_scale_bias(arena.context, a.pointer, factor, offset), uses: a)
@@ -109,6 +114,11 @@ extension Graph {
         return wrap(result, uses: a, positions)
     }
 
+    /// g * sigmoid(1.702 g) * (u + 1), with g the gate up to 7 and u up within -7 and 7.
+    package func clampedSwiglu(gate: Tensor, up: Tensor) -> Tensor {
+        wrap(ggml_swiglu_oai(arena.context, gate.pointer, up.pointer, 1.702, 7), uses: gate, up)
+    }
+
     /// silu(gate) * up.
     package func swiglu(gate: Tensor, up: Tensor) -> Tensor {
         wrap(ggml_swiglu_split(arena.context, gate.pointer, up.pointer), uses: gate, up)
@@ -124,18 +134,32 @@ extension Graph {
         wrap(ggml_geglu_split(arena.context, gate.pointer, up.pointer), uses: gate, up)
     }
 
+    /// gelu of the first half of each row times the second half, with the tanh approximation.
+    package func geglu(_ gateAndUp: Tensor) -> Tensor {
+        wrap(ggml_geglu(arena.context, gateAndUp.pointer), uses: gateAndUp)
+    }
+
     /// softmax(a * scale + mask) along rows; the mask is repeated over dimensions 2 and 3.
-    package func softmax(_ a: Tensor, mask: Tensor? = nil, scale: Float = 1) -> Tensor {
-        if let mask { arena.retain(mask.arena) }
-        return wrap(ggml_soft_max_ext(arena.context, a.pointer, mask?.pointer, scale, 0), uses: a)
+    ///
+    /// - Parameter sinks: `[heads]`, for `a` `[n, rows, heads]`: a term of each row's sum that no element gets.
+    package func softmax(_ a: Tensor, mask: Tensor? = nil, scale: Float = 1, sinks: Tensor? = nil) -> Tensor {
+        for other in [mask, sinks].compactMap(\.self) { arena.retain(other.arena) }
+        let result = ggml_soft_max_ext(arena.context, a.pointer, mask?.pointer, scale, 0)
+        ggml_soft_max_add_sinks(result, sinks?.pointer)
+        return wrap(result, uses: a)
     }
 
     /// Fused attention: q `[d, queries, heads]`, k and v `[d, slots, kvHeads]`, mask f16 `[slots, queries, 1 or heads]`
     /// to `[d, heads, queries]`.
-    package func flashAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor?, scale: Float) -> Tensor {
-        if let mask { arena.retain(mask.arena) }
+    ///
+    /// - Parameter sinks: `[heads]`: a term of each head's softmax that no slot gets.
+    package func flashAttention(
+        q: Tensor, k: Tensor, v: Tensor, mask: Tensor?, scale: Float, sinks: Tensor? = nil
+    ) -> Tensor {
+        for other in [mask, sinks].compactMap(\.self) { arena.retain(other.arena) }
         let result = ggml_flash_attn_ext(
             arena.context, q.pointer, k.pointer, v.pointer, mask?.pointer, scale, 0, 0)
+        ggml_flash_attn_ext_add_sinks(result, sinks?.pointer)
         ggml_prec_set_acc(result, GGML_PREC_F32)
         return wrap(result, uses: q, k, v)
     }

@@ -8,13 +8,15 @@ extension Graph {
     ///   - queries: `[headDim, queryHeads, tokens]`, a token's heads one after the other
     ///   - keys: `[headDim, rows, kvHeads]`, a head's rows one after the other
     ///   - values: like `keys`
+    ///   - sinks: `[queryHeads]`: a term of each head's softmax that no row gets; nil if there are none.
     ///   - prompt: what the tensors do not say; read at every ``compute()``, so it must outlive the graph.
     /// - Returns: `[headDim * queryHeads, tokens]`
     package func promptAttention(
-        queries: Tensor, keys: Tensor, values: Tensor, prompt: UnsafeMutablePointer<attention_prompt>
+        queries: Tensor, keys: Tensor, values: Tensor, sinks: Tensor? = nil,
+        prompt: UnsafeMutablePointer<attention_prompt>
     ) -> Tensor {
         let shape = [queries[0] * queries[1], queries[2], 1]
-        return custom(shape, [queries, keys, values], prompt) { target, thread, threads, prompt in
+        return custom(shape, [queries, keys, sinks, values], prompt) { target, thread, threads, prompt in
             // Sound: ggml calls this with the tensor made here, whose sources and memory it has allocated.
             var call = attention_prompt(prompt!, of: target!.pointee)
             attention_prompt_attend(
@@ -27,9 +29,9 @@ extension Graph {
     /// - Parameters: as of ``promptAttention(queries:keys:values:prompt:)``.
     /// - Returns: `[rows, 1, kvHeads]`
     package func promptReceived(
-        queries: Tensor, keys: Tensor, prompt: UnsafeMutablePointer<attention_prompt>
+        queries: Tensor, keys: Tensor, sinks: Tensor? = nil, prompt: UnsafeMutablePointer<attention_prompt>
     ) -> Tensor {
-        custom([keys[1], 1, keys[2]], [queries, keys], prompt) { target, thread, threads, prompt in
+        custom([keys[1], 1, keys[2]], [queries, keys, sinks], prompt) { target, thread, threads, prompt in
             // Sound: as above.
             var call = attention_prompt(prompt!, of: target!.pointee)
             attention_prompt_received(
@@ -38,20 +40,20 @@ extension Graph {
     }
 
     private func custom(
-        _ shape: [Int], _ sources: [Tensor], _ prompt: UnsafeMutablePointer<attention_prompt>,
+        _ shape: [Int], _ sources: [Tensor?], _ prompt: UnsafeMutablePointer<attention_prompt>,
         _ function: @escaping ggml_custom_op_t
     ) -> Tensor {
-        var arguments: [UnsafeMutablePointer<ggml_tensor>?] = sources.map(\.pointer)
+        var arguments: [UnsafeMutablePointer<ggml_tensor>?] = sources.map { $0?.pointer }
         let result = ggml_custom_4d(
             arena.context, GGML_TYPE_F32, Int64(shape[0]), Int64(shape[1]), Int64(shape[2]), 1, &arguments,
             Int32(arguments.count), function, -1, prompt)
-        for source in sources { arena.retain(source.arena) }
+        for source in sources.compactMap(\.self) { arena.retain(source.arena) }
         return wrap(result)
     }
 }
 
 extension attention_prompt {
-    /// A call with what the sources of an operation say: queries, keys and, where they are read, values.
+    /// A call with what the sources of an operation say: queries, keys, sinks and, where they are read, values.
     fileprivate init(_ call: UnsafeMutableRawPointer, of operation: ggml_tensor) {
         self = call.load(as: attention_prompt.self)
         let (query, key) = (operation.src.0!.pointee, operation.src.1!.pointee)
@@ -61,7 +63,8 @@ extension attention_prompt {
         rows = Int32(key.ne.1)
         keys = UnsafeRawPointer(key.data)
         key_stride = key.nb.2
-        guard let value = operation.src.2?.pointee else { return }
+        sinks = operation.src.2.map { UnsafePointer($0.pointee.data.assumingMemoryBound(to: Float.self)) }
+        guard let value = operation.src.3?.pointee else { return }
         values = UnsafeRawPointer(value.data)
         value_stride = value.nb.2
     }

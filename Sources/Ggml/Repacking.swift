@@ -26,12 +26,17 @@ package struct Repacking {
     /// How many layouts there are.
     package var count: Int { layouts.count }
 
-    /// The first layout in which a matrix of that type and shape can be multiplied with vectors; nil if there is none.
+    /// The first layout in which a matrix of that type and shape, or several, can be multiplied with vectors; nil if there
+    /// is none.
     package func layout(for type: ElementType, _ shape: [Int]) throws -> Int? {
-        let arena = try Arena(tensors: 3)
+        let arena = try Arena(tensors: 4)
         let matrix = arena.tensor(type, shape)
         let vector = arena.tensor(.f32, [shape[0], 1])
-        let product = arena.wrap(ggml_mul_mat(arena.context, matrix.pointer, vector.pointer))
+        let product =
+            shape.count == 2
+            ? arena.wrap(ggml_mul_mat(arena.context, matrix.pointer, vector.pointer))
+            : arena.wrap(
+                ggml_mul_mat_id(arena.context, matrix.pointer, vector.pointer, arena.tensor(.i32, [1, 1]).pointer))
         return layouts.indices.first { index in
             // Devices look at the buffer of the matrix; it needs no memory for that.
             guard let buffer = ggml_backend_buft_alloc_buffer(layouts[index], 0) else { return false }

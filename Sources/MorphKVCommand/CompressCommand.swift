@@ -37,10 +37,13 @@ struct CompressCommand: ParsableCommand {
 
     @OptionGroup var types: CacheTypeFlags
 
-    @Option(help: "Cut whole heads by scores from this file, which --save-heads wrote: nothing is scored.")
-    var heads: String?
+    @Option(
+        help: ArgumentHelp(
+            "Cut whole heads by scores from this file, which --save-heads wrote or which KVzip (.pt) or DuoAttention (.tsv) "
+                + "published: nothing is scored. May be given several times; the larger scores count."))
+    var heads: [String] = []
 
-    @Option(help: "Write how much each head matters to this file.")
+    @Option(help: "Write how much each head matters to this file: .pt as KVzip, .tsv as DuoAttention, else JSON.")
     var saveHeads: String?
 
     @Flag(help: "Print one JSON object.")
@@ -51,8 +54,9 @@ struct CompressCommand: ParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         // Mistakes in the flags are found before the text is read, which takes minutes.
         var compression = try compression()
-        if let heads, saveHeads == nil { compression.source = .heads(try scores(ofFile: heads)) }
+        let known = saveHeads == nil ? try headScores() : nil
         let model = try modelFlags.load()
+        if let known { compression.source = .heads(try known.heads(for: model)) }
         var status = StatusLine(isShown: !json && Output.isTerminal(.standardError))
         defer { status.clear() }
         let start = ContinuousClock.now
@@ -63,9 +67,10 @@ struct CompressCommand: ParsableCommand {
             let scores = try context.headScores(levels.source, threads: modelFlags.threadCount) { share in
                 status.show("scoring \(Int(100 * share)) %")
             }
-            try JSONEncoder().encode(scores).write(to: URL(fileURLWithPath: saveHeads), options: .atomic)
+            let url = URL(fileURLWithPath: saveHeads)
+            try HeadScoreFile(scores).write(to: url, as: .init(of: url))
             // The file may be the one that was just written.
-            if let heads { compression.source = .heads(try self.scores(ofFile: heads)) }
+            if let known = try headScores() { compression.source = .heads(try known.heads(for: model)) }
         }
         let before = context.statistics
         try context.compress(compression, threads: modelFlags.threadCount) { share in
@@ -89,7 +94,7 @@ struct CompressCommand: ParsableCommand {
         }
         return try CompressedContext(
             reading: Input.text(ofFile: context), after: before, model: model, options: options,
-            scoredBy: heads == nil || saveHeads != nil ? levels.source : nil, threads: modelFlags.threadCount)
+            scoredBy: heads.isEmpty || saveHeads != nil ? levels.source : nil, threads: modelFlags.threadCount)
     }
 
     /// What the flags say, the scores of --heads left out.
@@ -97,17 +102,19 @@ struct CompressCommand: ParsableCommand {
         let budgets: [Compression.Budget] =
             [ratio.map { .ratio($0) }, capacity.map { .capacity($0) }, bytes.map { .bytes($0) }].compactMap { $0 }
         guard budgets.count <= 1 else { throw ValidationError("give one of --ratio, --capacity and --bytes") }
-        guard heads == nil || saveHeads != nil || levels.scores == nil else {
+        guard heads.isEmpty || saveHeads != nil || levels.scores == nil else {
             throw ValidationError("--heads brings its scores along: --scores says nothing then")
         }
         let budget = budgets.first ?? .ratio(0.3)
         let level: Compression.Level =
-            try heads == nil ? levels.compressionLevel() : .head(sinks: levels.sinks, recent: levels.recent)
+            try heads.isEmpty ? levels.compressionLevel() : .head(sinks: levels.sinks, recent: levels.recent)
         return Compression(budget, level: level, curve: try levels.layerCurve(), source: levels.source)
     }
 
-    private func scores(ofFile path: String) throws -> HeadScores {
-        try Input.json(HeadScores.self, ofFile: path, "scores of heads, as --save-heads writes them")
+    /// The scores of --heads, the larger ones of several files; nil if none is named.
+    private func headScores() throws -> HeadScoreFile? {
+        let files = try heads.map { try HeadScoreFile(contentsOf: URL(fileURLWithPath: $0)) }
+        return try files.dropFirst().reduce(files.first) { try $0?.maximum($1) }
     }
 
     /// What `--json` prints.

@@ -54,6 +54,16 @@ struct EvalCommand: AsyncParsableCommand {
     @Option(help: "Answer so many samples at a time, each with --threads threads; the answers are the same.")
     var parallel = 1
 
+    @Option(
+        help: ArgumentHelp(
+            "Answer one part of the run, such as 3/16: every 16th sample from the third on. `report` and `judge` take the "
+                + "files of all parts as one run."),
+        transform: { text in
+            guard let shard = Shard(text) else { throw ValidationError("'\(text)' is not a part such as 3/16") }
+            return shard
+        })
+    var shard: Shard?
+
     @Flag(help: "niah: draw the recall by depth and length, here and as a page beside the file.")
     var report = false
 
@@ -104,7 +114,9 @@ struct EvalCommand: AsyncParsableCommand {
             benchmark.name, dataset: dataset, samples: chosen, model: model, cache: options,
             sampling: sampling.options, usesChatTemplate: !raw, maximumNewTokens: maxTokens,
             maximumPromptTokens: maxPromptTokens, contextLength: modelFlags.contextLength)
-        let runner = EvaluationRunner(model: answering, settings: settings, samples: chosen, samplesAtATime: parallel)
+        var runner = EvaluationRunner(model: answering, settings: settings, samples: chosen, samplesAtATime: parallel)
+        runner.shard = shard
+        runner.command = Output.command
 
         let display = ProgressDisplay()
         defer { display.finish() }
@@ -113,7 +125,8 @@ struct EvalCommand: AsyncParsableCommand {
             at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
         let end = try await runner.run(to: url) { display.show($0) }
         display.finish()
-        try Output.write("\(out): \(end.done) of \(end.total) samples\n", to: .standardError)
+        let part = shard.map { " of shard \($0)" } ?? ""
+        try Output.write("\(out): \(end.done) of \(end.total) samples\(part)\n", to: .standardError)
         if report { try await HeatMapWriter(run: url).write() }
     }
 

@@ -54,6 +54,8 @@ struct InspectCommand: ParsableCommand {
         print("\(file.name): \(d.architecture), \(d.layers.count) layers, embedding \(d.embeddingLength)")
         print("heads: \(d.queryHeads) query, \(d.kvHeads) KV, of \(d.headDimension); vocabulary \(d.vocabularySize)")
         print("trained context: \(d.contextLength) tokens")
+        showFeedForward(d.layers)
+        if d.hasAttentionSinks { print("attention: a learned sink per query head") }
         let windows = Set(d.layers.compactMap(\.slidingWindow)).sorted()
         if !windows.isEmpty {
             let count = d.layers.filter { $0.slidingWindow != nil }.count
@@ -63,6 +65,16 @@ struct InspectCommand: ParsableCommand {
             "weights: \(Output.bytes(model.weightBytes)) ("
                 + types.map { "\($0.key) \(Output.bytes($0.value))" }.joined(separator: ", ") + ")")
         print("tokenizer: " + (model.tokenizer.map { "\($0.vocabularySize) tokens" } ?? "none"))
+    }
+
+    private func showFeedForward(_ layers: [DecoderDescription.Layer]) {
+        for feedForward in Set(layers.map(\.feedForward)) {
+            guard let experts = feedForward.experts else { continue }
+            let shared = experts.sharedLength.map { ", and one of \($0) for every token" } ?? ""
+            print("experts: \(experts.used) of \(experts.count) per token, \(feedForward.length) wide\(shared)")
+        }
+        let unrotated = layers.count { $0.rope == nil }
+        if unrotated > 0 { print("layers that know no positions: \(unrotated) of \(layers.count)") }
     }
 
     /// - Returns: whether there is one that can be used.

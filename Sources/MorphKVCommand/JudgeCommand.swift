@@ -12,7 +12,7 @@ struct JudgeCommand: AsyncParsableCommand {
             the environment, MORPHKV_JUDGE_KEY.
             """)
 
-    @Argument(help: "Result files of `morphkv eval`.")
+    @Argument(help: "Result files of `morphkv eval`; those of shards of a run are one run.")
     var runs: [String]
 
     @Option(help: "An OpenAI-compatible endpoint, such as https://host/v1.")
@@ -78,10 +78,12 @@ struct JudgeCommand: AsyncParsableCommand {
                 display.show(done: done, of: total)
             }
             display.finish()
-            let scores = try JudgedRun.scores(of: url, lines: RunJudge.lines(of: url))
+        }
+        for run in try await EvaluationRun.runs(at: urls) {
+            let scores = run.verdicts
             let list = scores.map { "\($0.name) \($0.value.map { String(format: "%.2f", $0) } ?? "-")" }
-            let count = scores.last?.count ?? 0
-            print("\(url.lastPathComponent): n = \(count): \(list.joined(separator: ", "))")
+            print("\(run.name): n = \(scores.last?.count ?? 0): \(list.joined(separator: ", "))")
+            if let missing = run.missing { print(missing) }
         }
     }
 

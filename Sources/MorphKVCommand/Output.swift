@@ -14,16 +14,6 @@ enum Input {
         return text
     }
 
-    /// What is written in a file of JSON.
-    ///
-    /// - Throws: an error that names the file if it cannot be read or holds something else.
-    static func json<Value: Decodable>(_ type: Value.Type, ofFile path: String, _ what: String) throws -> Value {
-        let data = try data(ofFile: path)
-        do { return try JSONDecoder().decode(type, from: data) } catch {
-            throw ValidationError("\(path) does not hold \(what)")
-        }
-    }
-
     private static func data(ofFile path: String) throws -> Data {
         do { return try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
             throw ValidationError("\(path) cannot be read: \(error.localizedDescription)")
@@ -48,6 +38,18 @@ enum Output {
     static func save(_ text: String, to path: String) throws {
         try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
         try write("\(path) written\n", to: .standardError)
+    }
+
+    /// This call, as a shell would read it again.
+    static var command: String {
+        (["morphkv"] + CommandLine.arguments.dropFirst()).map { word in
+            let isPlain =
+                !word.isEmpty
+                && word.unicodeScalars.allSatisfy {
+                    $0.properties.isAlphabetic || ("0"..."9").contains($0) || "-_./:=,+@%".unicodeScalars.contains($0)
+                }
+            return isPlain ? word : "'" + word.replacing("'", with: #"'\''"#) + "'"
+        }.joined(separator: " ")
     }
 
     static func isTerminal(_ handle: FileHandle) -> Bool { isatty(handle.fileDescriptor) == 1 }

@@ -9,6 +9,10 @@ struct RecallCommand: ParsableCommand {
             For every method and ratio: how well the model repeats the text, and how many questions it answers right. A table
             in Markdown, or with --json one object per line. Scores that a calibration of the model gives (augur) are found
             while the text is read; without a calibration these methods are left out.
+
+            With --attention no cut text is asked: the text is fed as if the model had written it, and for every policy and \
+            ratio it is measured which share of the full cache's attention falls on what the cache holds, by distance, \
+            beside the best that any policy could do with as many entries, and a random choice.
             """)
 
     @OptionGroup var modelFlags: ModelFlags
@@ -19,8 +23,11 @@ struct RecallCommand: ParsableCommand {
     @Option(help: "Questions, one JSON object per line: {\"question\": ..., \"answer\": how the answer must begin}.")
     var questions: String?
 
-    @Option(help: "The shares of the entries that stay, joined by commas.")
-    var ratios = "1,0.7,0.5,0.3,0.2,0.1"
+    @Option(
+        help: ArgumentHelp(
+            "The shares of the entries that stay, joined by commas (default: 1,0.7,0.5,0.3,0.2,0.1; with --attention, where "
+                + "they are slots for the text's tokens, 0.5,0.25,0.125,0.0625)."))
+    var ratios: String?
 
     @OptionGroup var contextFlags: ContextFlags
 
@@ -31,15 +38,25 @@ struct RecallCommand: ParsableCommand {
     @Option(help: "How the model is asked to repeat the text (default: the paper's words).")
     var request: String?
 
+    @OptionGroup var attentionFlags: AttentionRecallFlags
+
     @Flag(help: "Print one JSON object per line.")
     var json = false
 
+    func validate() throws {
+        if attentionFlags.attention {
+            guard questions == nil, request == nil, contextFlags.system.isEmpty else {
+                throw ValidationError("--attention asks nothing: it takes no --questions, --request and --system")
+            }
+        } else if attentionFlags.isStated {
+            throw ValidationError("--policy, --part and --prompt-share belong to --attention")
+        }
+    }
+
     func run() throws {
         let model = try modelFlags.load()
-        let shares = try ratios.split(separator: ",").map { word in
-            guard let ratio = Double(word) else { throw ValidationError("'\(word)' is not a ratio") }
-            return ratio
-        }
+        if attentionFlags.attention { return try measureAttention(of: model) }
+        let shares = try shares(ratios ?? "1,0.7,0.5,0.3,0.2,0.1")
         let asked = try questions.map { try Self.questions($0) } ?? []
         let hasCalibration = try model.calibration() != nil
         let whole = try CompressedContext(
@@ -56,6 +73,14 @@ struct RecallCommand: ParsableCommand {
             let results = try Recall.measure(
                 whole, method, ratios: shares, questions: asked, prompt: prompt, threads: modelFlags.threadCount)
             for result in results { try show(result) }
+        }
+    }
+
+    /// The ratios that a text joins by commas.
+    func shares(_ text: String) throws -> [Double] {
+        try text.split(separator: ",").map { word in
+            guard let ratio = Double(word) else { throw ValidationError("'\(word)' is not a ratio") }
+            return ratio
         }
     }
 

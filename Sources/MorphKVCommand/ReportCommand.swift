@@ -7,11 +7,20 @@ struct ReportCommand: AsyncParsableCommand {
         commandName: "report", abstract: "Compares runs in one table and one page.",
         discussion: """
             Prints a Markdown table and writes the same with charts as a page that loads nothing. Verdicts of \
-            `morphkv judge` beside a run are part of it.
+            `morphkv judge` beside a run are part of it. With --attention the page shows what policies hold of the attention.
             """)
 
-    @Argument(help: "Result files of `morphkv eval`.")
-    var runs: [String]
+    @Argument(help: "Result files of `morphkv eval`; those of shards of a run are one run.")
+    var runs: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "A run, named by one of its files, that all others are compared with on the same samples: what differs for "
+                + "certain is marked."))
+    var compare: String?
+
+    @Option(help: "What `morphkv recall --attention --json` printed; may be given several times.")
+    var attention: [String] = []
 
     @Option(help: "The page to write.")
     var html = "report.html"
@@ -22,13 +31,24 @@ struct ReportCommand: AsyncParsableCommand {
     @Flag(help: "Compare runs on different samples, and name the difference.")
     var allowDifferent = false
 
+    func validate() throws {
+        if runs.isEmpty && attention.isEmpty { throw ValidationError("name runs, or measurements by --attention") }
+    }
+
     func run() async throws {
-        var read: [EvaluationRun] = []
-        for path in runs { read.append(try await EvaluationRun(URL(fileURLWithPath: path))) }
-        let report = try EvaluationReport(read, allowsDifferentSamples: allowDifferent)
-        try Output.write(report.markdown)
-        if let markdown { try Output.save(report.markdown, to: markdown) }
-        try Output.save(report.html, to: html)
+        let named = runs + (compare.map { runs.contains($0) ? [] : [$0] } ?? [])
+        let read = try await EvaluationRun.runs(at: named.map { URL(fileURLWithPath: $0) })
+        let base = compare.map { URL(fileURLWithPath: $0) }.flatMap { file in read.first { $0.files.contains(file) } }
+        let held = try attention.flatMap { try AttentionReport(contentsOf: URL(fileURLWithPath: $0)).rows }
+        let page = ReportPage(
+            runs: read.isEmpty
+                ? nil
+                : try EvaluationReport(
+                    read, allowsDifferentSamples: allowDifferent, comparedTo: base),
+            attention: held.isEmpty ? nil : AttentionReport(held), command: Output.command)
+        try Output.write(page.markdown)
+        if let markdown { try Output.save(page.markdown, to: markdown) }
+        try Output.save(page.html, to: html)
     }
 }
 

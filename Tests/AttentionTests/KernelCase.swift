@@ -23,6 +23,8 @@ final class KernelCase {
     }
 
     let shape: Shape
+    /// A term of each query head's softmax that no entry gets: `[heads * group]`; empty for none.
+    var sinks: [Float] = []
     var cache = attention_cache()
     let keys, values, frozenKeys, frozenValues: UnsafeMutableRawPointer
     let frozenPositions, positions: UnsafeMutablePointer<Float>
@@ -54,6 +56,9 @@ final class KernelCase {
         self.owned = owned
         describe()
     }
+
+    /// Sinks from far below to far above what scores are like.
+    static func sinks(_ shape: Shape) -> [Float] { (0..<shape.heads * shape.group).map { Float($0 % 5) * 3 - 6 } }
 
     deinit { for pointer in owned { pointer.deallocate() } }
 
@@ -159,7 +164,8 @@ final class KernelCase {
             query: place(all: queries), frozen_query: frozenQueries.isEmpty ? nil : place(all: frozenQueries),
             key: place(all: newKeys), value: place(all: newValues),
             features: features.isEmpty ? nil : place(all: features),
-            feature_width: Int32(features.count / (columns * shape.heads)), output: output)
+            feature_width: Int32(features.count / (columns * shape.heads)),
+            sinks: sinks.isEmpty ? nil : UnsafePointer(place(all: sinks)), output: output)
         Job(batch: batch, vectors: vectors).run(threads: threads)
         return Array(UnsafeBufferPointer(start: output, count: queries.count))
     }

@@ -59,6 +59,24 @@ import Testing
         }
     }
 
+    @Test(
+        "a sink takes its part of the softmax",
+        arguments: shapes.enumerated().filter { $0.offset % 4 == 0 || !$0.element.frozen.isEmpty }.map(\.element))
+    func sinks(_ shape: KernelCase.Shape) {
+        for level in levels {
+            for threads in [1, 3] {
+                let test = KernelCase(shape, seed: UInt64(threads))
+                test.sinks = KernelCase.sinks(shape)
+                let queries = test.floats(shape.heads * shape.group * shape.dimension).map { $0 * 8 }
+                let output = test.run(
+                    queries: queries, newKeys: test.floats(shape.heads * shape.dimension),
+                    newValues: test.floats(shape.heads * shape.dimension), level: level, threads: threads)
+                let expected = referenceAttention(test, queries: queries, used: shape.used + 1)
+                #expect(zip(output, expected).allSatisfy { abs(Double($0) - $1) < 2e-5 }, "level \(level.rawValue)")
+            }
+        }
+    }
+
     @Test("several tokens at a time give what they give one after the other")
     func columns() {
         let shape = KernelCase.Shape(group: 3, slots: 40, used: 5, frozen: [7, 0])

@@ -11,8 +11,12 @@ import Testing
         let seen: Int
         /// How far back a head's tokens see, one number for each KV head or one for all; empty: everything.
         let windows: [Int]
+        /// Whether each query head has a sink.
+        var hasSinks = false
 
-        var testDescription: String { "\(queries) from \(seen) on, windows \(windows): \(rows.testDescription)" }
+        var testDescription: String {
+            "\(queries) from \(seen) on, windows \(windows), sinks \(hasSinks): \(rows.testDescription)"
+        }
     }
 
     static let prompts: [Prompt] = {
@@ -35,7 +39,13 @@ import Testing
         for windows in [[1], [5, 100], [64], [65, 1], [1000]] {
             add(.init(dimension: 8, group: 3), queries: 140, seen: 30, windows: windows)
         }
+        // The shapes take turns, so that sinks meet groups, windows and prompts of several tiles.
         return prompts
+            + prompts.enumerated().filter { $0.offset % 3 == 2 }.map { prompt in
+                var prompt = prompt.element
+                prompt.hasSinks = true
+                return prompt
+            }
     }()
 
     @Test("attends like double precision, whatever the instructions and threads", arguments: prompts)
@@ -72,6 +82,7 @@ private final class PromptRun {
     private let rows: KernelCase
     private let queries, factors: [Float]
     private let first: [Int32]
+    private let sinks: [Float]
     private var heads: Int { prompt.rows.heads }
     private var group: Int { prompt.rows.group }
     private var dimension: Int { prompt.rows.dimension }
@@ -82,6 +93,7 @@ private final class PromptRun {
         queries = rows.floats(prompt.queries * prompt.rows.heads * prompt.rows.group * prompt.rows.dimension).map {
             $0 * 8
         }
+        sinks = prompt.hasSinks ? KernelCase.sinks(prompt.rows) : []
         factors = rows.floats(prompt.queries).map { $0 + 1 }
         first = prompt.windows.flatMap { window in
             (0..<prompt.queries).map { Int32(max(0, prompt.seen + $0 - window)) }
@@ -115,6 +127,7 @@ private final class PromptRun {
         call.query = UnsafePointer(rows.place(all: queries))
         call.query_stride = heads * group * dimension
         call.first = first.isEmpty ? nil : UnsafePointer(firsts)
+        call.sinks = sinks.isEmpty ? nil : UnsafePointer(rows.place(all: sinks))
         call.first_heads = Int32(max(1, prompt.windows.count))
         (call.reduction, call.factors) = (reduction, UnsafePointer(rows.place(all: factors)))
         (call.workspace, call.workspace_stride) = (workspace, stride)
@@ -141,7 +154,8 @@ private final class PromptRun {
                     let start = ((token * heads + head) * group + member) * dimension
                     let query = queries[start..<start + dimension].map(Double.init)
                     let weights = softmax(
-                        sight.map { zip(query, keys[$0]).reduce(0) { $0 + $1.0 * $1.1 } * Double(rows.cache.scale) })
+                        sight.map { zip(query, keys[$0]).reduce(0) { $0 + $1.0 * $1.1 } * Double(rows.cache.scale) },
+                        sink: sinks.isEmpty ? -.infinity : Double(sinks[head * group + member]))
                     var sum = [Double](repeating: 0, count: dimension)
                     for (index, weight) in zip(sight, weights) {
                         for d in 0..<dimension { sum[d] += weight * values[index][d] }
@@ -159,10 +173,10 @@ private final class PromptRun {
         return (output, received)
     }
 
-    private func softmax(_ scores: [Double]) -> [Double] {
-        let highest = scores.max()!
+    private func softmax(_ scores: [Double], sink: Double) -> [Double] {
+        let highest = max(sink, scores.max()!)
         let exponentials = scores.map { exp($0 - highest) }
-        let total = exponentials.reduce(0, +)
+        let total = exponentials.reduce(0, +) + exp(sink - highest)
         return exponentials.map { $0 / total }
     }
 }

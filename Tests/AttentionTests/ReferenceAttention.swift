@@ -57,9 +57,10 @@ func referenceAttention(
             zip(key, index < frozen.count ? frozenQuery : query).reduce(0) { $0 + $1.0 * $1.1 }
                 / Double(s.dimension).squareRoot()
         }
-        let highest = scores.max()!
+        let sink = test.sinks.isEmpty ? -.infinity : Double(test.sinks[queryHead])
+        let highest = max(sink, scores.max()!)
         let weights = scores.map { exp($0 - highest) }
-        let total = weights.reduce(0, +)
+        let total = weights.reduce(0, +) + exp(sink - highest)
         for d in 0..<s.dimension {
             output.append(zip(weights, values).reduce(0) { $0 + $1.0 * $1.1[d] } / total)
         }

@@ -184,10 +184,12 @@ struct ReferenceRule {
         let entries = live.map { slots[head][$0]! } + frozen[head]
         let isSeen = entries.map { isVisible($0.position, at: position) }
         let scores = queries.map { query in entries.map { product(query, $0.key) * scale } }
-        let weights = scores.map { scores in
-            let highest = zip(scores, isSeen).map { $1 ? $0 : -.infinity }.max()!
+        let weights = scores.enumerated().map { member, scores in
+            let sink = test.sinkTerms.isEmpty ? -.infinity : Double(test.sinkTerms[head * test.shape.group + member])
+            let highest = max(sink, zip(scores, isSeen).map { $1 ? $0 : -.infinity }.max()!)
             let exponentials = zip(scores, isSeen).map { $1 ? exp($0 - highest) : 0 }
-            let total = exponentials.reduce(0, +)
+            // What the sink takes is nobody's.
+            let total = exponentials.reduce(0, +) + exp(sink - highest)
             return exponentials.map { $0 / total }
         }
         for (index, slot) in live.enumerated() {

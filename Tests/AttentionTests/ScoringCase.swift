@@ -47,6 +47,9 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
     var shape: KernelCase.Shape
     let seed: UInt64
 
+    /// A third of the cases has sinks.
+    var sinkTerms: [Float] { seed % 3 == 1 ? KernelCase.sinks(shape) : [] }
+
     /// Which formula: one after the other, so that none is missing; all else is drawn.
     init(seed: UInt64) {
         var random = SeededNumbers(seed)
@@ -107,7 +110,7 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
     var testDescription: String {
         "seed \(seed): \(name), group max \(groupMax), shares \(sharesChoice), window \(window), sinks \(sinks), "
             + "prompt \(promptFloor) before \(promptEnd), pins \(pins), "
-            + "sliding \(slidingWindow)+\(visibleSinks), bursts \(isBursty), \(shape.testDescription)"
+            + "sinks \(!sinkTerms.isEmpty), sliding \(slidingWindow)+\(visibleSinks), bursts \(isBursty), \(shape.testDescription)"
     }
 
     private var name: String {
@@ -141,14 +144,14 @@ struct ScoringCase: Sendable, CustomTestStringConvertible {
     /// Fresh memory for the rule; the slots are empty.
     func kernelCase() -> KernelCase {
         let test = KernelCase(shape, seed: seed)
+        test.sinks = sinkTerms
         let rows = shape.heads * shape.slots
         test.cache.slots.positions = test.zeros(rows, filledWith: -1)
         test.cache.slots.has_gaps = isBursty
         test.cache.slots.origin = Int64(origin)
         test.cache.sliding_window = Int32(slidingWindow)
         test.cache.visible_sinks = Int32(visibleSinks)
-        test.cache.score.window = Int32(window)
-        test.cache.score.sinks = Int32(sinks)
+        (test.cache.score.window, test.cache.score.sinks) = (Int32(window), Int32(sinks))
         test.cache.score.prompt_floor = Int32(promptFloor)
         test.cache.score.group_reduction = groupMax ? ATTENTION_MAX : ATTENTION_SUM
         test.cache.score.shares_choice = sharesChoice

@@ -65,6 +65,24 @@ import Testing
         #expect(try ask(heads, [" Ben"]).status == 0)
     }
 
+    @Test("scores are written and used in the forms of KVzip and DuoAttention too")
+    func headsOfOthers() throws {
+        let flags = ["--ratio", "0.5", "--recent", "16"]
+        var contexts: [Data] = []
+        for form in ["json", "pt", "tsv"] {
+            let heads = folder.path("heads.\(form)")
+            let (saved, _) = try compress("a.gguf", ["--ratio", "1", "--save-heads", heads])
+            #expect(saved.status == 0, "\(saved.errors)")
+            let (cut, path) = try compress("b.gguf", ["--heads", heads, "--heads", heads] + flags)
+            #expect(cut.status == 0, "\(cut.errors)")
+            contexts.append(try Data(contentsOf: URL(fileURLWithPath: path)))
+        }
+        #expect(contexts[1] == contexts[0] && contexts[2] == contexts[0])
+        try folder.write("1\t1\n", to: "small.tsv")
+        let (other, _) = try compress("c.gguf", ["--heads", folder.path("small.tsv")])
+        #expect(other.status == 1 && other.errors.contains("1 layers with 2 heads"), "\(other.errors)")
+    }
+
     @Test("scores are written and used in one call, and are new even where the file was there before")
     func headsAreSavedAndUsed() throws {
         let heads = folder.path("heads.json")

@@ -154,6 +154,43 @@ struct ReportTests {
         #expect(error?.description.contains("morphkv eval") == true)
     }
 
+    @Test("rows are compared with one of them, and what is certain is marked")
+    func compared() async throws {
+        let none = try await run("a", policy: "tova:capacity=64", capacity: 64, right: 0, samples: 6, benchmark: "niah")
+        let all = try await run("b", policy: "h2o:capacity=64", capacity: 64, right: 6, samples: 6, benchmark: "niah")
+        func cell(_ policy: String, _ report: EvaluationReport) throws -> Substring {
+            try #require(report.markdown.split(separator: "\n").first { $0.hasPrefix("| <echo> | \(policy)") })
+        }
+        let up = try EvaluationReport([none, all], comparedTo: none)
+        #expect(try cell("h2o", up).contains("n = 6 ▲ |") && !cell("tova", up).contains("≈"))
+        #expect(
+            up.markdown.contains(
+                "niah_recall | +91.67 | +91.67 to +91.67 | 6 | 6 | 0 | 0.0312 | 0.0312 | better |"), "\(up.markdown)")
+        #expect(up.html.contains("<th>verdict</th>") && up.notes.contains { $0.contains("Holm") })
+        #expect(try cell("tova", EvaluationReport([none, all], comparedTo: all)).contains("▼"))
+        // One test more, and the same difference is no longer certain.
+        let few = try await run("c", policy: "full", capacity: nil, right: 1, samples: 6, benchmark: "niah")
+        let three = try EvaluationReport([none, all, few], comparedTo: none)
+        #expect(try cell("h2o", three).contains("≈") && cell("full", three).contains("≈"))
+        #expect(try EvaluationReport([none, all]).markdown.contains("≈") == false)
+    }
+
+    @Test("the report says how tokens were chosen and by which calls the runs were made")
+    func calls() async throws {
+        let whole = try await run("a", policy: "full", capacity: nil, right: 2) { $0.seed = 7 }
+        #expect(try EvaluationReport([whole]).notes.contains("Sampling: greedy, seed 7."))
+        let (dataset, samples) = try SmallBenchmarks.samples("longbench", in: folder)
+        let url = folder.url.appending(path: "called.jsonl")
+        var runner = EvaluationRunner(
+            model: EchoModel { _ in ["x"] }, settings: SmallBenchmarks.settings("longbench", dataset, samples),
+            samples: samples)
+        runner.command = "morphkv eval longbench"
+        try await runner.run(to: url)
+        let report = try EvaluationReport([try await EvaluationRun(url)])
+        #expect(report.notes.contains("called.jsonl: `morphkv eval longbench`"))
+        #expect(ReportPage(runs: report, command: "morphkv report 'a b'").markdown.contains("`morphkv report 'a b'`"))
+    }
+
     @Test("the needle's recall by depth and length")
     func needle() async throws {
         let run = try await run("n", policy: "full", capacity: nil, right: 5, samples: 6, benchmark: "niah")

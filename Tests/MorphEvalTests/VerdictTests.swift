@@ -51,9 +51,8 @@ struct VerdictTests {
         return JudgePanel(judge: judge, cache: try JudgeCache(folder.url.appending(path: cache)))
     }
 
-    private func scores() throws -> [String: Double] {
-        let lines = try RunJudge.lines(of: run)
-        return try JudgedRun.scores(of: run, lines: lines).reduce(into: [:]) { $0[$1.name] = $1.value }
+    private func scores() async throws -> [String: Double] {
+        try await EvaluationRun(run).scores.dropFirst().reduce(into: [:]) { $0[$1.name] = $1.value }
     }
 
     @Test("LongGenBench: every block that is there is asked about, and a shaky endpoint changes nothing")
@@ -67,7 +66,7 @@ struct VerdictTests {
             return .answer(isThere ? "Yes." : "No.")
         }
         try await RunJudge(panel: panel(server), task: BlockVerdicts()).judge(run)
-        let scores = try scores()
+        let scores = try await scores()
         // Once: party and fair; the pool's floor is missing and not asked about. Range: rain is not there.
         // Periodic: the lamp's floor exists and lacks it.
         #expect(scores["accuracy_once"] == 100 && scores["accuracy_range"] == 0)
@@ -124,12 +123,12 @@ struct VerdictTests {
             }
             #expect(error?.description.contains("quota") == true)
         }
-        #expect(try scores().isEmpty)
+        #expect(try await scores().isEmpty)
         isBroken.withLock { $0 = false }
         let before = server.requests.count
         try await RunJudge(panel: panel(server), task: BlockVerdicts()).judge(run)
         #expect(server.requests.count == before + 3)
-        #expect(try scores()["accuracy"] == 100)
+        #expect(try await scores()["accuracy"] == 100)
     }
 
     @Test("LongWriter: six grades, asked for anew when the reply cannot be read")
@@ -145,7 +144,7 @@ struct VerdictTests {
         try await RunJudge(panel: panel(server), task: QualityVerdicts(prompt: prompt)).judge(run)
         // The second result never gets grades: five tries, and it does not count.
         #expect(server.requests.count == 6)
-        let scores = try scores()
+        let scores = try await scores()
         #expect(scores["Relevance"] == 100 && scores["Reading Experience"] == 50 && scores["quality"] == 75)
     }
 
@@ -168,7 +167,7 @@ struct VerdictTests {
         try await RunJudge(panel: panel(server), task: QualityVerdicts(prompt: prompt)).judge(run)
         try FileManager.default.removeItem(at: run)
         try await write("longwriter", ["one", "three"])
-        let error = #expect(throws: EvaluationError.self) { try scores() }
+        let error = await #expect(throws: EvaluationError.self) { try await scores() }
         #expect(error?.kind == .judge && error?.description.contains("judge the run again") == true)
     }
 }

@@ -43,6 +43,33 @@ import Testing
         for (one, other) in zip(together, apart) { #expect(one.positions == other.positions) }
     }
 
+    @Test(
+        "a sequence gives the same logits bit for bit in every architecture",
+        arguments: ["smollm3", "mistral3", "granitemoe", "olmo2", "olmoe", "qwen3moe", "gpt-oss"], ["f32", "q4_K"])
+    func independenceOfArchitectures(_ architecture: String, type: String) throws {
+        let shape = TestModels.shape(architecture, queryHeads: 8, kvHeads: 2)
+        let model = try TestCalibrations.model(shape, #require(ElementType(named: type)))
+        let policies = [
+            "morphkv:capacity=20,window=4", "full", "augur:capacity=16,window=4", "h2o:capacity=20,window=4",
+        ]
+        func engines() throws -> [Engine] {
+            try policies.enumerated().map { index, policy in
+                let options = CacheOptions(policy: try PolicyRegistry.standard.policy(policy))
+                let engine = try Engine(model, options, threads: 1)
+                try engine.prefill(TestModels.tokens(17 + index, seed: UInt64(index)))
+                return engine
+            }
+        }
+        let (together, apart) = (try engines(), try engines())
+        let (batch, alone) = (try Batch(model, threads: 2), try Batch(model, threads: 2))
+        for step in 0..<12 {
+            let token = Token(step * 7)
+            try batch.decode(together.map { ($0, token) })
+            for engine in apart { try alone.decode([(engine, token)]) }
+            for (one, other) in zip(together, apart) { #expect(one.logits == other.logits, "step \(step)") }
+        }
+    }
+
     @Test("sequences whose formulas want the same features of tokens share their steps, whatever else differs")
     func sharedFeatures() throws {
         let model = try TestCalibrations.model(TestModels.shape("gemma3"))

@@ -8,7 +8,7 @@ import Testing
 @Suite struct ContextTests {
     static let levels: [Compression.Level] = [.pair, .uniform, .layer(alpha: 0.2), .head(sinks: 2, recent: 10)]
 
-    private static func logits(_ context: CompressedContext, after tokens: [Token]) throws -> [[Float]] {
+    static func logits(_ context: CompressedContext, after tokens: [Token]) throws -> [[Float]] {
         let layout = context.cache.layers[0].layout
         let engine = try Engine(
             context.model, CacheOptions(policy: FullPolicy(), elementType: layout.keyType), threads: 1, reserve: 0,

@@ -100,7 +100,7 @@ final class KernelFixture {
                         level: level)
                     var vectors = attention_vectors(
                         query: query, frozen_query: nil, key: row, value: row, features: nil, feature_width: 0,
-                        output: output)
+                        sinks: nil, output: output)
                     attention_compute(&batch, &vectors, 0, 1)
                 }
             }

@@ -210,6 +210,7 @@ struct attention_vectors {
     const float *value;      ///< `[columns][heads][dimension]`
     const float *features;   ///< `[columns][heads][feature_width]`: what rules read besides; NULL if there are none
     int32_t feature_width;
+    const float *sinks;      ///< `[heads * group]`: a term of each softmax that no entry gets; NULL if there are none
     float *output;           ///< like query
 };
 

@@ -23,6 +23,7 @@ struct attention_prompt {
     size_t key_stride, value_stride;
     const float *query;     ///< `[queries][query_stride]`: `heads * group` vectors each
     size_t query_stride;    ///< in floats
+    const float *sinks;     ///< `[heads * group]`: a term of each softmax that no row gets; NULL if there are none
     const int32_t *first;   ///< `[first_heads][queries]`: the first row that a token sees, never falling; NULL: row 0
     int32_t first_heads;    ///< the number of KV heads, or 1 where all see the same
     enum attention_reduction reduction; ///< of what a group's query heads give; for ``attention_prompt_received``

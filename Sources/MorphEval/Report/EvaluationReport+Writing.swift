@@ -3,16 +3,21 @@ internal import Foundation
 extension EvaluationReport {
     /// The table and the notes in Markdown.
     public var markdown: String {
-        MarkdownTable(header: header, rows: cells).text + "\n" + notes.map { "- \($0)\n" }.joined()
+        MarkdownTable(header: header, rows: cells).text + "\n"
+            + (comparison.map { MarkdownTable(header: BaseComparison.header, rows: $0.cells(self)).text + "\n" } ?? "")
+            + notes.map { "- \($0)\n" }.joined()
     }
 
     /// The page: table, notes and charts, with nothing to load.
-    public var html: String {
+    public var html: String { HTML.page(title: "morphkv report", body: body) }
+
+    /// What the page shows.
+    var body: String {
         let list = notes.map { "<li>\(HTML.escape($0))</li>" }.joined()
+        let differences = comparison.map { [HTML.table(header: BaseComparison.header, rows: $0.cells(self))] } ?? []
         let figures = scoreCharts.map(\.figure) + [memoryChart?.figure].compactMap(\.self) + heatMaps.map(\.figure)
-        return HTML.page(
-            title: "morphkv report",
-            body: ([HTML.table(header: header, rows: cells), "<ul>\(list)</ul>"] + figures).joined(separator: "\n"))
+        return ([HTML.table(header: header, rows: cells)] + differences + ["<ul>\(list)</ul>"] + figures).joined(
+            separator: "\n")
     }
 
     // MARK: Table
@@ -25,10 +30,12 @@ extension EvaluationReport {
     }
 
     private var cells: [[String]] {
-        rows.map { row in
+        rows.enumerated().map { index, row in
             let speed = row.runs.map(\.tokensPerSecond).reduce(0, +) / Double(row.runs.count)
-            return [row.model, row.policy] + (hasRemarks ? [row.remarks] : [])
-                + columns.map { score(row, $0).map(Self.cell) ?? "" }
+            let scores = columns.map { column in
+                score(row, column).map { Self.cell($0) + (comparison?.mark(index, column) ?? "") } ?? ""
+            }
+            return [row.model, row.policy] + (hasRemarks ? [row.remarks] : []) + scores
                 + [
                     Self.megabytes(row.runs.map(\.cacheBytes).max() ?? 0),
                     Self.megabytes(row.runs.map(\.peakBytes).max() ?? 0), String(format: "%.1f", speed),
@@ -83,8 +90,8 @@ extension EvaluationReport {
     }
 
     private func seriesName(_ row: Row, _ policy: String) -> String {
-        let models = Set(rows.map(\.model)).count > 1 ? "\(row.model), " : ""
-        return models + policy + (row.remarks.isEmpty ? "" : ", \(row.remarks)")
+        (Set(rows.map(\.model)).count > 1 ? "\(row.model), " : "") + policy
+            + (row.remarks.isEmpty ? "" : ", \(row.remarks)")
     }
 
     /// At most 41 points: the means of neighbours.

@@ -22,8 +22,10 @@ public struct EvaluationReport: Sendable {
 
     let rows: [Row]
     let columns: [Column]
+    /// How the rows differ from one of them; nil if that is not asked.
+    private(set) var comparison: BaseComparison?
     /// What a reader has to know to compare the numbers.
-    public let notes: [String]
+    public private(set) var notes: [String]
 
     /// Arranges runs.
     ///
@@ -33,10 +35,12 @@ public struct EvaluationReport: Sendable {
     ///     Of policies that it does not know it is the one named `capacity` or `promptCapacity`.
     ///   - allowsDifferentSamples: Whether runs on different samples are compared all the same, and the difference is named
     ///     in ``notes``.
+    ///   - base: One of the runs. All others are compared with the row that it stands in, sample by sample.
     /// - Throws: ``EvaluationError`` of kind `differentSamples` naming the difference, or `differentRun` if two runs are
     ///   the same.
     public init(
-        _ runs: [EvaluationRun], policies: PolicyRegistry = .standard, allowsDifferentSamples: Bool = false
+        _ runs: [EvaluationRun], policies: PolicyRegistry = .standard, allowsDifferentSamples: Bool = false,
+        comparedTo base: EvaluationRun? = nil
     ) throws {
         let differences = SampleComparison.differences(among: runs)
         guard differences.isEmpty || allowsDifferentSamples else {
@@ -45,20 +49,47 @@ public struct EvaluationReport: Sendable {
         rows = try Self.rows(runs, policies)
         columns = runs.flatMap { run in run.scores.map { Column(dataset: run.dataset, score: $0.name) } }
             .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
-        let unfinished = runs.filter { $0.lines.count < $0.settings.samples }.map {
-            "\($0.url.lastPathComponent) holds \($0.lines.count) of the \($0.settings.samples) samples of its run."
+        let methods = [
+            """
+            Scores in percent, with the 95 % interval in brackets (bootstrap over samples, percentile method, \
+            \(EvaluationScore.resamples) resamples, fixed seed) and the number of samples.
+            """,
+            """
+            Cache and peak are the largest of any sample; the peak adds the intermediate results. Speed is that of one \
+            sequence while it writes.
+            """,
+        ]
+        let remarks = [Self.limits(runs), runs.compactMap(\.missing), Self.unjudged(runs), differences]
+        let made = [Self.sampling(runs), Self.commands(runs)]
+        notes = ([methods] + remarks + made).flatMap(\.self)
+        guard let key = base?.settings.rowKey, let index = rows.firstIndex(where: { $0.key == key }) else { return }
+        let comparison = BaseComparison(self, base: index)
+        self.comparison = comparison
+        notes = ([methods] + remarks + [comparison.notes(self)] + made).flatMap(\.self)
+    }
+
+    /// How tokens were chosen, which every reader needs to repeat a run.
+    private static func sampling(_ runs: [EvaluationRun]) -> [String] {
+        let ways = Set(runs.map { "\($0.settings.sampling), seed \($0.settings.seed)" }).sorted()
+        return ways.isEmpty ? [] : ["Sampling: \(ways.joined(separator: "; "))."]
+    }
+
+    /// The calls that made the runs, as far as their files say.
+    private static func commands(_ runs: [EvaluationRun]) -> [String] {
+        runs.flatMap { run in run.commands.map { "\(run.name): `\($0)`" } }
+    }
+
+    private static func unjudged(_ runs: [EvaluationRun]) -> [String] {
+        runs.filter { !$0.unjudged.isEmpty }.map { run in
+            let names = run.unjudged.map(\.lastPathComponent).joined(separator: ", ")
+            return "\(run.name): the verdicts do not count, for there are none on \(names)."
         }
-        notes =
-            [
-                """
-                Scores in percent, with the 95 % interval in brackets (bootstrap over samples, percentile method, \
-                \(EvaluationScore.resamples) resamples, fixed seed) and the number of samples.
-                """,
-                """
-                Cache and peak are the largest of any sample; the peak adds the intermediate results. Speed is that of one \
-                sequence while it writes.
-                """,
-            ] + Self.limits(runs) + unfinished + differences
+    }
+
+    /// A row's policy, and its model and settings where rows differ in them.
+    func name(of row: Int) -> String {
+        let models = Set(rows.map(\.model)).count > 1 ? "\(rows[row].model), " : ""
+        return models + rows[row].policy + (rows[row].remarks.isEmpty ? "" : ", \(rows[row].remarks)")
     }
 
     private static func rows(_ runs: [EvaluationRun], _ policies: PolicyRegistry) throws -> [Row] {
@@ -67,7 +98,7 @@ public struct EvaluationReport: Sendable {
         for run in runs {
             let key = run.settings.rowKey
             guard let index = rows.firstIndex(where: { $0.key == key }) else {
-                let family = run.settings.policyFamily(in: policies)
+                let family = PolicySpecification.family(of: run.settings.policy, in: policies)
                 rows.append(
                     Row(
                         key: key, model: key.model, policy: key.policy, family: family,
@@ -78,7 +109,7 @@ public struct EvaluationReport: Sendable {
             if let twin = rows[index].runs.first(where: { $0.dataset == run.dataset }) {
                 throw EvaluationError(
                     .differentRun, file: run.url,
-                    "it is of the same policy and dataset as \(twin.url.lastPathComponent)")
+                    "it is of the same policy and dataset as \(twin.name)")
             }
             rows[index].runs.append(run)
         }
@@ -96,7 +127,7 @@ public struct EvaluationReport: Sendable {
                 }.joined(separator: ", ")
             }
             guard Set(limits).count > 1 else { return nil }
-            let list = zip(runs, limits).map { "\($0.url.lastPathComponent) (\($1))" }.joined(separator: "; ")
+            let list = zip(runs, limits).map { "\($0.name) (\($1))" }.joined(separator: "; ")
             return "The runs on \(dataset) have different limits of tokens: \(list)."
         }
     }
@@ -119,18 +150,6 @@ extension EvaluationSettings {
         return key
     }
 
-    /// The policy without its capacity.
-    fileprivate func policyFamily(in policies: PolicyRegistry) -> String {
-        guard var specification = try? PolicySpecification(parsing: policy) else { return policy }
-        if (try? policies.descriptor(named: specification.name)) != nil {
-            specification.removeCapacity(in: policies)
-        } else {
-            specification.remove("capacity")
-            specification.remove("promptCapacity")
-        }
-        return specification.description
-    }
-
     /// What else tells a row from the others.
     fileprivate func remarks(among keys: [EvaluationSettings]) -> String {
         var parts: [String] = []
@@ -143,5 +162,19 @@ extension EvaluationSettings {
         if Set(keys.map(\.sampling)).count > 1 { parts.append(sampling) }
         if Set(keys.map(\.seed)).count > 1 { parts.append("seed \(seed)") }
         return parts.joined(separator: ", ")
+    }
+}
+
+extension PolicySpecification {
+    /// A policy without its capacity, as text; of one that nobody knows, without what is usually called so.
+    static func family(of policy: String, in policies: PolicyRegistry) -> String {
+        guard var specification = try? PolicySpecification(parsing: policy) else { return policy }
+        if (try? policies.descriptor(named: specification.name)) != nil {
+            specification.removeCapacity(in: policies)
+        } else {
+            specification.remove("capacity")
+            specification.remove("promptCapacity")
+        }
+        return specification.description
     }
 }

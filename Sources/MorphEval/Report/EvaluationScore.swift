@@ -18,19 +18,21 @@ public struct EvaluationScore: Sendable, Hashable {
 
     /// What it is called.
     public let name: String
+    /// The names of the samples, in the order of what they contribute; empty if nobody asks for them.
+    package let ids: [String]
     /// For each group of questions, which count alike, the contribution of each sample.
     private let groups: [[Share]]
 
     /// A mean over samples.
-    package init(_ name: String, values: [Double]) {
-        self.name = name
-        groups = [values.map { Share(sum: $0) }]
+    package init(_ name: String, values: [Double], ids: [String] = []) {
+        self.init(name, groups: [values.map { Share(sum: $0) }], ids: ids)
     }
 
     /// The mean of several groups' shares.
-    package init(_ name: String, groups: [[Share]]) {
+    package init(_ name: String, groups: [[Share]], ids: [String] = []) {
         self.name = name
         self.groups = groups
+        self.ids = ids
     }
 
     /// The number of samples.
@@ -47,17 +49,21 @@ public struct EvaluationScore: Sendable, Hashable {
 
     /// The 95 % interval by the bootstrap: samples are drawn with replacement, always the same way, and the middle 95 %
     /// of the numbers are taken (percentile method). `nil` for fewer than two samples.
-    public var interval: ClosedRange<Double>? {
+    public var interval: ClosedRange<Double>? { Self.interval(of: count) { value(of: $0) } }
+
+    /// The 95 % interval of something that is computed from so many samples.
+    static func interval(of count: Int, _ value: ([Int]) -> Double) -> ClosedRange<Double>? {
         guard count > 1 else { return nil }
         var random = SplitMix64(seed: 1)
-        let values = (0..<Self.resamples).map { _ in
-            value(of: (0..<count).map { _ in Int(random.next() % UInt64(count)) })
+        let values = (0..<resamples).map { _ in
+            value((0..<count).map { _ in Int(random.next() % UInt64(count)) })
         }.sorted()
-        let outside = Self.resamples / 40
-        return values[outside]...values[Self.resamples - 1 - outside]
+        let outside = resamples / 40
+        return values[outside]...values[resamples - 1 - outside]
     }
 
-    private func value(of samples: some Sequence<Int>) -> Double {
+    /// The score of some samples, by their places.
+    func value(of samples: some Sequence<Int>) -> Double {
         let chosen = Array(samples)
         let shares = groups.map { group in
             let total = chosen.reduce(into: Share(sum: 0, weight: 0)) {

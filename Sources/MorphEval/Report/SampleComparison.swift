@@ -20,7 +20,7 @@ enum SampleComparison {
         let onlyMine = first.lines.map(\.id).filter { theirs[$0] == nil }
         let onlyTheirs = second.lines.map(\.id).filter { mine[$0] == nil }
         let changed = first.lines.map(\.id).filter { theirs[$0] != nil && theirs[$0] != mine[$0] }
-        let names = (first.url.lastPathComponent, second.url.lastPathComponent)
+        let names = (first.name, second.name)
         let parts = [
             statement(onlyMine, "only in \(names.0)"), statement(onlyTheirs, "only in \(names.1)"),
             statement(changed, "of other content"),

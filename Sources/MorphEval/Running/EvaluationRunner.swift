@@ -30,6 +30,10 @@ public struct EvaluationRunner: Sendable {
     let settings: EvaluationSettings
     let samples: [EvaluationSample]
     let samplesAtATime: Int
+    /// The part of the run that is computed; all of it if nil.
+    public var shard: Shard?
+    /// The call that the run is made by, for a person who wants to repeat it; written into every line if there is one.
+    public var command: String?
 
     /// Prepares a run.
     ///
@@ -59,18 +63,21 @@ public struct EvaluationRunner: Sendable {
         to url: URL, progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws -> Progress {
         var file = try RunFile(url, settings: settings, samples: samples)
-        let state = RunState(total: samples.count, done: file.done.count, observer: progress)
-        var open = samples.enumerated().filter { !file.done.contains($0.element.id) }[...]
-        try await withThrowingTaskGroup(of: (EvaluationSample, EvaluationAnswer).self) { group in
+        let own = samples.enumerated().filter { shard?.has($0.offset) ?? true }
+        var open = own.filter { !file.done.contains($0.element.id) }[...]
+        let state = RunState(total: own.count, done: own.count - open.count, observer: progress)
+        try await withThrowingTaskGroup(of: (Int, EvaluationAnswer).self) { group in
             for _ in 0..<samplesAtATime {
                 guard let (index, sample) = open.popFirst() else { break }
-                group.addTask { (sample, try await answer(to: sample, index, state)) }
+                group.addTask { (index, try await answer(to: sample, index, state)) }
             }
-            while let (sample, answer) = try await group.next() {
-                try file.append(sample, answer, samplesAtATime: samplesAtATime)
-                state.finish(sample.id)
+            while let (index, answer) = try await group.next() {
+                let making = RunFile.Making(
+                    index: index, samplesAtATime: samplesAtATime, shard: shard, command: command)
+                try file.append(samples[index], answer, making)
+                state.finish(samples[index].id)
                 guard let (index, sample) = open.popFirst() else { continue }
-                group.addTask { (sample, try await self.answer(to: sample, index, state)) }
+                group.addTask { (index, try await self.answer(to: sample, index, state)) }
             }
         }
         return state.progress

@@ -5,6 +5,18 @@ package struct RunFile {
     /// What every line begins with.
     static let lineStart = #"{"id":""#
 
+    /// How an answer was made.
+    package struct Making: Sendable {
+        /// The sample's place in the whole run, from 0.
+        package let index: Int
+        /// How many samples were answered at the same time, which the times depend on.
+        package var samplesAtATime = 1
+        /// The part of the run that was computed.
+        package var shard: Shard?
+        /// The call that made it.
+        package var command: String?
+    }
+
     private let file: JSONLinesFile
     private let settings: EvaluationSettings
     /// The names of the samples that the file holds.
@@ -39,18 +51,14 @@ package struct RunFile {
     }
 
     /// Adds the result of a sample.
-    ///
-    /// - Parameter samplesAtATime: How many samples were answered at the same time, which the times depend on.
-    package mutating func append(
-        _ sample: EvaluationSample, _ answer: EvaluationAnswer, samplesAtATime: Int = 1
-    ) throws {
+    package mutating func append(_ sample: EvaluationSample, _ answer: EvaluationAnswer, _ making: Making) throws {
         let texts = answer.parts.map(\.text)
         let prediction: JSONValue =
             sample.answerField == .predictions ? JSONValue(texts) : .string(texts.first ?? "")
         let line =
             [JSONMember](["id": .string(sample.id), "sample": .string(sample.digest)])
             + [JSONMember(name: sample.answerField.rawValue, value: prediction)] + sample.fields
-            + answer.members + [JSONMember(name: "samples_at_a_time", value: .integer(samplesAtATime))]
+            + answer.members + making.members
             + [JSONMember(name: "run", value: settings.json)]
         try file.append(.object(line))
         done.insert(sample.id)
@@ -67,13 +75,29 @@ package struct RunLine: Sendable {
     package let digest: String
     /// The run that it belongs to.
     package let settings: EvaluationSettings
+    /// The sample's place in the whole run, from 0; nil in files of older versions.
+    let index: Int?
+    /// The part of the run that was computed; nil if it was all of it.
+    let shard: Shard?
 
     /// Reads a line.
     package init(_ record: JSONRecord) throws {
         self.record = record
         settings = try EvaluationSettings(of: record)
+        index = try record.has("index") ? record.integer("index") : nil
+        shard = try record.has("shard") ? Shard(record.text("shard")) : nil
         id = try record.text("id")
         digest = try record.text("sample")
+    }
+}
+
+extension RunFile.Making {
+    fileprivate var members: [JSONMember] {
+        let always = [JSONMember](["index": .integer(index), "samples_at_a_time": .integer(samplesAtATime)])
+        return always
+            + [("shard", shard?.description), ("command", command)].compactMap { name, text in
+                text.map { JSONMember(name: name, value: .string($0)) }
+            }
     }
 }
 

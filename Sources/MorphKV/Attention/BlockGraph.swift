@@ -13,31 +13,56 @@ struct BlockGraph {
         let queries: Tensor
         let keys: Tensor
         let values: Tensor
+        /// A term of each query head's softmax that no entry gets, `[queryHeads]`; nil if there is none.
+        var sinks: Tensor?
         /// The queries as frozen entries see them, which are moved together; nil if they see ``queries``.
         var frozenQueries: Tensor?
     }
 
     /// - Parameters:
     ///   - input: the residual stream, `[embedding, tokens]`.
-    ///   - positions: i32 `[tokens]`.
-    ///   - frozenPositions: the same as frozen entries see them; nil if they see the same.
+    ///   - positions: where the tokens are.
+    ///   - movesFrozen: whether frozen entries see other positions.
     func project(
-        _ input: Tensor, layer index: Int, positions: Tensor, frozenPositions: Tensor? = nil
+        _ input: Tensor, layer index: Int, positions: TokenPositions, movesFrozen: Bool = false
     ) -> Projections {
         let layer = weights.layers[index]
-        let normed = graph.rmsNorm(input, weight: layer.attentionNorm, epsilon: description.normEpsilon)
+        let normed = attentionInput(input, layer: index)
         var (q, k, v) = split(normed, layer)
-        if let norm = layer.queryNorm { q = graph.rmsNorm(q, weight: norm, epsilon: description.normEpsilon) }
-        if let norm = layer.keyNorm { k = graph.rmsNorm(k, weight: norm, epsilon: description.normEpsilon) }
-        let rope = description.layers[index].rope
-        let frozen = frozenPositions.map {
-            graph.rope(q, positions: $0, factors: weights.ropeFactors, rope)
+        q = headsNormed(q, by: layer.queryNorm)
+        k = headsNormed(k, by: layer.keyNorm)
+        if let factors = positions.queryFactors { q = graph.multiply(q, factors) }
+        var frozen: Tensor?
+        if let rope = description.layers[index].rope {
+            let rotated = { graph.rope($0, positions: $1, factors: weights.ropeFactors, rope) }
+            if movesFrozen { frozen = rotated(q, positions.frozen) }
+            q = rotated(q, positions.rotary)
+            k = rotated(k, positions.rotary)
         }
-        q = graph.rope(q, positions: positions, factors: weights.ropeFactors, rope)
-        k = graph.rope(k, positions: positions, factors: weights.ropeFactors, rope)
-        if !v.isContiguous { v = graph.contiguous(v) }
-        return Projections(input: normed, queries: q, keys: k, values: v, frozenQueries: frozen)
+        return Projections(
+            input: normed, queries: contiguous(q), keys: contiguous(k), values: contiguous(v),
+            sinks: layer.attentionSinks, frozenQueries: frozen)
     }
+
+    /// What a layer computes queries, keys and values from: `[embedding, tokens]`, like the residual stream before it.
+    func attentionInput(_ stream: Tensor, layer index: Int) -> Tensor {
+        normed(stream, by: weights.layers[index].attentionNorm)
+    }
+
+    private func normed(_ x: Tensor, by weight: Tensor?) -> Tensor {
+        weight.map { graph.rmsNorm(x, weight: $0, epsilon: description.normEpsilon) } ?? x
+    }
+
+    /// - Parameters:
+    ///   - x: `[headDim, heads, tokens]`.
+    ///   - weight: for one head, or for all together.
+    private func headsNormed(_ x: Tensor, by weight: Tensor?) -> Tensor {
+        guard let weight, weight.count != x[0] else { return normed(x, by: weight) }
+        let whole = graph.reshape(contiguous(x), [weight.count, x[2]])
+        return graph.reshape(normed(whole, by: weight), [x[0], x[1], x[2]])
+    }
+
+    private func contiguous(_ x: Tensor) -> Tensor { x.isContiguous ? x : graph.contiguous(x) }
 
     private func split(_ x: Tensor, _ layer: LayerWeights) -> (Tensor, Tensor, Tensor) {
         let d = description.headDimension
@@ -68,37 +93,24 @@ struct BlockGraph {
     /// - Returns: the residual stream after the block.
     func finish(_ attention: Tensor, input: Tensor, layer index: Int) -> Tensor {
         let layer = weights.layers[index]
-        var x = apply(layer.attentionOutput, attention)
-        if let norm = layer.attentionPostNorm {
-            x = graph.rmsNorm(x, weight: norm, epsilon: description.normEpsilon)
-        }
-        let middle = graph.add(x, input)
-        let normed = graph.rmsNorm(middle, weight: layer.feedForwardNorm, epsilon: description.normEpsilon)
-        x = apply(layer.down, gated(normed, layer))
-        if let norm = layer.feedForwardPostNorm {
-            x = graph.rmsNorm(x, weight: norm, epsilon: description.normEpsilon)
-        }
-        return graph.add(x, middle)
+        let attended = normed(apply(layer.attentionOutput, attention), by: layer.attentionPostNorm)
+        let middle = graph.add(scaled(attended, by: description.residualScale), input)
+        let x = feedForward(
+            normed(middle, by: layer.feedForwardNorm), layer.feedForward, description.layers[index].feedForward)
+        let result = normed(x, by: layer.feedForwardPostNorm)
+        return graph.add(scaled(result, by: description.residualScale), middle)
     }
 
-    private func gated(_ x: Tensor, _ layer: LayerWeights) -> Tensor {
-        let up = apply(layer.up, x)
-        guard let gate = layer.gate else { return graph.swiglu(up) }
-        switch description.activation {
-        case .silu: return graph.swiglu(gate: apply(gate, x), up: up)
-        case .gelu: return graph.geglu(gate: apply(gate, x), up: up)
-        }
-    }
+    func scaled(_ x: Tensor, by factor: Float) -> Tensor { factor == 1 ? x : graph.scale(x, by: factor) }
 
     /// Logits `[vocabulary, tokens]` of the residual stream after the last block.
     func logits(_ x: Tensor) -> Tensor {
-        let normed = graph.rmsNorm(x, weight: weights.outputNorm, epsilon: description.normEpsilon)
-        let logits = apply(weights.output, normed)
+        let logits = scaled(apply(weights.output, normed(x, by: weights.outputNorm)), by: description.logitScale)
         guard let cap = description.finalSoftcap else { return logits }
         return graph.scale(graph.tanh(graph.scale(logits, by: 1 / cap)), by: cap)
     }
 
-    private func apply(_ projection: Projection, _ x: Tensor) -> Tensor {
+    func apply(_ projection: Projection, _ x: Tensor) -> Tensor {
         let product = graph.matmul(projection.weight, x)
         return projection.bias.map { graph.add(product, $0) } ?? product
     }

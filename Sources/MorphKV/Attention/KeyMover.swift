@@ -9,15 +9,17 @@ struct KeyMover {
     /// Shared with prompts, which never run at the same time.
     private let allocator: GraphAllocator
     private let scale: Float
-    /// Of each layer.
-    private let frequencies: [RopeFrequencies]
+    /// Of each layer; nil for layers that know no positions.
+    private let frequencies: [RopeFrequencies?]
 
     init(_ model: Model, on backend: Backend, allocator: GraphAllocator) {
         self.backend = backend
         self.allocator = allocator
         scale = model.description.attentionScale
         let factors = model.weights.value.ropeFactors?.floats()
-        frequencies = model.description.layers.map { RopeFrequencies($0.rope, factors: factors) }
+        frequencies = model.description.layers.map { layer in
+            layer.rope.map { RopeFrequencies($0, factors: factors) }
+        }
     }
 
     /// Makes sure that the next tokens see nothing from farther away than the cache's limit.
@@ -48,8 +50,9 @@ struct KeyMover {
     private func move(_ layer: LayerCache, _ index: Int, of cache: KVCache, to frame: RotaryFrame) throws {
         let moves = layer.moves(from: cache.frame, to: frame, seen: cache.seen)
         if let positions = moves.positions { layer.movedPositions!.write(positions) }
+        guard let frequencies = frequencies[index] else { return }
         let turnRows = { (tensor: Tensor, rows: [(row: Int, distance: Int)]) in
-            try turn(layer.plan.geometry.headDimension, tensor, rows, by: frequencies[index])
+            try turn(layer.plan.geometry.headDimension, tensor, rows, by: frequencies)
         }
         try turnRows(layer.keys, moves.rows)
         guard !moves.rows.isEmpty, let scores = layer.scores else { return }

@@ -4,9 +4,7 @@ internal import Ggml
 final class StepGraph {
     private let graph: Graph
     private let embeddings: Tensor
-    private let positions: Tensor
-    /// Positions as frozen entries see them; nil if they see the same.
-    private let frozenPositions: Tensor?
+    private let positions: TokenPositions
     /// Which columns' logits are wanted; nil if all.
     private let wanted: Tensor?
     private let logits: Tensor
@@ -17,7 +15,7 @@ final class StepGraph {
     ///   - columns: tokens per step.
     ///   - outputs: how many of them need logits.
     ///   - frozenLimit: how far layers see whose frozen entries are moved at least; nil if none are moved.
-    ///   - operations: an upper bound on the operations, views and inputs of a layer.
+    ///   - operations: an upper bound on the operations, views and inputs of a layer without its experts.
     init(
         _ model: Model, columns: Int, outputs: Int, frozenLimit: Int? = nil, attention: any StepAttention,
         operations: Int, on backend: Backend, allocator: GraphAllocator
@@ -26,19 +24,18 @@ final class StepGraph {
         let layers = description.layers.count
         self.attention = attention
         reader = EmbeddingReader(model)
-        let graph = try Graph(on: backend, capacity: 64 + layers * operations, allocator: allocator)
+        let capacity = 64 + layers * operations + description.layers.reduce(0) { $0 + $1.feedForward.operations }
+        let graph = try Graph(on: backend, capacity: capacity, allocator: allocator)
         self.graph = graph
         embeddings = graph.input(.f32, [description.embeddingLength, columns], name: "embeddings")
-        positions = graph.input(.i32, [columns], name: "positions")
-        frozenPositions = frozenLimit.map { _ in graph.input(.i32, [columns], name: "frozenPositions") }
+        positions = TokenPositions(columns, description, in: graph)
         let wanted = outputs < columns ? graph.input(.i32, [outputs], name: "wanted") : nil
         self.wanted = wanted
         let block = BlockGraph(graph: graph, description: description, weights: model.weights.value)
         var x = embeddings
         for layer in 0..<layers {
             let isMoved = frozenLimit.map(description.geometry(of: layer).sees) ?? false
-            let projections = block.project(
-                x, layer: layer, positions: positions, frozenPositions: isMoved ? frozenPositions : nil)
+            let projections = block.project(x, layer: layer, positions: positions, movesFrozen: isMoved)
             x = block.finish(attention.attend(projections, layer: layer, in: graph), input: x, layer: layer)
         }
         if let wanted { x = graph.rows(x, at: wanted) }
@@ -54,9 +51,7 @@ final class StepGraph {
         for (index, feed) in feeds.enumerated() {
             for (offset, token) in feed.tokens.enumerated() {
                 reader.write(token, to: embeddings, column: column)
-                let (seen, frame) = (feed.cache.seen + offset, feed.cache.frame)
-                positions.write(Int32(seen - frame.base), at: column)
-                frozenPositions?.write(Int32(seen - frame.floor), at: column)
+                positions.write(feed.cache.seen + offset, frame: feed.cache.frame, at: column)
                 column += 1
             }
             wanted?.write(Int32(column - 1), at: index)

@@ -91,7 +91,8 @@ struct Reconstruction {
             let columns = system + part.chunk.count + range.upperBound
             for queries in PromptBatch.ranges(of: range, scores: columns * description.queryHeads) {
                 let best = try largestWeights(
-                    of: queries, in: range, part, scratch, entries: count + tokens, oldCount: count)
+                    of: queries, in: range, part, scratch, entries: count + tokens, oldCount: count,
+                    sinks: model.weights.value.layers[index].attentionSinks)
                 scores.raise(to: best, layer: index, from: part.chunk.lowerBound - system)
             }
         }
@@ -100,7 +101,7 @@ struct Reconstruction {
     /// The largest weight that some queries give to each entry of the chunk: `[chunk]` per KV head.
     private func largestWeights(
         of queries: Range<Int>, in range: Range<Int>, _ part: Part, _ scratch: PrefillScratch, entries: Int,
-        oldCount: Int
+        oldCount: Int, sinks: Tensor?
     ) throws -> [Float] {
         let d = model.description
         let (chunk, own) = (part.chunk.count, queries.upperBound)
@@ -114,7 +115,7 @@ struct Reconstruction {
         var all = graph.concat(products(part.chunk), products(oldCount..<oldCount + own), along: 0)
         if system > 0 { all = graph.concat(all, products(0..<system), along: 0) }
         let mask = graph.input(.f16, [all[0], queries.count], name: "mask")
-        let weights = graph.softmax(all, mask: mask, scale: d.attentionScale)
+        let weights = graph.softmax(all, mask: mask, scale: d.attentionScale, sinks: sinks)
         let seen = graph.view(weights, [chunk, queries.count, d.queryHeads], strides: Array(weights.strides[1...2]))
         let byHead = graph.reduceRows(seen, by: .max)
         let flat = graph.reshape(

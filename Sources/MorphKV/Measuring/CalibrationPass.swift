@@ -15,22 +15,16 @@ final class CalibrationPass {
     private let model: Model
     private let texts: [Calibrator.Text]
     private let options: Calibrator.Options
-    private let backend: Backend
-    private let allocator: GraphAllocator
-    private let scratch: PrefillScratch
+    private let reader: LayerReader
     private let streams: [Tensor]
 
     init(_ model: Model, _ texts: [Calibrator.Text], _ options: Calibrator.Options, threads: Int) throws {
         self.model = model
         self.texts = texts
         self.options = options
-        backend = try Backend(model.device, threads: threads)
-        allocator = try GraphAllocator(on: backend)
-        let longest = texts.map(\.tokens.count).max() ?? 0
-        scratch = try PrefillScratch(
-            model.description, .f32, .f32, entries: longest, queries: min(longest, Prefill.chunk), on: backend)
-        let reader = EmbeddingReader(model)
-        streams = try texts.map { [backend] in try reader.stream(of: $0.tokens, on: backend) }
+        let reader = try LayerReader(model, longest: texts.map(\.tokens.count).max() ?? 0, threads: threads)
+        self.reader = reader
+        streams = try texts.map { try reader.stream(of: $0.tokens) }
     }
 
     /// Learns a layer.
@@ -68,9 +62,7 @@ final class CalibrationPass {
     /// - Parameter progress: called after each text.
     func advance(_ index: Int, progress: () throws -> Void) throws {
         for stream in streams {
-            try forEachChunk(of: stream) { range in
-                try run(stream, index).run(range, output: range, keepsQueries: false)
-            }
+            try reader.advance(stream, through: index)
             try progress()
         }
     }
@@ -78,70 +70,24 @@ final class CalibrationPass {
     /// How the file will have the weights.
     private var storedType: ElementType { Calibration.usualType(width: model.description.embeddingLength) }
 
-    private func run(_ stream: Tensor, _ index: Int) -> LayerRun {
-        LayerRun(
-            model: model, backend: backend, allocator: allocator, index: index, scratch: scratch, stream: stream,
-            mask: mask(stream, index), oldCount: 0, seen: 0)
-    }
-
-    private func mask(_ stream: Tensor, _ index: Int) -> AttentionMask {
-        AttentionMask(
-            oldPositions: [], newPositions: 0..<stream[1],
-            slidingWindow: model.description.layers[index].slidingWindow, queryHeads: model.description.queryHeads)
-    }
-
-    private func forEachChunk(of stream: Tensor, _ body: (Range<Int>) throws -> Void) throws {
-        for start in stride(from: 0, to: stream[1], by: Prefill.chunk) {
-            try body(start..<min(start + Prefill.chunk, stream[1]))
-        }
-    }
+    private var backend: Backend { reader.backend }
 
     // MARK: What is learned from a text
 
     private func observe(_ stream: Tensor, _ text: Calibrator.Text, _ index: Int, into sums: RegressionSums) throws {
         var future = FutureWeights(
             ages: options.ages, kvHeads: model.description.kvHeads, tokens: text.tokens.count)
-        let run = run(stream, index)
-        try forEachChunk(of: stream) { range in
-            try run.run(range, output: 0..<0, keepsQueries: true)
-            for queries in PromptBatch.ranges(of: range, scores: range.upperBound * model.description.queryHeads) {
-                try weigh(queries, in: range, run.mask, entries: stream[1], into: &future)
-            }
+        try reader.weigh(stream, in: index) { weights in
+            future.add(weights.values, of: weights.queries, visible: weights.visible, threads: backend.threads)
         }
         guard future.isFinite else {
             throw CacheError(.calibration, "layer \(index) computes numbers that are not finite; is the model damaged?")
         }
         let targets = future.targets()
-        try forEachChunk(of: stream) { range in
+        try reader.forEachChunk(of: stream) { range in
             let inputs = try normed(stream, range, index) { $1 }
             let own = targets[range.lowerBound * sums.rows..<range.upperBound * sums.rows]
             try sums.add(inputs: inputs, targets: Array(own), left: stream[1] - 1 - range.lowerBound)
-        }
-    }
-
-    /// Takes the weights of some queries of a chunk, which lie in the scratch memory.
-    private func weigh(
-        _ queries: Range<Int>, in chunk: Range<Int>, _ mask: AttentionMask, entries: Int,
-        into future: inout FutureWeights
-    ) throws {
-        let visible = queries.upperBound
-        let graph = try Graph(on: backend, capacity: 32, allocator: allocator)
-        let own = queries.lowerBound - chunk.lowerBound..<queries.upperBound - chunk.lowerBound
-        let scores = graph.matmul(
-            scratch.keys(0..<visible, of: entries, in: graph),
-            graph.permute(scratch.queries(own, in: graph), [0, 2, 1, 3]))
-        let input = graph.input(.f16, [visible, queries.count], name: "mask")
-        let weights = graph.softmax(scores, mask: input, scale: model.description.attentionScale)
-        graph.output(weights)
-        try graph.allocate()
-        input.write(mask.values(queries: queries))
-        try graph.compute()
-        if backend.device.usesHostMemory {
-            let values = UnsafeBufferPointer(start: weights.hostFloats, count: weights.count)
-            future.add(values, of: queries, visible: visible, threads: backend.threads)
-        } else {
-            let values: [Float] = weights.values()
-            values.withUnsafeBufferPointer { future.add($0, of: queries, visible: visible, threads: backend.threads) }
         }
     }
 
@@ -156,7 +102,7 @@ final class CalibrationPass {
         weights.write(encoded)
         biases.write(intercepts)
         var scores: [Float] = []
-        try forEachChunk(of: stream) { range in
+        try reader.forEachChunk(of: stream) { range in
             scores += try normed(stream, range, index) { graph, input in
                 graph.add(graph.matmul(weights, input), biases)
             }
@@ -168,12 +114,12 @@ final class CalibrationPass {
     private func normed(
         _ stream: Tensor, _ range: Range<Int>, _ index: Int, _ make: (Graph, Tensor) -> Tensor
     ) throws -> [Float] {
-        let graph = try Graph(on: backend, capacity: 16, allocator: allocator)
+        let graph = try Graph(on: backend, capacity: 16, allocator: reader.allocator)
         let columns = graph.view(
             stream, [stream[0], range.count], strides: [stream.strides[1]],
             offset: range.lowerBound * stream.strides[1])
-        let weight = model.weights.value.layers[index].attentionNorm
-        let result = make(graph, graph.rmsNorm(columns, weight: weight, epsilon: model.description.normEpsilon))
+        let block = BlockGraph(graph: graph, description: model.description, weights: model.weights.value)
+        let result = make(graph, block.attentionInput(columns, layer: index))
         graph.output(result)
         try graph.allocate()
         try graph.compute()

@@ -119,7 +119,8 @@ public struct Calibrator {
         let sums = RegressionSums.bytes(ages: options.ages.count, width: width, kvHeads: d.kvHeads)
         let keysAndValues = 2 * longest * d.kvHeads * d.headDimension * float
         let weights = min(PromptBatch.largestBytes, chunk * longest * d.queryHeads * float) * 2
-        let block = chunk * (4 * width + 3 * d.feedForwardLength + 2 * d.queryHeads * d.headDimension) * float
+        let network = d.layers.map(\.feedForward.activeLength).max() ?? 0
+        let block = chunk * (4 * width + 3 * network + 2 * d.queryHeads * d.headDimension) * float
         let targets = 3 * longest * rows * float
         return streams + sums + SymmetricSystem.bytes(size: width) + keysAndValues + weights + block + targets
     }

@@ -8,57 +8,33 @@ protocol Architecture: SendableMetatype {
     static var name: String { get }
     /// How its RoPE pairs elements.
     static var pairing: RopeParameters.Pairing { get }
+    /// Whether its feed-forward networks may be experts.
+    static var mixesExperts: Bool { get }
     /// Adjusts the description that all decoders have in common.
     static func adapt(_ description: inout DecoderDescription, _ metadata: Metadata) throws
 }
 
-let architectures: [any Architecture.Type] = [Llama.self, Qwen2.self, Qwen3.self, Phi3.self, Gemma3.self]
+extension Architecture {
+    static var mixesExperts: Bool { false }
+}
 
-/// Typed access to a GGUF file's keys below the architecture's prefix.
-struct Metadata {
-    let file: GgufFile
-    let architecture: String
-    /// The context the caller will use; decides between long and short RoPE factors.
-    let intendedContext: Int?
+let architectures: [any Architecture.Type] = [
+    Llama.self, Qwen2.self, Qwen3.self, Phi3.self, Gemma3.self, SmolLM3.self, Mistral3.self, Granite.self,
+    GraniteMoE.self, Olmo2.self, OLMoE.self, Qwen3MoE.self, GptOss.self,
+]
 
-    func key(_ name: String) -> String { "\(architecture).\(name)" }
+/// The names of architectures that know experts.
+var mixtures: [String] { architectures.filter { $0.mixesExperts }.map { $0.name } }
 
-    func integer(_ name: String) throws -> Int? { try file.integer(key(name)) }
-
-    /// A number; what is not finite would turn everything into NaN, and some of it makes ggml abort.
-    func float(_ name: String) throws -> Float? {
-        guard let value = try file.float(key(name)) else { return nil }
-        guard value.isFinite else { throw ModelError(.metadata, "\(file.name): \(key(name)) is \(value)") }
-        return value
-    }
-
-    /// How many tokens back a layer sees, itself included; nil if that is all that the model's context holds.
-    ///
-    /// Phi-3 states windows beyond its context, for which room would be made at once.
-    func slidingWindow(context: Int) throws -> Int? {
-        guard let window = try integer("attention.sliding_window"), (1..<context).contains(window) else { return nil }
-        return window
-    }
-
-    /// A positive whole number up to `limit`.
-    func size(_ name: String, limit: Int) throws -> Int {
-        guard let value = try integer(name) else {
-            throw ModelError(.metadata, "\(file.name): key \(key(name)) is missing")
-        }
-        return try check(name, value, limit: limit)
-    }
-
-    /// A positive whole number up to `limit`, or the value to take when the key is missing.
-    func size(_ name: String, limit: Int, otherwise: Int) throws -> Int {
-        try check(name, integer(name) ?? otherwise, limit: limit)
-    }
-
-    private func check(_ name: String, _ value: Int, limit: Int) throws -> Int {
-        guard (1...limit).contains(value) else {
-            throw ModelError(.metadata, "\(file.name): \(key(name)) is \(value), not 1 to \(limit)")
-        }
-        return value
-    }
+/// What a file gets whose architecture cannot be run: the nearest one is that whose name begins in the same way.
+private func unknownArchitecture(_ name: String, of file: String) -> ModelError {
+    let known = architectures.map { $0.name }
+    let likeness = { (other: String) in zip(other, name).prefix { $0 == $1 }.count }
+    let nearest = known.max { likeness($0) < likeness($1) } ?? ""
+    let hint = likeness(nearest) < 4 ? "" : " (the nearest is '\(nearest)')"
+    return ModelError(
+        .unknownArchitecture,
+        "\(file) has the architecture '\(name)'; this version runs: \(known.joined(separator: ", "))\(hint)")
 }
 
 extension DecoderDescription {
@@ -71,27 +47,21 @@ extension DecoderDescription {
             throw ModelError(.metadata, "\(name): key general.architecture is missing")
         }
         guard let architecture = architectures.first(where: { $0.name == architectureName }) else {
-            let known = architectures.map { $0.name }.joined(separator: ", ")
-            throw ModelError(
-                .unknownArchitecture, "\(name) has the architecture '\(architectureName)'; this version runs: \(known)")
+            throw unknownArchitecture(architectureName, of: name)
         }
         let metadata = Metadata(file: file, architecture: architectureName, intendedContext: intendedContext)
-        self = try DecoderDescription(common: metadata, pairing: architecture.pairing)
+        self = try DecoderDescription(common: metadata, of: architecture)
         try architecture.adapt(&self, metadata)
     }
 
-    private init(common metadata: Metadata, pairing: RopeParameters.Pairing) throws {
+    private init(common metadata: Metadata, of type: any Architecture.Type) throws {
         let file = metadata.file
         guard let embeddings = file.tensors["token_embd.weight"], embeddings.shape.count == 2 else {
             throw ModelError(.missingTensor, "\(file.name): tensor token_embd.weight is missing")
         }
-        if let experts = try metadata.integer("expert_count"), experts > 0 {
-            throw ModelError(.unsupported, "\(file.name) is a mixture of \(experts) experts")
-        }
         architecture = metadata.architecture
         vocabularySize = embeddings.shape[1]
         embeddingLength = try metadata.size("embedding_length", limit: 1 << 20)
-        feedForwardLength = try metadata.size("feed_forward_length", limit: 1 << 22)
         contextLength = try metadata.size("context_length", limit: Int(Int32.max))
         queryHeads = try metadata.size("attention.head_count", limit: 1 << 12)
         kvHeads = try metadata.size("attention.head_count_kv", limit: queryHeads, otherwise: queryHeads)
@@ -113,8 +83,10 @@ extension DecoderDescription {
         }
         normEpsilon = epsilon
         attentionScale = 1 / Float(headDimension).squareRoot()
-        let rope = try RopeParameters(metadata, pairing: pairing, headDimension: headDimension, context: contextLength)
-        let layer = Layer(slidingWindow: nil, rope: rope)
+        let rope = try RopeParameters(
+            metadata, pairing: type.pairing, headDimension: headDimension, context: contextLength)
+        let layer = Layer(
+            slidingWindow: nil, rope: rope, feedForward: try FeedForward(metadata, mayMix: type.mixesExperts))
         layers = Array(repeating: layer, count: try metadata.size("block_count", limit: 1 << 10))
     }
 
@@ -122,6 +94,11 @@ extension DecoderDescription {
     mutating func applySlidingWindow(_ metadata: Metadata) throws {
         guard let window = try metadata.slidingWindow(context: contextLength) else { return }
         for index in layers.indices { layers[index].slidingWindow = window }
+    }
+
+    /// Lets attention scores be multiplied by what the file states, if it states something.
+    mutating func applyAttentionScale(_ metadata: Metadata) throws {
+        if let scale = try metadata.float("attention.scale"), scale > 0 { attentionScale = scale }
     }
 }
 

@@ -1,3 +1,4 @@
+internal import Foundation
 package import Ggml
 
 /// A decoder-only transformer as data: everything the graph builder needs to know besides the weights.
@@ -6,15 +7,29 @@ public struct DecoderDescription: Sendable, Hashable {
     public struct Layer: Sendable, Hashable {
         /// How far back this layer sees, the current token included; nil if it sees everything.
         public internal(set) var slidingWindow: Int?
-        package var rope: RopeParameters
+        /// How queries and keys are rotated; nil if they are not, so that the layer knows no positions.
+        package var rope: RopeParameters?
+        /// The block's second half.
+        public internal(set) var feedForward: FeedForward
     }
 
-    /// The gate of the feed-forward network.
-    public enum Activation: String, Sendable, Hashable {
-        /// silu(gate) * up, as in Llama.
-        case silu
-        /// gelu(gate) * up with the tanh approximation, as in Gemma.
-        case gelu
+    /// What queries and keys are normalised by before RoPE.
+    public enum QueryKeyNorm: Int, Sendable, Hashable {
+        /// Each head by itself, as in Qwen 3.
+        case perHead = 1
+        /// All heads' numbers together, as in OLMo 2.
+        case wholeProjection = 2
+    }
+
+    /// Queries become larger with their position, so that attention to long texts stays as sharp: by
+    /// 1 + scale * ln(1 + floor(position / period)), as in Ministral 3.
+    package struct QueryTemperature: Sendable, Hashable {
+        package let scale: Float
+        package let period: Int
+
+        package func factor(at position: Int) -> Float {
+            Float(log((Float(position) / Float(period)).rounded(.down) + 1)) * scale + 1
+        }
     }
 
     /// GGUF's name of the architecture, such as "llama".
@@ -23,8 +38,6 @@ public struct DecoderDescription: Sendable, Hashable {
     public internal(set) var vocabularySize: Int
     /// Width of the residual stream.
     public internal(set) var embeddingLength: Int
-    /// Width of the feed-forward network.
-    public internal(set) var feedForwardLength: Int
     /// Longest context the model was trained for, in tokens.
     public internal(set) var contextLength: Int
     /// Query heads per layer.
@@ -37,20 +50,28 @@ public struct DecoderDescription: Sendable, Hashable {
     public internal(set) var layers: [Layer]
     /// Epsilon of the RMS norms.
     public internal(set) var normEpsilon: Float
-    /// The gate of the feed-forward network.
-    public internal(set) var activation: Activation = .silu
     /// What embeddings are multiplied by.
     public internal(set) var embeddingScale: Float = 1
+    /// What the outputs of attention and feed-forward are multiplied by before they are added.
+    public internal(set) var residualScale: Float = 1
     /// What attention scores are multiplied by before the softmax.
     public internal(set) var attentionScale: Float
+    /// What logits are multiplied by.
+    public internal(set) var logitScale: Float = 1
     /// Logits x become tanh(x / c) * c; nil leaves them.
     public internal(set) var finalSoftcap: Float?
-    /// Whether queries and keys are normalised per head before RoPE.
-    public internal(set) var normalizesQueriesAndKeys = false
+    /// How queries and keys are normalised before RoPE; nil if they are not.
+    public internal(set) var queryKeyNorm: QueryKeyNorm?
+    /// Whether each query head has a learned term in its softmax that no entry gets (arXiv 2309.17453, as in gpt-oss).
+    public internal(set) var hasAttentionSinks = false
+    /// Whether the inputs of attention and feed-forward are normalised.
+    public internal(set) var hasPreNorms = true
     /// Whether the outputs of attention and feed-forward are normalised before they are added.
     public internal(set) var hasPostNorms = false
-    /// Whether `ffn_up` holds gate and up in one tensor.
-    public internal(set) var fusesGateAndUp = false
+    /// How queries grow with their position; nil if they do not.
+    package var queryTemperature: QueryTemperature?
+    /// The name of the norm before the feed-forward network.
+    var feedForwardNorm = "ffn_norm"
     /// The tensor with the RoPE frequency factors; nil if there is none.
     var ropeFactors: String?
 

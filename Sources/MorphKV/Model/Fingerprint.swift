@@ -39,27 +39,44 @@ final class LazyFingerprint: Sendable {
         let d = description
         var checksum = Checksum()
         let shape: [Int] = [
-            d.vocabularySize, d.embeddingLength, d.feedForwardLength, d.queryHeads, d.kvHeads, d.headDimension,
-            d.layers.count, d.activation == .gelu ? 1 : 0, d.normalizesQueriesAndKeys ? 1 : 0, d.hasPostNorms ? 1 : 0,
+            d.vocabularySize, d.embeddingLength, d.layers[0].feedForward.length, d.queryHeads, d.kvHeads,
+            d.headDimension, d.layers.count, d.layers[0].feedForward.activation == .gelu ? 1 : 0,
+            d.queryKeyNorm?.rawValue ?? 0, d.hasPostNorms ? 1 : 0,
         ]
         let numbers: [Float] = [d.normEpsilon, d.embeddingScale, d.attentionScale, d.finalSoftcap ?? 0]
         checksum.add(d.architecture)
         checksum.add(d.ropeFactors ?? "")
         shape.withUnsafeBytes { checksum.add($0) }
         numbers.withUnsafeBytes { checksum.add($0) }
-        for layer in d.layers {
-            let r = layer.rope
-            let whole = [layer.slidingWindow ?? 0, Int(r.pairing.rawValue), r.dimensions, r.originalContext]
-            let parts = [r.base, r.scale, r.extrapolation, r.attentionFactor, r.betaFast, r.betaSlow]
-            whole.withUnsafeBytes { checksum.add($0) }
-            parts.withUnsafeBytes { checksum.add($0) }
-        }
+        for layer in d.layers { checksum.add(layer) }
+        // What models have that came later; without it the fingerprint is what it always was.
+        let later = [
+            d.residualScale == 1 ? nil : "residual \(d.residualScale)",
+            d.logitScale == 1 ? nil : "logits \(d.logitScale)", d.hasPreNorms ? nil : "no pre-norms",
+            d.hasAttentionSinks ? "sinks" : nil,
+            d.queryTemperature.map { "temperature \($0.scale) \($0.period)" },
+        ]
+        for feature in later.compactMap(\.self) { checksum.add(feature) }
         for tensor in tensors { checksum.add(samplesOf: tensor, in: mapping) }
         return checksum.digits
     }
 }
 
 extension Checksum {
+    fileprivate mutating func add(_ layer: DecoderDescription.Layer) {
+        if let rope = layer.rope {
+            let whole = [layer.slidingWindow ?? 0, Int(rope.pairing.rawValue), rope.dimensions, rope.originalContext]
+            let parts = [
+                rope.base, rope.scale, rope.extrapolation, rope.attentionFactor, rope.betaFast, rope.betaSlow,
+            ]
+            whole.withUnsafeBytes { add($0) }
+            parts.withUnsafeBytes { add($0) }
+        } else {
+            add("unrotated \(layer.slidingWindow ?? 0)")
+        }
+        if let features = layer.feedForward.fingerprint { add(features) }
+    }
+
     /// Adds the name, the type, the shape, and 16 samples of 64 bytes that are spread over a tensor.
     fileprivate mutating func add(samplesOf tensor: GgufFile.TensorInfo, in mapping: MappedFile) {
         add("\(tensor.name) \(tensor.type) \(tensor.shape)")

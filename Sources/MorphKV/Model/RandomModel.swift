@@ -57,7 +57,7 @@ package struct RandomModel {
 
     /// Vectors are f32, as converters write them; rows that the type's blocks do not divide are q8_0 or f16.
     private func elementType(of plan: ModelShape.TensorPlan) -> ElementType {
-        guard plan.shape.count > 1 else { return .f32 }
+        guard plan.shape.count > 1, !plan.isExact else { return .f32 }
         return [type, .q8_0, .f16].first { plan.shape[0] % $0.blockLength == 0 }!
     }
 
@@ -107,11 +107,18 @@ package struct RandomModel {
         writer.set(key("attention.layer_norm_rms_epsilon"), shape.epsilon)
         writer.set(key("rope.dimension_count"), shape.headDimension)
         writer.set(key("rope.freq_base"), shape.ropeBase)
+        if let experts = shape.experts {
+            writer.set(key("expert_count"), experts.count)
+            writer.set(key("expert_used_count"), experts.used)
+            writer.set(key("expert_feed_forward_length"), shape.feedForward)
+            if let shared = experts.sharedLength { writer.set(key("expert_shared_feed_forward_length"), shared) }
+        }
         if let window = shape.slidingWindow { writer.set(key("attention.sliding_window"), window) }
         if let pattern = shape.slidingPattern { writer.set(key("attention.sliding_window_pattern"), pattern) }
         if let scaling = shape.ropeScaling { writer.set(key("rope.scaling.type"), scaling) }
         for (name, value) in shape.extraFloats { writer.set(key(name), value) }
         for (name, value) in shape.extraIntegers { writer.set(key(name), value) }
+        for (name, value) in shape.extraFlags { writer.set(key(name), value) }
         if let tokenizer {
             writer.copyKeys(of: tokenizer, prefix: "tokenizer.")
         } else {

@@ -55,7 +55,7 @@ final class CumulativeState: ScoringState {
     /// Attends, and adds the weights to the scores.
     func attend(_ step: some ScoringStep, _ slot: AdmittedSlot) -> Tensor {
         let graph = step.graph
-        let weights = graph.softmax(step.masked(step.products(step.queries, slot), slot))
+        let weights = step.weights(step.masked(step.products(step.queries, slot), slot))
         let kept = step.write(step.zeros, to: graph.scale(scores, by: decay), at: slot)
         let now = graph.reduceGroup(weights, by: groupReduction)
         graph.schedule(graph.copy(graph.add(kept, now), to: scores))

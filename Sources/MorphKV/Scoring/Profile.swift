@@ -73,7 +73,7 @@ final class ProfileState: ScoringState {
         let graph = step.graph
         let slot = step.admit(by: fused(step))
         let products = step.products(step.queries, slot)
-        let weights = graph.softmax(step.masked(products, slot))
+        let weights = step.weights(step.masked(products, slot))
         forget(slot, step)
         let given: Tensor =
             switch (formula.normalization, groupReduction) {

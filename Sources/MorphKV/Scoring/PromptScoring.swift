@@ -71,6 +71,7 @@ final class PromptBatch {
     /// The position after the prompt's last token.
     let end: Int
     private let geometry: LayerGeometry
+    private let sinks: Tensor?
     private let maskShape: [Int]
     private let maskValues: () -> [UInt16]
     private let kernel: Kernel?
@@ -80,15 +81,17 @@ final class PromptBatch {
     typealias Kernel = (_ reduction: ScoringRule.GroupReduction, _ factors: [Float]) -> Tensor
 
     /// - Parameters:
+    ///   - sinks: a term of each query head's softmax that no entry gets; nil if there is none.
     ///   - maskValues: f16 values of the mask that the queries see through.
     ///   - kernel: nil where there is none.
     init(
-        graph: Graph, queries: Tensor, scores: Tensor, positions: Range<Int>, end: Int, geometry: LayerGeometry,
-        maskShape: [Int], maskValues: @escaping () -> [UInt16], kernel: Kernel?
+        graph: Graph, queries: Tensor, scores: Tensor, sinks: Tensor?, positions: Range<Int>, end: Int,
+        geometry: LayerGeometry, maskShape: [Int], maskValues: @escaping () -> [UInt16], kernel: Kernel?
     ) {
         self.graph = graph
         self.queries = queries
         self.scores = scores
+        self.sinks = sinks
         self.positions = positions
         self.end = end
         self.geometry = geometry
@@ -101,7 +104,7 @@ final class PromptBatch {
     private(set) lazy var weights: Tensor = {
         let input = graph.input(.f16, maskShape, name: "mask")
         writers.append { [maskValues] in input.write(maskValues()) }
-        return graph.softmax(scores, mask: input)
+        return graph.softmax(scores, mask: input, sinks: sinks)
     }()
 
     /// An input of the graph with its values.

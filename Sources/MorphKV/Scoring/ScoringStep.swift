@@ -37,6 +37,9 @@ protocol ScoringStep {
     /// Scores, `[slots, n, kvHeads]`, with empty slots and those out of the layer's sight masked.
     func masked(_ scores: Tensor, _ slot: AdmittedSlot) -> Tensor
 
+    /// The token's weights, `[slots, group, kvHeads]`, of its masked scores; what a sink takes is left out of them.
+    func weights(_ masked: Tensor) -> Tensor
+
     /// ``maskedScore`` for slots that cannot be chosen by score: empty, out of sight or protected; else 0: `[slots, kvHeads]`.
     var excluded: Tensor { get }
 

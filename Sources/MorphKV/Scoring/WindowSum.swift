@@ -129,7 +129,7 @@ final class WindowSumState: ScoringState {
                 offset: index * group * both.strides[1])
         }
         let masked = step.masked(half(0), slot)
-        let weights = graph.softmax(masked)
+        let weights = step.weights(masked)
         let leavingWeights = recomputed(half(1), slot, row, step)
         let normalizer = graph.logDenominators(scores: masked, weights: weights)
         remember(step.queries, normalizer, at: row, count: 1, in: graph)

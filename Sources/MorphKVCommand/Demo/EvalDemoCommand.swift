@@ -66,7 +66,9 @@ struct EvalDemoCommand: AsyncParsableCommand {
             if json { try Output.printJSON($0) }
         }
         display.finish()
-        if !json { try Output.write(TextTable(header: DemoResult.tableHeader, rows: results.map(\.tableRow)).text) }
+        guard !json else { return }
+        try Output.write(TextTable(header: DemoResult.tableHeader, rows: results.map(\.tableRow)).text)
+        print("\n\(samples) prompts of seed \(modelFlags.seed). Made by `\(Output.command)`.")
     }
 
     private static func capacity(_ text: String) throws -> DemoCapacity {

@@ -69,7 +69,7 @@ final class PeakState: ScoringState {
         let graph = step.graph
         let age = graph.scale(step.positions, by: formula.aging)
         let slot = step.admit(by: graph.add(graph.add(written, peaks), age))
-        let weights = graph.softmax(step.masked(step.products(step.queries, slot), slot))
+        let weights = step.weights(step.masked(step.products(step.queries, slot), slot))
         let decayed = graph.scale(step.write(step.zeros, to: peaks, at: slot), by: formula.decay)
         graph.schedule(
             graph.copy(graph.maximum(decayed, graph.reduceGroup(weights, by: groupReduction)), to: peaks))

@@ -68,7 +68,9 @@ struct ReferenceDecoder {
     }
 
     /// The weights of one head in the first layer, whose queries and keys have KV heads of their own: `[query][key]`.
-    func firstWeights(of tokens: [Token], head: Int) -> [[Double]] {
+    ///
+    /// - Parameter first: the first query that is wanted.
+    func firstWeights(of tokens: [Token], head: Int, from first: Int = 0) -> [[Double]] {
         precondition(shape.queryHeads == shape.kvHeads && shape.architecture == "llama")
         let (table, norm) = (tensor("token_embd.weight"), tensor("blk.0.attn_norm.weight")[0])
         let rows = head * shape.headDimension..<(head + 1) * shape.headDimension
@@ -79,7 +81,7 @@ struct ReferenceDecoder {
             }
         }
         let (queries, keys) = (turned("blk.0.attn_q.weight"), turned("blk.0.attn_k.weight"))
-        return queries.enumerated().map { softmax($1, Array(keys[...$0]), query: $0) }
+        return queries.enumerated().dropFirst(first).map { softmax($1, Array(keys[...$0]), query: $0) }
     }
 
     private func attend(

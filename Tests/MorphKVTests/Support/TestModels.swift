@@ -12,12 +12,42 @@ enum TestModels {
         var shape = ModelShape(
             architecture, embedding: 32 * queryHeads, layers: 2, feedForward: 256, queryHeads: queryHeads,
             kvHeads: kvHeads, headDimension: 32, vocabulary: 320, tiesEmbeddings: tied, context: 2048, ropeBase: 10000)
-        if architecture == "gemma3" {
+        adapt(&shape)
+        return shape
+    }
+
+    /// What the files of an architecture have.
+    private static func adapt(_ shape: inout ModelShape) {
+        switch shape.architecture {
+        case "gemma3":
             shape.layers = 4
             shape.slidingWindow = 96
             shape.slidingPattern = 2
+        case "smollm3": shape.layers = 4
+        case "mistral3":
+            shape.ropeScaling = "yarn"
+            shape.extraIntegers["rope.scaling.original_context_length"] = 32
+            shape.extraFloats = [
+                "rope.scaling.factor": 4, "rope.scaling.yarn_log_multiplier": 0.9, "attention.temperature_scale": 0.05,
+            ]
+        case "granite", "granitemoe":
+            shape.extraFloats = [
+                "attention.scale": 0.2, "residual_scale": 0.4, "logit_scale": 6, "embedding_scale": 3,
+            ]
+            if shape.architecture == "granitemoe" { shape.experts = .init(count: 6, used: 3, sharedLength: 64) }
+        case "gpt-oss":
+            shape.tiesEmbeddings = false
+            shape.experts = .init(count: 8, used: 3)
+            shape.slidingWindow = 48
+        case "qwen3moe": shape.experts = .init(count: 8, used: 2)
+        case "olmo2", "olmoe":
+            shape.tiesEmbeddings = false
+            guard shape.architecture == "olmoe" else { return }
+            // There are none with fewer KV heads.
+            shape.kvHeads = shape.queryHeads
+            shape.experts = .init(count: 8, used: 2)
+        default: break
         }
-        return shape
     }
 
     static func url(_ shape: ModelShape, _ type: ElementType = .f32, seed: UInt64 = 3) throws -> URL {

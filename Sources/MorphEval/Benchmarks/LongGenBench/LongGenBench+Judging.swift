@@ -11,8 +11,9 @@ extension BenchmarkJudging {
             }
             return (name: "accuracy_\(group.rawValue)", shares: shares)
         }
-        return groups.map { EvaluationScore($0.name, groups: [$0.shares]) }
-            + [EvaluationScore("accuracy", groups: groups.map(\.shares))]
+        let ids = try verdicts.map { try $0.identity() }
+        return groups.map { EvaluationScore($0.name, groups: [$0.shares], ids: ids) }
+            + [EvaluationScore("accuracy", groups: groups.map(\.shares), ids: ids)]
     }
 }
 

@@ -6,14 +6,16 @@ extension BenchmarkJudging {
         guard let data else { throw EvaluationError(.judge, "LongWriter's judge needs the benchmark's judge.txt") }
         return QualityVerdicts(prompt: try LongWriter.judgePrompt(at: data))
     } scores: { verdicts in
-        let graded = try verdicts.filter { $0.has("scores") }.map { try $0.record("scores") }
+        let judged = verdicts.filter { $0.has("scores") }
+        let (ids, graded) = (try judged.map { try $0.identity() }, try judged.map { try $0.record("scores") })
         let dimensions = try QualityVerdicts.dimensions.map { name in
             (name, try graded.map { 25 * (try $0.double(name) - 1) })
         }
         let means = graded.indices.map { index in
             dimensions.reduce(0) { $0 + $1.1[index] } / Double(dimensions.count)
         }
-        return dimensions.map { EvaluationScore($0.0, values: $0.1) } + [EvaluationScore("quality", values: means)]
+        return dimensions.map { EvaluationScore($0.0, values: $0.1, ids: ids) }
+            + [EvaluationScore("quality", values: means, ids: ids)]
     }
 }
 

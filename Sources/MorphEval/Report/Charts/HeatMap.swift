@@ -34,7 +34,7 @@ package struct HeatMap: Sendable, Hashable {
 
     /// The drawing alone.
     package var svg: String {
-        let left = 90.0
+        let left = max(90, 24 + 6.2 * Double(rows.map(\.count).max() ?? 0))
         let cellWidth = min(90, 660 / Double(max(columns.count, 1)))
         let cellHeight = 28.0
         let width = left + cellWidth * Double(columns.count) + 10

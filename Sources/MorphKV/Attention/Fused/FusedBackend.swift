@@ -105,7 +105,7 @@ final class FusedAttention: StepAttention {
         let features = formula?.features(of: p.input, layer: description.geometry(of: layer), in: graph)
         return graph.fusedAttention(
             queries: p.queries, keys: p.keys, values: p.values, frozenQueries: p.frozenQueries, features: features,
-            batch: metadata.batch(layer))
+            sinks: p.sinks, batch: metadata.batch(layer))
     }
 
     func prepare(_ feeds: ArraySlice<Feed>) { metadata.describe(feeds, in: workspace) }

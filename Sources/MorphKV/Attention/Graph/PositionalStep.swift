@@ -16,7 +16,7 @@ struct PositionalStep {
         let keys = writer.write(keys: projections.keys, at: slot)
         let values = writer.write(values: projections.values, at: slot)
         let scores = graph.matmul(keys, writer.grouped(projections.queries))
-        return writer.output(values, graph.softmax(graph.add(scores, mask), scale: scale))
+        return writer.output(values, writer.weights(graph.add(scores, mask), scale: scale, projections.sinks))
     }
 
     /// 0 for filled slots, ``maskedScore`` for empty ones: `[slots]`.

@@ -85,10 +85,12 @@ struct ScoredStep: ScoringStep {
         return graph.add(scores, graph.reshape(hidden, [shape.slots, 1, shape.kvHeads]))
     }
 
+    func weights(_ masked: Tensor) -> Tensor { writer.weights(masked, projections.sinks) }
+
     func output(_ weights: Tensor, _ slot: AdmittedSlot) -> Tensor { writer.output(slot.values, weights) }
 
     func attention(_ slot: AdmittedSlot) -> Tensor {
-        output(graph.softmax(masked(products(queries, slot), slot)), slot)
+        output(weights(masked(products(queries, slot), slot)), slot)
     }
 
     // MARK: Which slots are what, 1 or 0

@@ -42,6 +42,14 @@ struct SlotWriter {
     /// `[headDim, queryHeads, 1]` to `[headDim, group, kvHeads]`: the query heads of a group are neighbours.
     func grouped(_ queries: Tensor) -> Tensor { graph.reshape(queries, [dimension, geometry.groupSize, heads]) }
 
+    /// The weights of masked scores, both `[slots, group, kvHeads]`.
+    func weights(_ scores: Tensor, scale: Float = 1, _ sinks: Tensor?) -> Tensor {
+        guard let sinks else { return graph.softmax(scores, scale: scale) }
+        // ggml has a sink for each head, which is what the third dimension counts.
+        let byHead = graph.reshape(scores, [scores[0], 1, geometry.queryHeads])
+        return graph.reshape(graph.softmax(byHead, scale: scale, sinks: sinks), [scores[0], geometry.groupSize, heads])
+    }
+
     /// Weights `[slots, group, kvHeads]` times values: `[headDim * queryHeads, 1]`.
     func output(_ values: Tensor, _ weights: Tensor) -> Tensor {
         graph.reshape(graph.matmul(values, weights), [dimension * geometry.queryHeads, 1])

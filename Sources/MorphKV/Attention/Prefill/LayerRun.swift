@@ -31,9 +31,10 @@ struct LayerRun {
     func run(
         _ range: Range<Int>, output: Range<Int>, keepsQueries: Bool
     ) throws -> (logits: [Float], features: [Float]) {
-        let graph = try Graph(on: backend, capacity: 128, allocator: allocator)
+        let operations = 128 + model.description.layers[index].feedForward.operations
+        let graph = try Graph(on: backend, capacity: operations, allocator: allocator)
         let block = BlockGraph(graph: graph, description: model.description, weights: model.weights.value)
-        let positions = graph.input(.i32, [range.count], name: "positions")
+        let positions = TokenPositions(range.count, model.description, in: graph)
         let p = block.project(columns(range, in: graph), layer: index, positions: positions)
         let target = oldCount + range.lowerBound..<oldCount + range.upperBound
         let byHead = { graph.permute($0, [0, 2, 1, 3]) }
@@ -47,13 +48,15 @@ struct LayerRun {
         var logits: Tensor?
         var maskInput: Tensor?
         if !output.isEmpty {
-            let attended = attend(p.queries, from: range.lowerBound, output: output, in: graph, mask: &maskInput)
+            let attended = attend(p, from: range.lowerBound, output: output, in: graph, mask: &maskInput)
             let result = block.finish(attended, input: columns(output, in: graph), layer: index)
             if isLast { logits = block.logits(result) }
             logits.map(graph.output) ?? graph.schedule(graph.copy(result, to: columns(output, in: graph)))
         }
         try graph.allocate()
-        positions.write(range.map { Int32(seen - base + $0) })
+        for (column, token) in range.enumerated() {
+            positions.write(seen + token, frame: RotaryFrame(base: base), at: column)
+        }
         maskInput?.write(mask.values(queries: seen + output.lowerBound..<seen + output.upperBound))
         try graph.compute()
         return (logits?.values() ?? [], features?.values() ?? [])
@@ -67,10 +70,12 @@ struct LayerRun {
 
     /// Attention of tokens `output` over everything up to them.
     private func attend(
-        _ queries: Tensor, from first: Int, output: Range<Int>, in graph: Graph, mask maskInput: inout Tensor?
+        _ projections: BlockGraph.Projections, from first: Int, output: Range<Int>, in graph: Graph,
+        mask maskInput: inout Tensor?
     ) -> Tensor {
         let (d, heads) = (model.description.headDimension, model.description.queryHeads)
         let visible = 0..<oldCount + output.upperBound
+        let (queries, sinks) = (projections.queries, projections.sinks)
         let stride = queries.strides
         let part = graph.view(
             queries, [d, heads, output.count], strides: [stride[1], stride[2]],
@@ -81,13 +86,14 @@ struct LayerRun {
         let positions = seen + output.lowerBound..<seen + output.upperBound
         if let kernel = scratch.kernel {
             return kernel.attend(
-                queries: part, keys: keys, values: values, sight: mask.sight(queries: positions), in: graph)
+                queries: part, keys: keys, values: values, sinks: sinks, sight: mask.sight(queries: positions),
+                in: graph)
         }
         let input = graph.input(.f16, mask.shape(queries: positions), name: "mask")
         maskInput = input
         let result = graph.flashAttention(
             q: graph.permute(part, [0, 2, 1, 3]), k: keys, v: values, mask: input,
-            scale: model.description.attentionScale)
+            scale: model.description.attentionScale, sinks: sinks)
         return graph.reshape(result, [d * heads, output.count])
     }
 }

@@ -69,7 +69,8 @@ private struct LayerPass {
             chunk: Prefill.chunk, keys: { scratch.keys(0..<entries, of: entries, in: $0) })
         scorer = PromptScorer(
             scoring: parts.lazy.compactMap { $0.promptScoring(isFirstPrompt: prefill.isFirstPrompt) }.first,
-            prompt: prompt, mask: mask, kernel: scratch.kernel)
+            prompt: prompt, mask: mask, kernel: scratch.kernel,
+            sinks: prefill.model.weights.value.layers[index].attentionSinks)
     }
 
     private var tokens: Int { stream[1] }

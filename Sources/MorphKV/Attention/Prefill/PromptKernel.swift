@@ -37,14 +37,16 @@ final class PromptKernel {
 
     /// Attention of queries `[headDim, queryHeads, tokens]` over rows `[headDim, rows, kvHeads]`:
     /// `[headDim * queryHeads, tokens]`.
-    func attend(queries: Tensor, keys: Tensor, values: Tensor, sight: AttentionMask.Sight, in graph: Graph) -> Tensor {
+    func attend(
+        queries: Tensor, keys: Tensor, values: Tensor, sinks: Tensor?, sight: AttentionMask.Sight, in graph: Graph
+    ) -> Tensor {
         look(sight)
-        return graph.promptAttention(queries: queries, keys: keys, values: values, prompt: call)
+        return graph.promptAttention(queries: queries, keys: keys, values: values, sinks: sinks, prompt: call)
     }
 
     /// The sum of the weights that rows received, each query's times its factor: `[rows, 1, kvHeads]`.
     func received(
-        queries: Tensor, keys: Tensor, sight: AttentionMask.Sight, factors: [Float],
+        queries: Tensor, keys: Tensor, sinks: Tensor?, sight: AttentionMask.Sight, factors: [Float],
         reduction: ScoringRule.GroupReduction, in graph: Graph
     ) -> Tensor {
         look(sight)
@@ -52,7 +54,7 @@ final class PromptKernel {
         self.factors = .copy(of: factors)
         call.pointee.factors = UnsafePointer(self.factors!.baseAddress)
         call.pointee.reduction = reduction.kernelReduction
-        return graph.promptReceived(queries: queries, keys: keys, prompt: call)
+        return graph.promptReceived(queries: queries, keys: keys, sinks: sinks, prompt: call)
     }
 
     private func look(_ sight: AttentionMask.Sight) {

@@ -8,6 +8,8 @@ struct PromptScorer {
     let prompt: PromptEntries
     let mask: AttentionMask
     let kernel: PromptKernel?
+    /// A term of each query head's softmax that no entry gets; nil if there is none.
+    let sinks: Tensor?
 
     /// How many of the prompt's last queries count.
     var countedQueries: Int { scoring?.countedQueries(of: prompt.tokens.count) ?? 0 }
@@ -43,13 +45,13 @@ struct PromptScorer {
         let kernel = kernel.map { kernel -> PromptBatch.Kernel in
             { reduction, factors in
                 kernel.received(
-                    queries: queries, keys: keys, sight: mask.sight(queries: positions), factors: factors,
+                    queries: queries, keys: keys, sinks: sinks, sight: mask.sight(queries: positions), factors: factors,
                     reduction: reduction, in: graph)
             }
         }
         let batch = PromptBatch(
-            graph: graph, queries: queries, scores: scores, positions: positions, end: prompt.tokens.upperBound,
-            geometry: prompt.geometry, maskShape: maskShape,
+            graph: graph, queries: queries, scores: scores, sinks: sinks, positions: positions,
+            end: prompt.tokens.upperBound, geometry: prompt.geometry, maskShape: maskShape,
             maskValues: { mask.values(queries: positions, visible: chunk.visible) }, kernel: kernel)
         let result = scoring.tally(batch)
         graph.output(result)

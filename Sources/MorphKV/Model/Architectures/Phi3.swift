@@ -7,11 +7,8 @@ enum Phi3: Architecture {
     static let pairing = RopeParameters.Pairing.halves
 
     static func adapt(_ description: inout DecoderDescription, _ metadata: Metadata) throws {
-        description.fusesGateAndUp = true
-        let context = metadata.intendedContext ?? description.contextLength
-        let isLong = context > description.layers[0].rope.originalContext
-        let factors = isLong ? "rope_factors_long.weight" : "rope_factors_short.weight"
-        description.ropeFactors = metadata.file.tensors[factors]?.name
+        for index in description.layers.indices { description.layers[index].feedForward.fusesGateAndUp = true }
+        description.ropeFactors = metadata.ropeFactors(description)
         try description.applySlidingWindow(metadata)
     }
 }

@@ -6,6 +6,6 @@ enum Qwen3: Architecture {
     static let pairing = RopeParameters.Pairing.halves
 
     static func adapt(_ description: inout DecoderDescription, _ metadata: Metadata) throws {
-        description.normalizesQueriesAndKeys = true
+        description.queryKeyNorm = .perHead
     }
 }

@@ -1,0 +1,213 @@
+internal import Ggml
+
+/// Finds, checks and places the tensors that a description calls for.
+struct WeightLoader {
+    private let file: GgufFile
+    private let description: DecoderDescription
+    private let device: Device
+    private let repacking: Repacking?
+    private let arena: Arena
+    private var placements: [(tensor: Tensor, offset: Int)] = []
+    /// For each layout of ``repacking``.
+    private let packedArenas: [Arena]
+    private var packed: [(tensor: Tensor, offset: Int)] = []
+    private var loaded: [String: Tensor] = [:]
+
+    /// - Parameter repacks: whether matrices are copied into a faster layout where the device has one.
+    init(_ file: GgufFile, _ description: DecoderDescription, on device: Device, repacks: Bool) throws {
+        self.file = file
+        self.description = description
+        self.device = device
+        repacking = repacks ? Repacking(device) : nil
+        // One more than there are: a table of embeddings may also be the matrix of the output.
+        let count = file.tensors.count + 1
+        arena = try Arena(tensors: count)
+        packedArenas = try (0..<(repacking?.count ?? 0)).map { _ in try Arena(tensors: count) }
+    }
+
+    /// - Throws: ``ModelError`` naming the tensor that is missing or has a wrong shape, `GgmlError` when the device
+    ///   has too little memory.
+    consuming func load() throws -> Weights {
+        let d = description
+        let table = [d.embeddingLength, d.vocabularySize]
+        let embeddings = try required("token_embd.weight", table, as: .table)
+        let output = try optional("output.weight", table, as: .matrix) ?? packedOutput(table) ?? embeddings
+        let layers = try d.layers.indices.map { try layer($0) }
+        let norm = try vector("output_norm.weight", d.embeddingLength)
+        let bias = try optional("output.bias", [d.vocabularySize], as: .exact)
+        let rotated = d.layers.lazy.compactMap(\.rope).first
+        let factors = try d.ropeFactors.flatMap { name in
+            try rotated.map { try vector(name, $0.dimensions / 2) }
+        }
+        let bytes = (placements + packed).reduce(0) { $0 + $1.tensor.bytes }
+        let tableBytes = output.isSame(as: embeddings) ? 0 : embeddings.bytes
+        let restingBytes = zip(layers, d.layers).reduce(0) { $0 + $1.0.feedForward.restingBytes($1.1.feedForward) }
+        let isPacked = !packed.isEmpty
+        try place()
+        return Weights(
+            tokenEmbeddings: embeddings, layers: layers, outputNorm: norm,
+            output: Projection(weight: output, bias: bias), ropeFactors: factors, bytes: bytes,
+            bytesPerStep: bytes - tableBytes - restingBytes, isPacked: isPacked,
+            mapped: device.usesHostMemory ? placements.map(\.tensor) : [])
+    }
+
+    private mutating func layer(_ index: Int) throws -> LayerWeights {
+        let d = description
+        let e = d.embeddingLength
+        let queries = d.queryHeads * d.headDimension
+        let keys = d.kvHeads * d.headDimension
+        let name = { (part: String) in "blk.\(index).\(part)" }
+        let fused = try optionalProjection(name("attn_qkv"), [e, queries + 2 * keys])
+        let isSplit = fused == nil
+        return LayerWeights(
+            attentionNorm: d.hasPreNorms ? try vector(name("attn_norm.weight"), e) : nil,
+            queryKeyValue: fused,
+            query: isSplit ? try projection(name("attn_q"), [e, queries]) : nil,
+            key: isSplit ? try projection(name("attn_k"), [e, keys]) : nil,
+            value: isSplit ? try projection(name("attn_v"), [e, keys]) : nil,
+            queryNorm: try headNorm(name("attn_q_norm.weight"), queries),
+            keyNorm: try headNorm(name("attn_k_norm.weight"), keys),
+            attentionSinks: d.hasAttentionSinks ? try vector(name("attn_sinks.weight"), d.queryHeads) : nil,
+            attentionOutput: try projection(name("attn_output"), [queries, e]),
+            attentionPostNorm: d.hasPostNorms ? try vector(name("post_attention_norm.weight"), e) : nil,
+            feedForwardNorm: d.hasPreNorms ? try vector(name("\(d.feedForwardNorm).weight"), e) : nil,
+            feedForward: try feedForward(d.layers[index].feedForward, name),
+            feedForwardPostNorm: d.hasPostNorms ? try vector(name("post_ffw_norm.weight"), e) : nil)
+    }
+
+    /// - Parameter length: of all heads together.
+    private mutating func headNorm(_ name: String, _ length: Int) throws -> Tensor? {
+        guard let norm = description.queryKeyNorm else { return nil }
+        return try vector(name, norm == .perHead ? description.headDimension : length)
+    }
+
+    private mutating func feedForward(
+        _ feedForward: FeedForward, _ name: (String) -> String
+    ) throws -> FeedForwardWeights {
+        let width = description.embeddingLength
+        return FeedForwardWeights(
+            network: try network(feedForward.matrices(width: width), name),
+            router: try feedForward.router(width: width).map { try projection(name($0.name), $0.shape) },
+            shared: try feedForward.sharedMatrices(width: width).map { try network($0, name) })
+    }
+
+    private mutating func network(
+        _ matrices: FeedForward.Matrices, _ name: (String) -> String
+    ) throws -> NetworkWeights {
+        NetworkWeights(
+            gate: try matrices.gate.map { try projection(name($0.name), $0.shape) },
+            up: try projection(name(matrices.up.name), matrices.up.shape),
+            down: try projection(name(matrices.down.name), matrices.down.shape))
+    }
+
+    // MARK: Finding and checking
+
+    /// What a tensor is used for.
+    private enum Use {
+        /// As it is: 32-bit floats.
+        case exact
+        /// Rows are read from it: a type that can be turned into floats.
+        case table
+        /// In products only, so that its layout does not matter.
+        case matrix
+    }
+
+    /// - Parameter shape: `[in, out]`, or `[in, out, experts]`.
+    private mutating func projection(_ name: String, _ shape: [Int]) throws -> Projection {
+        Projection(
+            weight: try required("\(name).weight", shape, as: .matrix),
+            bias: try optional("\(name).bias", Array(shape.dropFirst()), as: .exact))
+    }
+
+    private mutating func optionalProjection(_ name: String, _ shape: [Int]) throws -> Projection? {
+        guard file.tensors["\(name).weight"] != nil else { return nil }
+        return try projection(name, shape)
+    }
+
+    private mutating func vector(_ name: String, _ length: Int) throws -> Tensor {
+        try required(name, [length], as: .exact)
+    }
+
+    private mutating func required(_ name: String, _ shape: [Int], as use: Use) throws -> Tensor {
+        guard let tensor = try optional(name, shape, as: use) else {
+            throw ModelError(.missingTensor, "\(file.name): tensor \(name) is missing")
+        }
+        return tensor
+    }
+
+    private mutating func optional(_ name: String, _ shape: [Int], as use: Use) throws -> Tensor? {
+        guard let info = file.tensors[name] else { return nil }
+        guard info.shape == shape.withoutTrailingOnes else {
+            throw ModelError(
+                .wrongShape, "\(file.name): tensor \(name) has the shape \(info.shape), not \(shape)")
+        }
+        let isUsable = use == .exact ? info.type == .f32 : info.type.isDequantizable
+        guard isUsable else {
+            throw ModelError(
+                .wrongShape, "\(file.name): tensor \(name) has the type \(info.type), which cannot be used")
+        }
+        if let tensor = loaded[name] { return tensor }
+        if use == .matrix, let tensor = try pack(name, info.type, shape, offset: info.offset) {
+            loaded[name] = tensor
+            return tensor
+        }
+        let tensor = arena.tensor(info.type, shape, name: name)
+        placements.append((tensor, info.offset))
+        loaded[name] = tensor
+        return tensor
+    }
+
+    // MARK: Placing
+
+    /// The table of embeddings once more, for the output's products, if that is faster than the table itself.
+    private mutating func packedOutput(_ shape: [Int]) throws -> Tensor? {
+        guard let info = file.tensors["token_embd.weight"] else { return nil }
+        return try pack("output.weight", info.type, shape, offset: info.offset)
+    }
+
+    private mutating func pack(_ name: String, _ type: ElementType, _ shape: [Int], offset: Int) throws -> Tensor? {
+        guard let layout = try repacking?.layout(for: type, shape) else { return nil }
+        let tensor = packedArenas[layout].tensor(type, shape, name: name)
+        packed.append((tensor, offset))
+        return tensor
+    }
+
+    private func place() throws {
+        let mapping = try MappedFile(file.url)
+        guard mapping.bytes.count == file.fileBytes else {
+            throw GgmlError(.file, "\(file.name) changed while it was read")
+        }
+        if device.usesHostMemory {
+            try arena.map(mapping.bytes, ownedBy: mapping, on: device, placing: placements)
+        } else {
+            try arena.allocate(on: Backend(device, threads: 1))
+            for (tensor, offset) in placements {
+                tensor.write(UnsafeRawBufferPointer(rebasing: mapping.bytes[offset..<offset + tensor.bytes]))
+            }
+        }
+        for (layout, arena) in packedArenas.enumerated() { try repacking?.allocate(arena, layout: layout) }
+        for (tensor, offset) in packed {
+            let range = offset..<offset + tensor.bytes
+            tensor.write(UnsafeRawBufferPointer(rebasing: mapping.bytes[range]))
+            mapping.forget(range)
+        }
+    }
+}
+
+extension FeedForwardWeights {
+    /// Bytes that a step does not read: the experts that its token does not get.
+    fileprivate func restingBytes(_ description: FeedForward) -> Int {
+        guard let experts = description.experts else { return 0 }
+        let all = [network.gate, network.up, network.down].reduce(0) { $0 + ($1?.weight.bytes ?? 0) }
+        return all / experts.count * (experts.count - experts.used)
+    }
+}
+
+extension [Int] {
+    /// As files state shapes.
+    fileprivate var withoutTrailingOnes: [Int] {
+        var shape = self
+        while shape.count > 1, shape.last == 1 { shape.removeLast() }
+        return shape
+    }
+}

@@ -1,0 +1,146 @@
+import Foundation
+import Ggml
+import MorphKV
+import TestSupport
+import Testing
+
+/// Damaged files of architectures whose tensors and keys differ from Llama's: refused with an explanation.
+@Suite struct HostileArchitectureTests {
+    private static func file(_ architecture: String) throws -> RawGguf {
+        var shape = TestModels.shape(architecture, queryHeads: 2, kvHeads: 1)
+        (shape.feedForward, shape.vocabulary) = (32, 64)
+        let url = try TestModels.url(shape)
+        defer { try? FileManager.default.removeItem(at: url) }
+        return RawGguf(parsing: [UInt8](try Data(contentsOf: url)))
+    }
+
+    private static func outcome(_ raw: RawGguf) async throws -> HostileFile.Outcome {
+        let url = TestModels.folder.appendingPathComponent("\(UUID().uuidString).gguf")
+        defer { try? FileManager.default.removeItem(at: url) }
+        try Data(raw.bytes).write(to: url)
+        return try await HostileFile.use(url)
+    }
+
+    @Test("a truncated file is refused", arguments: ArchitectureTests.architectures)
+    func truncatedFilesAreRefused(_ architecture: String) async throws {
+        let bytes = try Self.file(architecture).bytes
+        let file = try HostileFile(bytes, in: TestModels.folder)
+        #expect(try await HostileFile.use(file.url) == .ran)
+        for count in (0..<12).map({ bytes.count * $0 / 12 }) + [bytes.count - 1] {
+            #expect(try await file.outcome(truncatedTo: count) != .ran, "\(count) of \(bytes.count) bytes")
+        }
+    }
+
+    @Test(
+        "a tensor that is missing, or has another shape or type, is named", arguments: ArchitectureTests.architectures)
+    func everyTensorIsNeeded(_ architecture: String) async throws {
+        let original = try Self.file(architecture)
+        let names = original.tensors.map { String(decoding: $0.name, as: UTF8.self) }
+        let isNeeded = { (name: String) in
+            (!name.hasPrefix("blk.") || name.hasPrefix("blk.0.")) && name != "output.weight"
+        }
+        for name in names where isNeeded(name) {
+            var changes: [(inout RawGguf.Tensor) -> Void] = [
+                // As many numbers, so that all else is where it was.
+                {
+                    $0.extents = [$0.extents[0] / 2, 2 * ($0.extents.dropFirst().first ?? 1)] + $0.extents.dropFirst(2)
+                },
+                { $0.type = ElementType.i32.rawValue },
+            ]
+            // Biases may be missing.
+            if !name.hasSuffix(".bias") { changes.append { $0.name = Array("x".utf8) } }
+            for change in changes {
+                var raw = original
+                raw.withTensor(name, change)
+                guard case .refused(let why) = try await Self.outcome(raw) else {
+                    Issue.record("\(name) was not refused")
+                    continue
+                }
+                #expect(why.contains(name), "\(why)")
+            }
+        }
+    }
+
+    struct Case: Sendable, CustomTestStringConvertible {
+        let architecture: String
+        let key: String
+        let value: RawGguf.Value?
+        /// What the explanation contains besides.
+        var named: String?
+        var testDescription: String { "\(architecture).\(key) \(value.map { "\($0.payload)" } ?? "missing")" }
+    }
+
+    static let cases: [Case] = [
+        ("qwen3moe", "expert_count", [nil, .u32(0), .u32(9), .u32(.max), .f32(8)]),
+        ("qwen3moe", "expert_used_count", [nil, .u32(0), .u32(9), .i32(-1), .integers([2, 2])]),
+        ("qwen3moe", "expert_feed_forward_length", [.u32(0), .u32(.max), .u32(128)]),
+        ("qwen3moe", "expert_weights_norm", [.u32(1), .text("yes")]),
+        ("qwen3moe", "expert_weights_scale", [.f32(.nan), .f32(.infinity)]),
+        ("qwen3moe", "expert_gating_func", [.u32(2), .u32(77)]),
+        ("granitemoe", "expert_shared_feed_forward_length", [.u32(32), .i32(-5)]),
+        ("granite", "logit_scale", [nil, .f32(0), .f32(.nan), .f32(.leastNonzeroMagnitude), .u32(6)]),
+        ("granite", "residual_scale", [.f32(.nan)]),
+        ("granite", "embedding_scale", [.f32(.infinity)]),
+        ("granite", "rope.scaling.finetuned", [.u32(1)]),
+        ("mistral3", "attention.temperature_scale", [.f32(.nan), .u32(1)]),
+        ("mistral3", "rope.scaling.yarn_log_multiplier", [.f32(-100), .f32(.infinity)]),
+        ("olmo2", "attention.sliding_window_pattern", [.text("x")]),
+        ("gpt-oss", "attention.sliding_window_pattern", [.text("x"), .integers([1])]),
+        ("gpt-oss", "expert_count", [nil, .u32(4)]),
+    ].flatMap { (architecture, key, values: [RawGguf.Value?]) in
+        values.map { Case(architecture: architecture, key: key, value: $0) }
+    }
+
+    @Test("a key that is missing or makes no sense is named", arguments: cases)
+    func keysAreNamed(_ test: Case) async throws {
+        var raw = try Self.file(test.architecture)
+        if test.architecture == "olmo2" { raw["olmo2.attention.sliding_window"] = .u32(40) }
+        raw["\(test.architecture).\(test.key)"] = test.value
+        guard case .refused(let why) = try await Self.outcome(raw) else {
+            Issue.record("was not refused")
+            return
+        }
+        // Numbers that fit no tensor are named by the tensor.
+        #expect(why.contains(test.key) || why.contains("blk.0.ffn_"), "\(why)")
+    }
+
+    @Test("groups of experts, experts where there are none, and pictures are refused by name")
+    func unsupportedVariantsAreNamed() async throws {
+        let cases: [(String, String, RawGguf.Value, String)] = [
+            ("qwen3moe", "expert_group_count", .u32(2), "2 groups"), ("qwen3", "expert_count", .u32(8), "qwen3moe"),
+            ("granite", "deepstack_mapping", .integers([0, 1]), "pictures"),
+        ]
+        for (architecture, key, value, named) in cases {
+            var raw = try Self.file(architecture)
+            raw["\(architecture).\(key)"] = value
+            guard case .refused(let why) = try await Self.outcome(raw) else {
+                Issue.record("\(key) was not refused")
+                continue
+            }
+            #expect(why.contains(named), "\(why)")
+        }
+    }
+
+    @Test(
+        "an unknown architecture is named with the nearest that works",
+        arguments: [("gemma2", "gemma3"), ("qwen2moe", "qwen2"), ("granitehybrid", "granite"), ("deepseek2", nil)])
+    func unknownArchitecturesAreNamed(_ name: String, _ nearest: String?) async throws {
+        var raw = try Self.file("llama")
+        raw["general.architecture"] = .text(name)
+        guard case .refused(let why) = try await Self.outcome(raw) else {
+            Issue.record("was not refused")
+            return
+        }
+        #expect(why.contains("'\(name)'"))
+        #expect(nearest.map { why.contains("nearest is '\($0)") } ?? !why.contains("nearest"), "\(why)")
+    }
+
+    @Test("weights of experts may be anything", arguments: [0xFF, 0x7F, 0x00, 0x3C] as [UInt8])
+    func weightsMayBeAnything(_ byte: UInt8) async throws {
+        for architecture in ["qwen3moe", "granitemoe"] {
+            var raw = try Self.file(architecture)
+            raw.data = raw.data.map { _ in byte }
+            _ = try await Self.outcome(raw)
+        }
+    }
+}
