@@ -88,7 +88,7 @@ import Testing
         #expect(error?.description.contains("1 layers with 2 heads, the model has 2 with 4") == true)
         var context = try TestContexts.make(model, seed: 77)
         try context.compress(.heads(file.heads(for: model), ratio: 0.5, sinks: 2, recent: 16), threads: 1)
-        // The second layer's heads have the larger scores.
-        #expect(context.statistics.entries == [[20, 20, 20, 20], [150, 150, 150, 150]])
+        // The second layer's heads have the larger scores; beside the few entries of the others three whole heads fit into half.
+        #expect(context.statistics.entries == [[20, 20, 20, 20], [20, 150, 150, 150]])
     }
 }

@@ -39,8 +39,8 @@ public struct Grammar: Sendable, Hashable, Codable {
     /// - Throws: ``GenerationError`` of kind `grammar` if it is none, or says what cannot be turned into a grammar.
     public init(jsonSchema: String) throws {
         try Self.checkSize(jsonSchema, "schema")
-        gbnf = try Self.gbnf(of: jsonSchema)
         try SchemaCheck(convert: Self.gbnf).run(jsonSchema)
+        gbnf = try Self.gbnf(of: jsonSchema)
     }
 
     private static func gbnf(of jsonSchema: String) throws -> String {
