@@ -38,6 +38,9 @@ struct CalibrateCommand: ParsableCommand {
         help: "Ages in tokens from which on each score holds, at most 8; each takes a byte per entry.")
     var ages: [Int] = Calibration.usualAges
 
+    @Option(help: "How many times as long as an age texts must be to teach it; else it takes what the age before has.")
+    var lengthPerAge = Calibrator.Options().lengthPerAge
+
     @Option(
         name: [.short, .customLong("out")],
         help: "The file to write (default: beside the model, model.augur.gguf for model.gguf).")
@@ -76,6 +79,7 @@ struct CalibrateCommand: ParsableCommand {
         let stop = StopSignal()
         var options = Calibrator.Options()
         options.ages = ages
+        options.lengthPerAge = lengthPerAge
         let calibrator = try Calibrator(
             model, texts: texts(model, options, partial.texts, stop), source: source, options: options)
         try announce(calibrator, model)

@@ -88,6 +88,9 @@ public struct CompletionServer: Sendable {
     /// - Parameter onListening: is told the port when the server can be reached and has answered once, and what memory
     ///   it will take at most.
     public func run(onListening: @escaping @Sendable (Int, ServerMemory) async -> Void = { _, _ in }) async throws {
+        if !Grammar.isAvailable {
+            logger.notice("no structured answers: this copy of llama.cpp comes without its library common")
+        }
         // The scheduler's thread does the work, so an event loop per core would only cost memory.
         NIOSingletons.groupLoopCountSuggestion = 1
         let (addresses, bound) = AsyncStream.makeStream(of: SocketAddress.self)

@@ -128,6 +128,23 @@ import Testing
         #expect(result.calibration.provenance == .init(source: "test", texts: 2, tokens: 200, longest: 110))
     }
 
+    @Test("an age for which no text is long enough takes the map of the age before")
+    func shortTexts() throws {
+        let model = try Model(contentsOf: TestModels.url(CalibratorTests.shape()))
+        var options = CalibratorTests.options
+        let all = try CalibratorTests.calibrate(model)
+        // 110 tokens are less than 4 times 64, but not less than 4 times 16.
+        options.lengthPerAge = 4
+        let some = try CalibratorTests.calibrate(model, CalibratorTests.texts(), options)
+        #expect(some.explained.map { $0 != nil } == [true, true, true, false])
+        for (learned, whole) in zip(some.calibration.weights, all.calibration.weights) {
+            for row in 0..<8 {
+                let taken = row % 4 == 3 ? row - 1 : row
+                #expect(learned[row * 24..<(row + 1) * 24].elementsEqual(whole[taken * 24..<(taken + 1) * 24]))
+            }
+        }
+    }
+
     @Test("bad input is refused with an error that says what is wrong")
     func badInput() throws {
         let model = try Model(contentsOf: TestModels.url(CalibratorTests.shape()))
@@ -147,7 +164,7 @@ import Testing
         let changes: [(inout Calibrator.Options) -> Void] = [
             { $0.ages = [] }, { $0.ages = [0, 1] }, { $0.ages = [4, 2] }, { $0.windows = [] }, { $0.windows = [-1] },
             { $0.thresholds = [] }, { $0.thresholds = [.nan] }, { $0.penalty = 0 }, { $0.penalty = .infinity },
-            { $0.leastTokens = 0 }, { $0.ages = [1, 1 << 25] }, { $0.windows = [8, 1 << 25] },
+            { $0.leastTokens = 0 }, { $0.lengthPerAge = 0 }, { $0.ages = [1, 1 << 25] }, { $0.windows = [8, 1 << 25] },
         ]
         for change in changes {
             var changed = options

@@ -16,6 +16,7 @@ import Testing
     static var options: Calibrator.Options {
         var options = Calibrator.Options()
         (options.ages, options.windows, options.leastTokens) = ([1, 4, 16, 64], [2, 8], 60)
+        options.lengthPerAge = 1
         options.thresholds = [-1, 0.0001, 0.01, 0.03, 0.1, 0.3]
         return options
     }

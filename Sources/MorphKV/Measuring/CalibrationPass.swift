@@ -40,7 +40,8 @@ final class CalibrationPass {
         }
         try sums.finish()
         let regression = RidgeRegression(
-            penalty: options.penalty, leastTokens: options.leastTokens(model), threads: backend.threads)
+            penalty: options.penalty, isLearned: options.areLearned(by: texts.map(\.tokens.count), model),
+            threads: backend.threads)
         var fit = try regression.fit(sums)
         // As the file will have them.
         let encoded = storedType.encoded(fit.weights)

@@ -25,20 +25,31 @@ public struct Calibrator {
     public struct Options: Sendable, Hashable {
         /// The ages, in tokens, from which on each score holds; ascending.
         public var ages = Calibration.usualAges
+        /// How many times as long as an age texts must be to teach it. Where they are shorter, most of what is needed at that
+        /// age would come after their end and be taught as never needed; the age takes the map of the one before.
+        public var lengthPerAge = 4
         /// Windows for which entries are counted; ascending.
         public var windows = [8, 16, 32, 64]
         /// Thresholds above which entries are counted, ascending: one below all scores, then evenly on a logarithmic scale.
         public var thresholds = [-1] + (0..<60).map { Float(pow(10, -5 + 5 * Double($0) / 59)) }
         /// What the ridge regressions add to the diagonal of the standardised inputs' sums of products.
         public var penalty = 10.0
-        /// Tokens that an age needs for a map of its own; an age with fewer takes that of the age before. The layers' width,
-        /// but at least 512, if nil.
+        /// Tokens that an age needs for a map of its own, in texts that are long enough; an age with fewer takes that of the
+        /// age before. The layers' width, but at least 512, if nil.
         public var leastTokens: Int?
 
         /// The options of `morphkv calibrate`.
         public init() {}
 
         func leastTokens(_ model: Model) -> Int { leastTokens ?? max(512, model.description.embeddingLength) }
+
+        /// Which ages texts of these lengths give a map of their own.
+        func areLearned(by lengths: [Int], _ model: Model) -> [Bool] {
+            ages.map { age in
+                let tokens = lengths.filter { $0 >= lengthPerAge * age }.reduce(0) { $0 + max(0, $1 - age) }
+                return age == ages[0] || tokens >= leastTokens(model)
+            }
+        }
 
         /// Tokens that every text needs: the smallest window and 2.
         var leastLength: Int { windows[0] + 2 }
@@ -222,6 +233,7 @@ extension Calibrator.Options {
             !thresholds.isEmpty && ascend && thresholds.allSatisfy(\.isFinite),
             "thresholds: ascending numbers are needed")
         try require(penalty > 0 && penalty.isFinite, "a penalty of \(penalty): more than 0 is needed")
+        try require((1...1024).contains(lengthPerAge), "texts \(lengthPerAge) times as long as an age: 1 to 1024")
         try require(leastTokens ?? 2 >= 2, "\(leastTokens ?? 0) tokens for an age: at least 2 are needed")
     }
 }

@@ -6,8 +6,8 @@ internal import Foundation
 struct RidgeRegression {
     /// What is added to the diagonal of the standardised inputs' sums of products.
     let penalty: Double
-    /// An age with fewer tokens takes the map of the age before.
-    let leastTokens: Int
+    /// Which ages have a map of their own; the others take that of the age before.
+    let isLearned: [Bool]
     let threads: Int
 
     /// Maps of a layer, and how well they fit.
@@ -29,7 +29,7 @@ struct RidgeRegression {
         // From the last age, for which the fewest tokens count, to the first.
         for (index, age) in (0..<ages).reversed().enumerated() {
             if index > 0 { sums.groups[index].add(sums.groups[index - 1]) }
-            guard sums.groups[index].count >= leastTokens || age == 0 else { continue }
+            guard isLearned[age] else { continue }
             try solve(sums, sums.groups[index], age: age, into: &fit)
         }
         for row in 0..<sums.rows where row % ages > 0 && fit.explained[row] == nil {
