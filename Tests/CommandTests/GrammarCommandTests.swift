@@ -12,7 +12,7 @@ import Testing
     init() throws { folder = try TemporaryFolder() }
 
     private func file(_ text: String) throws -> String {
-        let url = folder.url.appending(path: "form")
+        let url = folder.url.appending(path: UUID().uuidString)
         try Data(text.utf8).write(to: url)
         return url.path
     }
