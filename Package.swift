@@ -54,10 +54,11 @@ let package = Package(
         // llama.cpp's library `common`, which is C++.
         .target(name: "CLlamaCommon", dependencies: ["CLlama"], cxxSettings: [.headerSearchPath(".")]),
         .target(name: "CAllocator"),
+        .target(name: "COpenMP"),
         .target(name: "CAttention", cSettings: kernelFlags),
         .target(
             name: "Ggml",
-            dependencies: ["CAttention", "CLlama", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["CAttention", "CLlama", "COpenMP", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
         .target(
             name: "MorphKV",

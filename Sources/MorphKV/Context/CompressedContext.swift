@@ -100,7 +100,7 @@ public struct CompressedContext: Sendable {
         if let compression { try compress(compression, threads: threads) }
     }
 
-    static func threads(_ given: Int?) -> Int { given ?? ProcessInfo.processInfo.activeProcessorCount }
+    static func threads(_ given: Int?) -> Int { given ?? Processors.usable }
 
     // MARK: Going on from it
 

@@ -46,7 +46,7 @@ public actor Session {
     public init(_ model: Model, cache: CacheOptions = .full, threads: Int? = nil, reserve: Int = 0) throws {
         try self.init(
             engine: Engine(
-                model, cache, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, reserve: reserve))
+                model, cache, threads: threads ?? Processors.usable, reserve: reserve))
     }
 
     /// - Parameter unfed: a token that was sampled but not fed yet.

@@ -1,5 +1,3 @@
-internal import Foundation
-
 /// How much of the full cache's attention falls on what a policy still holds, by distance, layer and KV head.
 ///
 /// No task and no answer is needed: the text is fed as if the model had written it, and at every step the weights that the
@@ -86,7 +84,7 @@ public struct AttentionRecall: Sendable, Hashable, Codable {
             throw CacheError(.emptyPrompt, "attention is compared behind a prompt: a text needs both, a token at least")
         }
         for token in texts.flatMap(\.tokens) { try model.check(token) }
-        let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let threads = threads ?? Processors.usable
         let pass = try AttentionComparison(
             model, caches, longest: texts.map(\.tokens.count).max() ?? 0, threads: threads)
         let tokens = texts.reduce(0) { $0 + $1.tokens.count }

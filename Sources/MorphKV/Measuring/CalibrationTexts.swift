@@ -35,7 +35,7 @@ public struct CalibrationTexts {
         self.tokenizer = tokenizer
         self.length = length
         self.options = options
-        self.threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        self.threads = threads ?? Processors.usable
     }
 
     /// The length of texts if nobody says otherwise: what the model was trained for, but at most 2,048 tokens.

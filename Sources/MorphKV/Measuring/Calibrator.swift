@@ -149,7 +149,7 @@ public struct Calibrator {
     public func run(
         threads: Int? = nil, partial: URL? = nil, progress: (Progress) throws -> Void = { _ in }
     ) throws -> Result {
-        let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let threads = threads ?? Processors.usable
         let layers = model.description.layers.count
         let state = PartialCalibration(partial.map { PartialFile($0, digest: digest) }, model, options)
         var learned = state.read()

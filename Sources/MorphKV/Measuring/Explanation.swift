@@ -1,5 +1,3 @@
-internal import Foundation
-
 /// What a policy kept of a text and what that cost: the run repeated and looked at.
 public struct Explanation: Sendable, Hashable, Codable {
     /// One KV head at the end of the run.
@@ -55,7 +53,7 @@ public struct Explanation: Sendable, Hashable, Codable {
         _ model: Model, _ cache: CacheOptions, prompt: [Token], pin: PromptPins = .none, response: [Token],
         attentionSamples: Int = 0, threads: Int? = nil
     ) throws -> Explanation {
-        let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let threads = threads ?? Processors.usable
         let engine = try Engine(model, cache, threads: threads, reserve: prompt.count + response.count)
         let samples = sampledSteps(attentionSamples, of: response.count)
         // The last query's weights over everything are the scores of TOVA with room for all.

@@ -1,5 +1,3 @@
-internal import Foundation
-
 /// How well a model predicts a text under a policy, against the full cache on the same tokens.
 public struct Perplexity: Sendable, Hashable, Codable {
     /// The policy, as text.
@@ -49,7 +47,7 @@ public struct Perplexity: Sendable, Hashable, Codable {
         guard !texts.isEmpty, texts.allSatisfy({ $0.count > 1 }), context > 1 else {
             throw CacheError(.emptyPrompt, "a perplexity needs at least two tokens and a context of two")
         }
-        let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let threads = threads ?? Processors.usable
         let engine = try Engine(model, cache, threads: threads, reserve: context)
         let full = try Engine(
             model, cache.with(FullPolicy()), threads: threads, reserve: context)

@@ -1,5 +1,3 @@
-internal import Foundation
-
 /// What a ``Scheduler`` may use and how much it takes on.
 public struct ServingOptions: Sendable {
     /// The cache of a sequence whose request names no other.
@@ -43,8 +41,8 @@ public struct ServingOptions: Sendable {
         self.maxTokens = maxTokens
         self.timeLimit = timeLimit
         self.readLimit = readLimit
-        // ggml's threads wait by spinning: one core stays for everything else.
-        self.threads = threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount - 1)
+        // All threads meet after every operation: one core stays for everything else, so that none of them is late.
+        self.threads = threads ?? max(1, Processors.usable - 1)
     }
 
     func validate() throws {

@@ -92,7 +92,7 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     private func measure(_ writer: DiaryWriter, _ plan: DemoPlan) async throws -> [DemoResult] {
-        let parallel = modelFlags.parallel ?? min(4, ProcessInfo.processInfo.activeProcessorCount)
+        let parallel = modelFlags.parallel ?? min(4, Processors.usable)
         let evaluation = DemoEvaluation(writer, tasks: plan.tasks, jobs: parallel, comparesBytes: true)
         let display = ProgressDisplay()
         defer { display.finish() }
