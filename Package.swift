@@ -125,7 +125,8 @@ let package = Package(
             path: "Tests/JudgeTestServer", swiftSettings: strict),
         .testTarget(
             name: "MorphEvalTests", dependencies: ["MorphEval", "MorphKV", "JudgeTestServer", "TestSupport"],
-            exclude: ["Fixtures/generate.py"], resources: [.copy("Fixtures/metrics.json")],
+            exclude: ["Fixtures/generate.py", "Fixtures/answers.py"],
+            resources: [.copy("Fixtures/metrics.json"), .copy("Fixtures/answers.json")],
             swiftSettings: strict),
         .testTarget(
             name: "MorphDemoTests", dependencies: ["MorphDemo", "MorphEval", "MorphKV", "TestSupport"],

@@ -26,6 +26,9 @@ struct EvalCommand: AsyncParsableCommand {
     @Option(help: "Run the first samples only.")
     var samples: Int?
 
+    @Option(help: "Ask each sample so many times, for pass@1 of answers that are drawn (--temperature).")
+    var repeats = 1
+
     @Option(help: "LongGenBench: run the first samples of each type only.")
     var samplesPerType: Int?
 
@@ -70,9 +73,13 @@ struct EvalCommand: AsyncParsableCommand {
     func validate() throws {
         for (name, value) in [
             ("--samples", samples), ("--samples-per-type", samplesPerType), ("--max-tokens", maxTokens),
-            ("--max-prompt-tokens", maxPromptTokens), ("--parallel", parallel),
+            ("--max-prompt-tokens", maxPromptTokens), ("--parallel", parallel), ("--repeats", repeats),
         ] {
             if let value, value < 1 { throw ValidationError("\(name) \(value): 1 or more is needed") }
+        }
+        if repeats > 1000 { throw ValidationError("--repeats \(repeats): at most 1000") }
+        if repeats > 1, sampling.options.temperature == 0 {
+            throw ValidationError("--repeats \(repeats): without --temperature all answers are the same")
         }
         if samplesPerType != nil { try require(\.hasTypes) { "only \($0) has types; use --samples" } }
         if report {
@@ -108,7 +115,7 @@ struct EvalCommand: AsyncParsableCommand {
         request.lengths = lengths
         request.depths = depths
         let all = try benchmark.samples(request, answering.codec)
-        let chosen = Array(all.prefix(samples ?? all.count))
+        let chosen = EvaluationSample.repeated(Array(all.prefix(samples ?? all.count)), times: repeats)
         guard !chosen.isEmpty else { throw EvaluationError(.format, file: request.data, "it holds no samples") }
         let settings = try EvaluationSettings(
             benchmark.name, dataset: dataset, samples: chosen, model: model, cache: options,

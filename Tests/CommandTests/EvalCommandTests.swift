@@ -55,6 +55,18 @@ import Testing
         #expect(try folder.lines("three.jsonl").allSatisfy { $0["samples_at_a_time"] as? Int == 3 })
     }
 
+    @Test("a sample that is asked several times gets other answers, and the mean of all is the score")
+    func repeated() throws {
+        try folder.write(#"{"problem": "1 + 1?", "answer": "2"}"#, to: "test.jsonl")
+        let flags = ["--repeats", "3", "--temperature", "1", "-n", "12", "--capacity", "32", "--window", "8", "--raw"]
+        #expect(try eval(["math", "--data", folder.path("test.jsonl")], out: "run.jsonl", flags).status == 0)
+        let lines = try folder.lines("run.jsonl")
+        #expect(lines.map { $0["id"] as? String } == ["math500/0", "math500/0#2", "math500/0#3"])
+        #expect(Set(lines.compactMap { $0["pred"] as? String }).count == 3)
+        let report = try Command.run(["report", folder.path("run.jsonl")])
+        #expect(report.status == 0 && report.output.contains("12, 100 %"), "\(report.output)")
+    }
+
     @Test("a line records tokens, policy, memory, times, seed and model")
     func record() throws {
         let data = try folder.benchmark("longwriter")
@@ -113,6 +125,8 @@ import Testing
             (["longwriter", "--data", folder.path("absent")], [], "absent"),
             (["longwriter", "--data", folder.path("empty.jsonl")], [], "no samples"),
             (data, ["--samples-per-type", "2"], "longgenbench"), (data, ["--samples", "0"], "--samples 0"),
+            (data, ["--repeats", "2"], "--temperature"),
+            (data, ["--repeats", "1001", "--temperature", "1"], "at most"),
             (try folder.benchmark("niah"), ["--depths", "101"], "0 to 100"),
             (try folder.benchmark("niah"), ["--lengths", "9,x"], "'x'"), (data, ["--report"], "morphkv report"),
             (Array(data.dropLast()), ["-n", "4"], "--raw"),

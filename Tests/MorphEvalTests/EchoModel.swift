@@ -53,8 +53,7 @@ enum SmallBenchmarks {
     /// data.
     static func write(_ name: String, to folder: TemporaryFolder) throws -> URL {
         switch name {
-        case "longbench":
-            return try writeLongBench(to: folder)
+        case "longbench": return try writeLongBench(to: folder)
         case "longwriter":
             return try folder.write(
                 """
@@ -89,6 +88,8 @@ enum SmallBenchmarks {
                 #"{"context": "code", "lang": "python", "multi_turns": [{"input": "f?", "answer": "def f(): pass", "name": "f"}]}"#,
                 to: "scbench_repoqa.jsonl")
             return folder.url
+        case "longbench-v2", "ruler:niah_multivalue", "ruler:qa_1", "math", "math:aime":
+            return try writeReviewed(name, to: folder)
         case "gsm8k:gsm":
             let story = String(repeating: "She eats 1. ", count: 10)
             return try folder.write(
@@ -98,6 +99,31 @@ enum SmallBenchmarks {
             return try folder.write(
                 ##"{"question": "Ann has 3 eggs. She eats 1. How many are left?", "answer": "3-1=2\n#### 2"}"##,
                 to: "test.jsonl")
+        }
+    }
+
+    /// The benchmarks that reviewers ask for.
+    private static func writeReviewed(_ name: String, to folder: TemporaryFolder) throws -> URL {
+        switch name {
+        case "longbench-v2":
+            let choices = ##""choice_A": "a", "choice_B": "b", "choice_C": "c", "choice_D": "d""##
+            let lines = [("1", "B", "easy", "long"), ("2", "D", "hard", "short")].map {
+                id, answer, difficulty, length in
+                ##"{"_id": "\##(id)", "context": " t ", "question": "q?", \##(choices), "answer": "\##(answer)", "##
+                    + ##""difficulty": "\##(difficulty)", "length": "\##(length)"}"##
+            }
+            return try folder.write("[\(lines.joined(separator: ", "))]", to: "data.json")
+        case "ruler:niah_multivalue":
+            try folder.write(
+                #"{"index": 0, "input": "12 34 which?", "answer_prefix": " They are", "outputs": ["12", "34"], "length": 9}"#,
+                to: "ruler/niah_multivalue/validation.jsonl")
+            return folder.url.appending(path: "ruler")
+        case "ruler:qa_1":
+            return try folder.write(#"{"input": "Where?", "outputs": ["Rome", "Paris"]}"#, to: "validation.jsonl")
+        case "math":
+            return try folder.write(##"{"problem": "1/2?", "answer": "\\frac{1}{2}", "level": 1}"##, to: "test.jsonl")
+        default:
+            return try folder.write(#"[{"ID": "2024-I-1", "Problem": "30+3", "Answer": 33}]"#, to: "aime.json")
         }
     }
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import MorphEval
 
-/// What the published Python code makes of many texts; `Fixtures/generate.py` wrote it.
+/// What the published Python code makes of many texts; `Fixtures/generate.py` and `Fixtures/answers.py` wrote it.
 struct PythonFixture: Sendable {
     struct Case: Sendable {
         let metric: String
@@ -31,6 +31,10 @@ struct PythonFixture: Sendable {
     let segmented: [(text: String, words: [String])]
     let functions: [(candidate: String, reference: String, similarity: Double)]
     let fences: [(text: String, blocks: [String])]
+    /// Answers to RULER's tasks.
+    let named: [(task: String, answer: String, outputs: [String], score: Double)]
+    /// Responses to LongBench v2, and the letter that is read out of each.
+    let letters: [(response: String, letter: String?)]
     private let root: JSONRecord
 
     static let shared = Result { try PythonFixture() }
@@ -38,7 +42,9 @@ struct PythonFixture: Sendable {
     private init() throws {
         let file = try #require(Bundle.module.url(forResource: "metrics", withExtension: "json"))
         root = try DataFile(file).document()
-        cases = try root.list("cases").map { record in
+        let answersFile = try #require(Bundle.module.url(forResource: "answers", withExtension: "json"))
+        let answers = try DataFile(answersFile).document()
+        cases = try (root.list("cases") + answers.list("cases")).map { record in
             try Case(
                 metric: record.text("m"), prediction: Self.text(record, "p"), reference: Self.text(record, "r"),
                 classes: record.optionalTexts("c"), score: #require(record.value["s"]).number)
@@ -48,6 +54,12 @@ struct PythonFixture: Sendable {
                 text: record.text("t"), words: record.texts("words"), trimmed: record.text("trimmed"),
                 lower: record.text("lower"), line: record.text("line"), digits: record.texts("digits"),
                 runs: record.texts("runs"), dots: record.texts("dots"), count: record.integer("count"))
+        }
+        named = try answers.list("ruler").map { record in
+            try (record.text("task"), record.text("p"), record.texts("outputs"), record.double("s"))
+        }
+        letters = try answers.list("letters").map { record in
+            try (record.text("p"), record.value["letter"]?.text)
         }
         segmented = try Self.pairs(root, "segmented")
         fences = try Self.pairs(root, "fences")

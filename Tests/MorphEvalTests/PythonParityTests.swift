@@ -36,6 +36,27 @@ struct PythonParityTests {
         }
     }
 
+    @Test("what answers to RULER name")
+    func namedThings() {
+        #expect(fixture.named.count > 100)
+        for one in fixture.named {
+            let task = RulerTask(rawValue: one.task)
+            let outputs = one.outputs.map(CodePoints.init(_:))
+            let score = Ruler.score(CodePoints(one.answer), outputs: outputs, oneIsEnough: task?.oneIsEnough ?? false)
+            // The published number is rounded to hundredths of a percent.
+            #expect(abs(100 * score - one.score) < 0.0051, "\(one)")
+        }
+    }
+
+    @Test("the letters of responses to LongBench v2")
+    func letters() {
+        #expect(fixture.letters.contains { $0.letter == nil } && fixture.letters.contains { $0.letter == "D" })
+        for one in fixture.letters {
+            let letter = LongBench2.choice(in: CodePoints(one.response)).map { String($0) }
+            #expect(letter == one.letter, "\(one.response.debugDescription)")
+        }
+    }
+
     @Test("the longest Chinese texts", .enabled(if: PythonModule.hasJieba, PythonModule.noJieba))
     func longChineseTexts() async throws {
         let long = fixture.cases.filter { $0.metric == "rouge_zh_score" && $0.prediction.utf8.count > 2_000 }

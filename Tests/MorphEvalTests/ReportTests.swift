@@ -43,7 +43,8 @@ struct ReportTests {
             try await run("c", policy: "full", capacity: nil, right: 4),
         ])
         let rows = report.markdown.split(separator: "\n").prefix { $0.hasPrefix("|") }
-        #expect(rows[0] == "| model | policy | longbench hotpotqa: qa_f1_score | cache | peak | tokens/s |")
+        #expect(
+            rows[0] == "| model | policy | longbench hotpotqa: qa_f1_score | cache | peak | tokens, cut | tokens/s |")
         #expect(rows[2].hasPrefix("| <echo> | full | 100.00 [100.00, 100.00], n = 4 | 0.00 MB | 0.00 MB |"))
         #expect(rows[3].hasPrefix("| <echo> | h2o:capacity=64,window=8 | 50.00 [0.00, 100.00], n = 4 |"))
         #expect(rows[4].hasPrefix("| <echo> | h2o:capacity=128,window=8 | 100.00"))

@@ -19,6 +19,9 @@ struct RunTests {
             ("longgenbench", [[": a #*# Week 2: b"], [": a #*# Floor 2: b"]]), ("squad", [["one", "two"]]),
             ("niah", Array(repeating: [NeedleHaystack.Needle().answer], count: 6)), ("scbench", [["is u", "v"]]),
             ("gsm8k", [["It is 2."]]), ("gsm8k:gsm", [["The answer is 2."]]),
+            ("longbench-v2", [["**The correct answer is (B)**"], ["The correct answer is D."]]),
+            ("ruler:niah_multivalue", [["12 and\u{7} 34."]]), ("ruler:qa_1", [["in PARIS"]]),
+            ("math", [["so \\boxed{\\dfrac12}"]]), ("math:aime", [["\\boxed{1} or \\boxed{33}"]]),
         ])
     func fullMarks(_ name: String, _ answers: [[String]]) async throws {
         let (dataset, samples) = try SmallBenchmarks.samples(name, in: folder)

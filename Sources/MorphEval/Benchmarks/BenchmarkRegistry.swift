@@ -3,10 +3,13 @@ public struct BenchmarkRegistry: Sendable {
     /// The benchmarks of this package.
     public static let standard = BenchmarkRegistry([
         .longBench,
+        .longBench2,
+        .ruler,
         .longWriter,
         .longGenBench,
         .squad,
         .gsm8k,
+        .math,
         .needle,
         .scBench,
     ])

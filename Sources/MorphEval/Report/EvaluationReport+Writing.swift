@@ -26,7 +26,7 @@ extension EvaluationReport {
 
     private var header: [String] {
         ["model", "policy"] + (hasRemarks ? ["settings"] : [])
-            + columns.map { "\($0.dataset): \($0.score)" } + ["cache", "peak", "tokens/s"]
+            + columns.map { "\($0.dataset): \($0.score)" } + ["cache", "peak", "tokens, cut", "tokens/s"]
     }
 
     private var cells: [[String]] {
@@ -38,7 +38,8 @@ extension EvaluationReport {
             return [row.model, row.policy] + (hasRemarks ? [row.remarks] : []) + scores
                 + [
                     Self.megabytes(row.runs.map(\.cacheBytes).max() ?? 0),
-                    Self.megabytes(row.runs.map(\.peakBytes).max() ?? 0), String(format: "%.1f", speed),
+                    Self.megabytes(row.runs.map(\.peakBytes).max() ?? 0), Self.lengths(row.runs),
+                    String(format: "%.1f", speed),
                 ]
         }
     }
@@ -47,6 +48,12 @@ extension EvaluationReport {
         guard let value = score.value else { return "" }
         let interval = score.interval.map { String(format: " [%.2f, %.2f]", $0.lowerBound, $0.upperBound) } ?? ""
         return String(format: "%.2f", value) + "\(interval), n = \(score.count)"
+    }
+
+    private static func lengths(_ runs: [EvaluationRun]) -> String {
+        let parts = runs.map(\.answerLengths), count = Double(max(1, runs.count))
+        let tokens = parts.reduce(0) { $0 + $1.meanTokens } / count, cut = parts.reduce(0) { $0 + $1.cut } / count
+        return String(format: "%.0f, %.0f %%", tokens, 100 * cut)
     }
 
     private static func megabytes(_ bytes: Int) -> String { String(format: "%.2f MB", Double(bytes) / 1e6) }

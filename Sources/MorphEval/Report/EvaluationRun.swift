@@ -168,6 +168,14 @@ extension EvaluationRun {
     /// The same with intermediate results.
     public var peakBytes: Int { lines.compactMap { $0.record.value["peak_bytes"]?.integer }.max() ?? 0 }
 
+    /// Tokens of an answer, the mean over all, and the share of the answers that ended because their limit of tokens was reached.
+    public var answerLengths: (meanTokens: Double, cut: Double) {
+        let tokens = lines.reduce(0) { $0 + ($1.record.value["response_tokens"]?.integer ?? 0) }
+        let ends = lines.flatMap { $0.record.value["finish"]?.elements ?? [] }
+        let cut = ends.count { $0 == .string("length") }
+        return (Double(tokens) / Double(max(1, ends.count)), Double(cut) / Double(max(1, ends.count)))
+    }
+
     /// The speed of writing, over all samples, in tokens per second of one sequence; 0 if no time was measured.
     public var tokensPerSecond: Double {
         func total(_ name: String) -> Double { lines.reduce(0) { $0 + ($1.record.value[name]?.double ?? 0) } }

@@ -11,7 +11,7 @@ public struct EvaluationSample: Sendable {
     }
 
     /// Its name, unique within a run.
-    public let id: String
+    public private(set) var id: String
     /// What the model reads.
     public let prompt: EvaluationPrompt
     /// The number of tokens that the benchmark lets a model write at most, for each question.
@@ -57,6 +57,20 @@ public struct EvaluationSample: Sendable {
         self.init(
             id: id, prompt: prompt, maximumNewTokens: maximumNewTokens, answerField: .prediction,
             fields: [JSONMember](["answers": JSONValue(answers)]))
+    }
+}
+
+extension EvaluationSample {
+    /// Samples that are asked so many times each, one round of all after the other: the mean of their scores is pass@1. Each time
+    /// the choice of tokens is another, because it depends on a sample's number in the run.
+    public static func repeated(_ samples: [EvaluationSample], times: Int) -> [EvaluationSample] {
+        (1...max(1, times)).flatMap { time in
+            samples.map { sample in
+                var copy = sample
+                if time > 1 { copy.id += "#\(time)" }
+                return copy
+            }
+        }
     }
 }
 

@@ -147,6 +147,11 @@ extension CodePoints {
         return before?.properties.isCased == true && after?.properties.isCased != true
     }
 
+    /// `str.replace`.
+    func replacing(_ old: CodePoints, with new: CodePoints) -> CodePoints {
+        CodePoints(slice: ArraySlice(split(separator: old).map(\.scalars).joined(separator: new.scalars)))
+    }
+
     /// The text without the code points that `isExcluded` names.
     func removing(_ isExcluded: (Unicode.Scalar) -> Bool) -> CodePoints {
         CodePoints(slice: ArraySlice(scalars.filter { !isExcluded($0) }))
