@@ -60,6 +60,8 @@ public struct ServingStatistics: Sendable, Hashable {
     public internal(set) var cacheBytesPlanned = 0
     /// Bytes of those cache entries that hold something.
     public internal(set) var cacheBytesUsed = 0
+    /// What each slot does.
+    public internal(set) var slots: [ServingSlotState] = []
     /// Seconds of one step of all running answers.
     public internal(set) var stepSeconds = Histogram(bounds: Self.steps)
     /// Seconds of one part of a prompt.

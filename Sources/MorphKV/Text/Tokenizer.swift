@@ -154,6 +154,9 @@ public final class Tokenizer: @unchecked Sendable {
         }
     }
 
+    /// The file's chat template as it stands there; nil if it has none.
+    public var templateSource: String? { llama_model_chat_template(model, nil).map { String(cString: $0) } }
+
     /// The prompt of a conversation by the model's own template, ending where the assistant's answer begins.
     ///
     /// libllama recognises the well-known templates; it does not interpret arbitrary Jinja.
