@@ -69,7 +69,7 @@ final class GenerationState {
         let isAtEnd = !options.ignoresEndOfText || options.grammar != nil
         if isAtEnd, tokenizer?.endsGeneration(token) == true { return step(text.finish(), nil, .stop) }
         generated += 1
-        let bytes = tokenizer?.bytes(of: token) ?? []
+        let bytes = tokenizer?.bytes(of: token, special: options.preservedTokens.contains(token)) ?? []
         if let topLogprobs {
             scored.append(
                 ScoredToken(token, in: logits, top: topLogprobs, tokenizer: tokenizer), byteCount: bytes.count)
