@@ -44,7 +44,7 @@ public struct CompletionServer: Sendable {
         let tokens = TokenRoutes(completions: completions)
         let slots = SlotRoutes(
             scheduler: scheduler, configuration: configuration, reader: completions.reader,
-            chatTemplate: completions.tokenizer.templateSource ?? "")
+            chatTemplate: completions.chatFormat.template?.source ?? "")
         var table = RouteTable()
         table.post("/v1/chat/completions", "/chat/completions", handler: completions.chat)
         table.post("/v1/completions", handler: completions.completion)

@@ -75,7 +75,7 @@ final class GenerationState {
         let isAtEnd = !options.ignoresEndOfText || options.grammar != nil
         if isAtEnd, tokenizer?.endsGeneration(token) == true { return step(text.finish(), nil, .stop) }
         generated += 1
-        let bytes = tokenizer?.bytes(of: token) ?? []
+        let bytes = tokenizer?.bytes(of: token, special: options.preservedTokens.contains(token)) ?? []
         if let topLogprobs {
             let score =
                 scoresSampling
