@@ -149,6 +149,7 @@ public struct CompletionServer: Sendable {
             } catch {
                 logger.warning("the first request, the server's own, failed: \(error)")
             }
+            await scheduler.forgetHistory()
             let memory = ServerMemory(scheduler, configuration, ProcessFigures())
             announced.memory = memory
             await onListening(address.port ?? 0, memory)

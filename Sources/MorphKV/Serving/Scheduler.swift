@@ -151,6 +151,16 @@ public final class Scheduler: Sendable {
         }
     }
 
+    /// Forgets what was asked for so far, kept conversations and statistics, as if it had just begun.
+    package func forgetHistory() async {
+        for slot in 0..<options.parallel + options.spareCaches { _ = try? await eraseSlot(slot) }
+        meter.update { statistics in
+            var fresh = ServingStatistics()
+            (fresh.cacheBytesPlanned, fresh.slots) = (statistics.cacheBytesPlanned, statistics.slots)
+            statistics = fresh
+        }
+    }
+
     private func work(on slot: Int, _ body: @escaping @Sendable (ServingCaches) throws -> Int) async throws -> Int {
         guard slot >= 0, slot < options.parallel + options.spareCaches else {
             throw ServingError(.invalidRequest, "there is no slot \(slot)")

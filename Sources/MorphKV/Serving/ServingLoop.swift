@@ -140,7 +140,11 @@ final class ServingLoop {
         sequences.removeAll { $0 === sequence }
         // What a kept conversation had dropped before was counted with its earlier turn.
         let evicted = max(0, (sequence.slot.engine?.evicted ?? 0) - sequence.evictedBefore)
-        meter.update { $0.evictedTokens += evicted }
+        let tokens = sequence.slot.engine?.seen ?? 0
+        meter.update {
+            $0.evictedTokens += evicted
+            $0.mostTokens = max($0.mostTokens, tokens)
+        }
         caches.giveBack(sequence.slot, keeps: keeps)
         queue.release()
         count(sequence.queued, outcome)

@@ -7,20 +7,38 @@ internal import NIOCore
 struct EventWriter<Format: EventFormat>: ResponseWriter {
     let pieces: PieceReader
     let format: Format
+    /// Takes the answer apart; nil if it is content as it is.
+    let parser: ChatParser?
 
     func first() async throws -> ServingPiece? { try await pieces.first() }
 
     func whole() async throws -> ByteBuffer {
-        var format = format
-        var text = ""
+        var message = ChatMessage(role: "assistant", content: nil)
         var end: ServingPiece.End?
         try await pieces.forEach(after: nil) { _, piece in
-            text += piece.text
+            for delta in deltas(piece) { Self.add(delta, to: &message) }
             end = piece.end
         }
         // An answer without an end was cancelled, because the client is gone.
         guard let end else { throw CancellationError() }
-        return try Coding.encode(format.whole(text, end))
+        return try Coding.encode(format.whole(parser?.message ?? message, end))
+    }
+
+    /// What a piece adds; its text as it is, if there is no memory to take it apart.
+    private func deltas(_ piece: ServingPiece) -> [ChatParser.Delta] {
+        let plain: [ChatParser.Delta] = piece.text.isEmpty ? [] : [.content(piece.text)]
+        guard let parser else { return plain }
+        do {
+            let deltas = try parser.append(piece.text)
+            return try deltas + (piece.end.map { try parser.finish(isCut: $0.reason != .stop) } ?? [])
+        } catch {
+            return plain
+        }
+    }
+
+    /// Without a parser there is only content.
+    private static func add(_ delta: ChatParser.Delta, to message: inout ChatMessage) {
+        if case .content(let text) = delta { message.content = (message.content ?? "") + text }
     }
 
     func stream(from first: ServingPiece?, to output: inout any ResponseBodyWriter) async throws {
@@ -28,13 +46,17 @@ struct EventWriter<Format: EventFormat>: ResponseWriter {
         var writer = output
         defer { output = writer }
         var format = format
+        var message = ChatMessage(role: "assistant", content: nil)
         do {
             for event in format.begin(first) { try await writer.write(Self.text(event)) }
-            try await pieces.forEach(after: first) { _, whole in
-                for piece in whole.parts {
-                    let events = piece.end.map { format.finish($0) } ?? format.part(piece)
-                    for event in events { try await writer.write(Self.text(event)) }
+            try await pieces.forEach(after: first) { _, piece in
+                var events = piece.progress.map { format.progress($0, piece.timings) } ?? []
+                for delta in deltas(piece) {
+                    Self.add(delta, to: &message)
+                    events += format.part(delta, piece.timings)
                 }
+                if let end = piece.end { events += format.finish(parser?.message ?? message, end) }
+                for event in events { try await writer.write(Self.text(event)) }
             }
         } catch let error as ServingError {
             let failure = format.failure(APIError(error as any Error) ?? .internalError)

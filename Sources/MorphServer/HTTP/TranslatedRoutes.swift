@@ -49,7 +49,7 @@ extension CompletionRoutes {
         _ job: Job<ChatAnswers>, _ format: some EventFormat, _ context: ServerRequestContext
     ) async throws -> Response {
         try await responder.respond(to: job.requests, isStreamed: job.fields.stream == true, context) { answers in
-            EventWriter(pieces: PieceReader(answers, onEnd: lengthNotice.check), format: format)
+            EventWriter(pieces: PieceReader(answers, onEnd: lengthNotice.check), format: format, parser: nil)
         }
     }
 }
