@@ -42,7 +42,8 @@ import Testing
             let logprobs = scored.choices.first?["logprobs"] as? [String: Any]
             let tokens = logprobs?["tokens"] as? [String]
             #expect(tokens?.joined().trimmingCharacters(in: .whitespaces) == echoed.text)
-            #expect(try await client.complete(Self.text, 10, ["echo": true, "logprobs": 2, "stream": true]).status == 400)
+            #expect(
+                try await client.complete(Self.text, 10, ["echo": true, "logprobs": 2, "stream": true]).status == 400)
             #expect(try await client.complete(Self.text, 0, ["echo": true]).status == 400)
         }
     }

@@ -12,7 +12,12 @@ import Testing
     private static func messages(_ more: [String: Any] = [:]) -> [String: Any] {
         let body: [String: Any] = [
             "model": "any", "max_tokens": 20, "temperature": 0,
-            "messages": [["role": "user", "content": [["type": "text", "text": "Tell me about"], ["type": "text", "text": " Lily"]]]],
+            "messages": [
+                [
+                    "role": "user",
+                    "content": [["type": "text", "text": "Tell me about"], ["type": "text", "text": " Lily"]],
+                ]
+            ],
         ]
         return body.merging(more) { $1 }
     }
@@ -71,18 +76,20 @@ import Testing
         }
     }
 
-    @Test("what these interfaces do not understand is refused", arguments: [
-        ("/v1/messages", #"{"max_tokens":5}"#, 400),
-        ("/v1/messages", #"{"messages":[{"role":"user","content":"x"}]}"#, 400),
-        ("/v1/messages", #"{"max_tokens":5,"messages":[{"content":"x"}]}"#, 400),
-        ("/v1/messages", #"{"max_tokens":5,"messages":[5]}"#, 400),
-        ("/v1/messages", #"{"max_tokens":5,"system":3,"messages":[{"role":"user","content":"x"}]}"#, 400),
-        ("/v1/messages", #"{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"image"}]}]}"#, 501),
-        ("/v1/messages", "[[[[", 400), ("/v1/messages", "null", 400),
-        ("/v1/responses", "{}", 400), ("/v1/responses", #"{"input":[{"type":"magic"}]}"#, 400),
-        ("/v1/responses", #"{"input":"x","previous_response_id":"resp_1"}"#, 400),
-        ("/v1/responses", #"{"input":[{"role":"user","content":[{"type":"input_image"}]}]}"#, 501),
-    ])
+    @Test(
+        "what these interfaces do not understand is refused",
+        arguments: [
+            ("/v1/messages", #"{"max_tokens":5}"#, 400),
+            ("/v1/messages", #"{"messages":[{"role":"user","content":"x"}]}"#, 400),
+            ("/v1/messages", #"{"max_tokens":5,"messages":[{"content":"x"}]}"#, 400),
+            ("/v1/messages", #"{"max_tokens":5,"messages":[5]}"#, 400),
+            ("/v1/messages", #"{"max_tokens":5,"system":3,"messages":[{"role":"user","content":"x"}]}"#, 400),
+            ("/v1/messages", #"{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"image"}]}]}"#, 501),
+            ("/v1/messages", "[[[[", 400), ("/v1/messages", "null", 400),
+            ("/v1/responses", "{}", 400), ("/v1/responses", #"{"input":[{"type":"magic"}]}"#, 400),
+            ("/v1/responses", #"{"input":"x","previous_response_id":"resp_1"}"#, 400),
+            ("/v1/responses", #"{"input":[{"role":"user","content":[{"type":"input_image"}]}]}"#, 501),
+        ])
     func refused(_ path: String, _ body: String, _ status: Int) async throws {
         try await TestServer.run { client, _ in
             let reply = try await client.post(path, raw: body)
@@ -107,18 +114,22 @@ import Testing
         }
     }
 
-    @Test("pages elsewhere get in only if their origin may", arguments: [
-        (AllowedOrigins.loopback, "http://localhost:3000", true), (.loopback, "http://[::1]:3000", true),
-        (.loopback, "http://127.0.0.1", true), (.loopback, "https://evil.example", false),
-        (.loopback, "http://localhost.evil.example", false), (.loopback, "http://127.evil.example", false),
-        (.loopback, "http://localhost:80.evil.example", false), (.loopback, "null", false), (.loopback, "", false),
-        (AllowedOrigins("https://a.example, https://b.example"), "https://b.example", true),
-        (AllowedOrigins("https://a.example"), "https://c.example", false), (AllowedOrigins("*"), "https://c.example", true),
-    ])
+    @Test(
+        "pages elsewhere get in only if their origin may",
+        arguments: [
+            (AllowedOrigins.loopback, "http://localhost:3000", true), (.loopback, "http://[::1]:3000", true),
+            (.loopback, "http://127.0.0.1", true), (.loopback, "https://evil.example", false),
+            (.loopback, "http://localhost.evil.example", false), (.loopback, "http://127.evil.example", false),
+            (.loopback, "http://localhost:80.evil.example", false), (.loopback, "null", false), (.loopback, "", false),
+            (AllowedOrigins("https://a.example, https://b.example"), "https://b.example", true),
+            (AllowedOrigins("https://a.example"), "https://c.example", false),
+            (AllowedOrigins("*"), "https://c.example", true),
+        ])
     func origins(_ allowed: AllowedOrigins, _ origin: String, _ isIn: Bool) async throws {
         try await TestServer.run(configure: { $0.origins = allowed }) { client, _ in
             let socket = try RawSocket(port: client.port)
-            socket.send("OPTIONS /completion HTTP/1.1\r\nHost: localhost\r\nOrigin: \(origin)\r\nConnection: close\r\n\r\n")
+            socket.send(
+                "OPTIONS /completion HTTP/1.1\r\nHost: localhost\r\nOrigin: \(origin)\r\nConnection: close\r\n\r\n")
             let head = await socket.read(until: "\r\n\r\n").lowercased()
             #expect(head.contains("access-control-allow-origin: \(origin.lowercased())\r\n") == isIn, "\(head)")
             let reply = try await client.get("/health", headers: [.origin: origin])

@@ -52,12 +52,14 @@ import Testing
             let tokens = try await client.post("/tokenize", ["content": Self.prompt, "add_special": true])
             let ids = try #require(tokens.json["tokens"] as? [Int])
             let single = try await complete(client)
-            #expect(try await complete(client, ["prompt": ids]).json["content"] as? String
-                == single.json["content"] as? String)
+            #expect(
+                try await complete(client, ["prompt": ids]).json["content"] as? String
+                    == single.json["content"] as? String)
             let several = try await complete(client, ["prompt": [ids, Self.prompt, ["prompt_string": Self.prompt]]])
             let list = try #require(
                 try JSONSerialization.jsonObject(with: Data(several.body.utf8)) as? [[String: Any]])
-            #expect(list.map { $0["content"] as? String } == Array(repeating: single.json["content"] as? String, count: 3))
+            #expect(
+                list.map { $0["content"] as? String } == Array(repeating: single.json["content"] as? String, count: 3))
             #expect(try await complete(client, ["prompt": [1, "Once", 5, "time"]]).json["content"] is String)
             for hostile in [[], [[]], [["a": 1]], 5, ["prompt_string": 3], [1, ["x"]], [99999]] as [Any] {
                 #expect(try await complete(client, ["prompt": hostile]).status == 400, "\(hostile)")
@@ -85,7 +87,8 @@ import Testing
                 let reply = try await complete(client, ["n_predict": 20, "logit_bias": bias])
                 #expect(reply.status == 200 && (reply.json["content"] as? String)?.contains(" little") == false)
             }
-            let settings = try await complete(client, ["ignore_eos": true]).json["generation_settings"] as? [String: Any]
+            let settings =
+                try await complete(client, ["ignore_eos": true]).json["generation_settings"] as? [String: Any]
             let biases = settings?["logit_bias"] as? [[String: Any]]
             #expect(biases?.isEmpty == false && biases?.allSatisfy { $0["bias"] is NSNull } == true)
         }
@@ -107,12 +110,16 @@ import Testing
         }
     }
 
-    @Test("what is not supported is refused, never left out silently", arguments: [
-        (["dry_multiplier": 0.8], 400), (["mirostat": 2], 400), (["xtc_probability": 0.5], 400), (["typical_p": 0.5], 400),
-        (["samplers": ["temperature", "top_k"]], 400), (["samplers": ["magic"]], 400), (["n_predict": -2], 400),
-        (["logit_bias": 3], 400), (["n_probs": 1000], 400), (["lora": [["id": 0]]], 501), (["image_data": [["id": 1]]], 501),
-        (["id_slot": 99], 400), (["samplers": ["top_k", "typ_p", "temperature"]], 200), (["mirostat": 0], 200),
-    ] as [([String: any Sendable], Int)])
+    @Test(
+        "what is not supported is refused, never left out silently",
+        arguments: [
+            (["dry_multiplier": 0.8], 400), (["mirostat": 2], 400), (["xtc_probability": 0.5], 400),
+            (["typical_p": 0.5], 400),
+            (["samplers": ["temperature", "top_k"]], 400), (["samplers": ["magic"]], 400), (["n_predict": -2], 400),
+            (["logit_bias": 3], 400), (["n_probs": 1000], 400), (["lora": [["id": 0]]], 501),
+            (["image_data": [["id": 1]]], 501),
+            (["id_slot": 99], 400), (["samplers": ["top_k", "typ_p", "temperature"]], 200), (["mirostat": 0], 200),
+        ] as [([String: any Sendable], Int)])
     func unsupported(_ fields: [String: any Sendable], _ status: Int) async throws {
         try await TestServer.run { client, _ in
             let reply = try await complete(client, fields)

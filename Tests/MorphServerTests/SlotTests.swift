@@ -69,7 +69,8 @@ import Testing
         try await TestServer.run(Self.options(.full), configure: { $0.slotFolder = folder.url }) { client, _ in
             for name in ["../x", "/etc/passwd", ".hidden", "", "a/b", "a\u{0}b", String(repeating: "a", count: 200)] {
                 for action in ["save", "restore"] {
-                    #expect(try await client.post("/slots/0?action=\(action)", ["filename": name]).status == 400, "\(name)")
+                    #expect(
+                        try await client.post("/slots/0?action=\(action)", ["filename": name]).status == 400, "\(name)")
                 }
             }
             #expect(try await client.post("/slots/0?action=restore", ["filename": "none"]).status == 404)
@@ -81,7 +82,8 @@ import Testing
             let good = try Data(contentsOf: folder.url.appendingPathComponent("good"))
             for length in [0, 10, good.count / 2, good.count - 1] {
                 try good.prefix(length).write(to: folder.url.appendingPathComponent("cut"))
-                #expect(try await client.post("/slots/1?action=restore", ["filename": "cut"]).status == 400, "\(length)")
+                #expect(
+                    try await client.post("/slots/1?action=restore", ["filename": "cut"]).status == 400, "\(length)")
             }
             var flipped = good
             flipped[good.count / 2] ^= 1
@@ -115,7 +117,8 @@ import Testing
     @Test func slotsAndPropertiesTellWhatThereIs() async throws {
         try await TestServer.run(Self.options(.full)) { client, _ in
             let slots = try #require(
-                try JSONSerialization.jsonObject(with: Data(try await client.get("/slots").body.utf8)) as? [[String: Any]])
+                try JSONSerialization.jsonObject(with: Data(try await client.get("/slots").body.utf8))
+                    as? [[String: Any]])
             #expect(slots.map { $0["id"] as? Int } == [0, 1])
             #expect(slots.allSatisfy { $0["is_processing"] as? Bool == false && $0["n_ctx"] as? Int == 512 })
             let properties = try await client.get("/props").json

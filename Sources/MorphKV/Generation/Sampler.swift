@@ -143,9 +143,10 @@ final class Sampler {
                 token: left[index].id, logprob: min(0, Float(Double(left[index].logit) - normalizer)),
                 isAmongBest: isAmongBest)
         }
-        let best = left.indices.filter { left[$0].logit > -.infinity }.sorted { left[$0].logit > left[$1].logit }.prefix(count).map {
-            candidate($0, isAmongBest: true)
-        }
+        let best = left.indices.filter { left[$0].logit > -.infinity }.sorted { left[$0].logit > left[$1].logit }
+            .prefix(count).map {
+                candidate($0, isAmongBest: true)
+            }
         return best + (best.contains { $0.token == left[chosen].id } ? [] : [candidate(chosen, isAmongBest: false)])
     }
 }

@@ -151,7 +151,8 @@ extension CacheFileReader {
         try same("policy", options.policy.specification, string("policy"))
         try same("type of keys", options.keyType.rawValue, type("key_type").rawValue)
         try same("type of values", options.valueType.rawValue, type("value_type").rawValue)
-        try same("way to attend", engine.cache.isFused, string("attention") == CacheOptions.AttentionPath.fused.rawValue)
+        try same(
+            "way to attend", engine.cache.isFused, string("attention") == CacheOptions.AttentionPath.fused.rawValue)
         try same("limit of positions", options.positions.description, positions().description)
         try same("room for pins", options.pins, allowsPins())
         try checkCalibration(of: options.policy)

@@ -121,12 +121,12 @@ final class ServingCaches {
     func claim(for request: ServingRequest) throws -> ServingSlot {
         let kind = limits.kind(of: request)
         let candidates = request.slot.map { [slots[$0]] } ?? slots.filter { !$0.isBusy }
-        let matches = candidates.compactMap { slot in slot.matches(request, kind).map { (slot, count: $0) } }
+        let matches = candidates.compactMap { slot in slot.matches(request, kind).map { (slot: slot, count: $0) } }
         let best = matches.max { $0.count < $1.count }
         // There are at least as many slots as requests that run at a time.
         let other = candidates.min { $0.precedence < $1.precedence }!
         let slot = best.map { isWorthIt($0.slot, $0.count, request) ? $0.slot : other } ?? other
-        if let count = matches.first(where: { $0.0 === slot })?.count {
+        if let count = matches.first(where: { $0.slot === slot })?.count {
             slot.truncate(to: count)
         } else {
             try prepare(slot, for: request)

@@ -42,7 +42,9 @@ struct APIError: Error, Sendable {
     /// What the whole body is said to be; nil where the interface does not say.
     var kind: String?
     /// Of a prompt that is too long: its tokens, and those that are possible.
-    var (promptTokens, tokenLimit): (Int?, Int?) = (nil, nil)
+    var promptTokens: Int?
+    /// See ``promptTokens``.
+    var tokenLimit: Int?
 
     var body: Body {
         Body(

@@ -145,12 +145,12 @@ struct GenerationFields: Decodable, Sendable {
             biases[token] = bias
         }
         let given = seed.flatMap { $0 == -1 ? nil : UInt32(truncatingIfNeeded: $0) }
-        let seed = given ?? defaults.seed ?? .random(in: 0...UInt32.max)
+        let first = given ?? defaults.seed ?? .random(in: 0...UInt32.max)
         return SamplingOptions(
             temperature: temperature ?? defaults.temperature ?? 1, topK: topK ?? defaults.topK ?? 0,
             topP: topP ?? defaults.topP ?? 1, minP: minP ?? defaults.minP ?? 0,
             frequencyPenalty: frequencyPenalty ?? 0, presencePenalty: presencePenalty ?? 0, penaltyWindow: 4096,
-            seed: seed &+ UInt32(index), logitBias: biases)
+            seed: first &+ UInt32(index), logitBias: biases)
     }
 }
 #endif

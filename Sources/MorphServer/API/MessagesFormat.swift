@@ -100,7 +100,8 @@ struct MessagesFormat: EventFormat {
 
     // MARK: Parts of it
 
-    private func object(_ content: [JSONValue], _ reason: JSONValue?, _ stop: String?, _ usage: JSONValue) -> JSONValue {
+    private func object(_ content: [JSONValue], _ reason: JSONValue?, _ stop: String?, _ usage: JSONValue) -> JSONValue
+    {
         [
             "id": .string(id), "type": "message", "role": "assistant", "model": .string(model),
             "content": .array(content), "stop_reason": reason ?? .null,

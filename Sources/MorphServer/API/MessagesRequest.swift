@@ -32,7 +32,12 @@ struct MessagesRequest {
         case nil, .null: return []
         case .string(let text): return [["role": "system", "content": .string(text)]]
         case .array(let blocks):
-            return [["role": "system", "content": .string(try blocks.map { try text($0, "system") }.joined(separator: "\n"))]]
+            return [
+                [
+                    "role": "system",
+                    "content": .string(try blocks.map { try text($0, "system") }.joined(separator: "\n")),
+                ]
+            ]
         default: throw APIError.invalid("'system' has the wrong type", param: "system")
         }
     }
@@ -110,7 +115,8 @@ struct MessagesRequest {
         switch body["tool_choice"]?["type"] {
         case nil: break
         case "any": chat["tool_choice"] = "required"
-        case "tool": chat["tool_choice"] = ["type": "function", "function": ["name": body["tool_choice"]?["name"] ?? ""]]
+        case "tool":
+            chat["tool_choice"] = ["type": "function", "function": ["name": body["tool_choice"]?["name"] ?? ""]]
         case let type?: chat["tool_choice"] = type
         }
         if body["tool_choice"]?["disable_parallel_tool_use"] == true { chat["parallel_tool_calls"] = false }

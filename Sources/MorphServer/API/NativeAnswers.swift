@@ -65,12 +65,13 @@ struct NativeAnswers: Sendable {
     private func probabilities(_ tokens: [ScoredToken]) -> JSONValue {
         let isSampled = request.postSamplingProbs == true
         func item(_ candidate: ScoredToken.Candidate) -> [String: JSONValue] {
-            [
+            let probability: JSONValue =
+                isSampled ? .double(min(1, exp(Double(candidate.logprob)))) : .float(candidate.logprob)
+            return [
                 "id": .int(Int(candidate.token)),
                 "token": .string(String(decoding: candidate.bytes, as: UTF8.self)),
                 "bytes": .array(candidate.bytes.map { .int(Int($0)) }),
-                isSampled ? "prob" : "logprob": isSampled
-                    ? .double(min(1, exp(Double(candidate.logprob)))) : .float(candidate.logprob),
+                (isSampled ? "prob" : "logprob"): probability,
             ]
         }
         return .array(

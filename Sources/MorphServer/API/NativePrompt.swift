@@ -27,10 +27,12 @@ struct NativePrompt: Decodable, Sendable {
         }
         guard case .array(let values) = value else { throw fail() }
         if values.contains(where: { if case .int = $0 { true } else { false } }) {
-            prompts = [try values.map { value in
-                guard let part = Self.part(value) else { throw fail() }
-                return part
-            }]
+            prompts = [
+                try values.map { value in
+                    guard let part = Self.part(value) else { throw fail() }
+                    return part
+                }
+            ]
             return
         }
         prompts = try values.map { value in

@@ -115,11 +115,12 @@ struct TextLogprobs: Encodable, Sendable {
     init(_ scored: [ScoredToken], after first: String? = nil, offset: Int) {
         let before = first.map { [$0] } ?? []
         tokens = before + scored.map { String(decoding: $0.chosen.bytes, as: UTF8.self) }
-        tokenLogprobs = before.map { _ in nil } + scored.map(\.chosen.logprob)
-        topLogprobs = before.map { _ in nil } + scored.map { token in
+        tokenLogprobs = before.map { _ in Float?.none } + scored.map { Float?($0.chosen.logprob) }
+        let top: [[String: Float]?] = scored.map { token in
             Dictionary(
                 token.top.map { (String(decoding: $0.bytes, as: UTF8.self), $0.logprob) }, uniquingKeysWith: max)
         }
+        topLogprobs = Array(repeating: nil, count: before.count) + top
         var next = offset
         textOffset = tokens.map { token in
             defer { next += token.count }

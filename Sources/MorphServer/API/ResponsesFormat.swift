@@ -182,14 +182,18 @@ struct ResponsesFormat: EventFormat {
         var members: [String: JSONValue] = ["id": .string(item.id), "status": .string(status)]
         switch item.kind {
         case .message:
-            (members["type"], members["role"]) = ("message", "assistant")
+            members["type"] = "message"
+            members["role"] = "assistant"
             members["content"] = isEmpty ? [] : [content(item.text)]
         case .reasoning:
-            (members["type"], members["summary"]) = ("reasoning", [])
+            members["type"] = "reasoning"
+            members["summary"] = []
             members["content"] = isEmpty ? [] : [["type": "reasoning_text", "text": .string(item.text)]]
         case .call(_, let id, let name):
-            (members["type"], members["call_id"]) = ("function_call", .string(id))
-            (members["name"], members["arguments"]) = (.string(name), .string(item.text))
+            members["type"] = "function_call"
+            members["call_id"] = .string(id)
+            members["name"] = .string(name)
+            members["arguments"] = .string(item.text)
         }
         return .object(members)
     }

@@ -16,10 +16,10 @@ struct ErrorMiddleware: RouterMiddleware {
         do {
             response = try await next(request, context)
         } catch {
-            var error = apiError(error, request, context.logger)
+            var failure = apiError(error, request, context.logger)
             // Anthropic's clients look for what it is.
-            if request.uri.path.hasPrefix("/v1/messages") { error.kind = "error" }
-            response = try Self.response(error)
+            if request.uri.path.hasPrefix("/v1/messages") { failure.kind = "error" }
+            response = try Self.response(failure)
         }
         response.headers[.xContentTypeOptions] = "nosniff"
         if response.headers[.cacheControl] == nil { response.headers[.cacheControl] = "no-store" }

@@ -25,9 +25,9 @@ struct Responder: Sendable {
     ///   - isStreamed: whether it is sent as events.
     ///   - writer: makes what writes the answers.
     /// - Throws: what the scheduler says, as long as nothing was sent.
-    func respond(
+    func respond<Writer: ResponseWriter>(
         to requests: [ServingRequest], isStreamed: Bool, _ context: ServerRequestContext,
-        writer: ([AnswerStream]) -> some ResponseWriter
+        writer: ([AnswerStream]) -> Writer
     ) async throws -> Response {
         let answers = try scheduler.submit(requests)
         let watch = connections.watch(context.channel) { for answer in answers { answer.cancel() } }

@@ -39,7 +39,9 @@ struct SlotRoutes: Sendable {
     }
 
     func slots(_ request: Request) throws -> Response {
-        guard configuration.servesSlots else { throw APIError.notBuilt("slots to show: it was started with --no-slots") }
+        guard configuration.servesSlots else {
+            throw APIError.notBuilt("slots to show: it was started with --no-slots")
+        }
         let slots = scheduler.slots
         if request.uri.queryParameters["fail_on_no_slot"] != nil, slots.allSatisfy(\.isProcessing) {
             throw APIError(
@@ -73,7 +75,7 @@ struct SlotRoutes: Sendable {
         let clock = ContinuousClock()
         let start = clock.now
         func milliseconds() -> JSONValue { .double((clock.now - start) / .milliseconds(1)) }
-        switch request.uri.queryParameters["action"].map(String.init) {
+        switch request.uri.queryParameters["action"].map({ String($0) }) {
         case "save":
             let file = try await file(request)
             let saved = try await scheduler.saveSlot(slot, to: file)

@@ -2,6 +2,7 @@
 internal import HTTPTypes
 internal import Hummingbird
 internal import MorphKV
+internal import NIOCore
 
 /// `/tokenize`, `/detokenize` and `/apply-template`: what the model sees of a text.
 struct TokenRoutes: Sendable {
@@ -31,8 +32,9 @@ struct TokenRoutes: Sendable {
     /// A token and its text, or its bytes where they are only a part of a character.
     private func piece(_ token: Token) -> JSONValue {
         let bytes = tokenizer.bytes(of: token, special: true)
-        let text = String(validating: bytes, as: UTF8.self)
-        return ["id": .int(Int(token)), "piece": text.map(JSONValue.string) ?? .array(bytes.map { .int(Int($0)) })]
+        let text = String(decoding: bytes, as: UTF8.self)
+        let isWhole = Array(text.utf8) == bytes
+        return ["id": .int(Int(token)), "piece": isWhole ? .string(text) : .array(bytes.map { .int(Int($0)) })]
     }
 
     func detokenize(_ request: Request) async throws -> Response {
