@@ -124,7 +124,7 @@ import Testing
             (AllowedOrigins("https://a.example, https://b.example"), "https://b.example", true),
             (AllowedOrigins("https://a.example"), "https://c.example", false),
             (AllowedOrigins("*"), "https://c.example", true),
-        ])
+        ] as [(AllowedOrigins, String, Bool)])
     func origins(_ allowed: AllowedOrigins, _ origin: String, _ isIn: Bool) async throws {
         try await TestServer.run(configure: { $0.origins = allowed }) { client, _ in
             let socket = try RawSocket(port: client.port)
