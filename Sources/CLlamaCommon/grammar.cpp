@@ -1,18 +1,56 @@
 #include "available.h"
 
 #ifdef MORPHKV_LLAMA_COMMON
+#include "trigger.h"
+
 #include <algorithm>
 #include <cmath>
 #include <llama-common/llama-grammar.h>
 #include <memory>
 #include <stdexcept>
 
-struct llama_common_grammar {
-    llama_grammar *state;
-    const llama_vocab *vocabulary;
-
-    ~llama_common_grammar() { llama_grammar_free_impl(state); }
+struct freeing_grammar {
+    void operator()(llama_grammar *state) const { llama_grammar_free_impl(state); }
 };
+
+struct llama_common_grammar {
+    std::unique_ptr<llama_grammar, freeing_grammar> state;
+    const llama_vocab *vocabulary;
+    /// Where the rules begin; nothing once they hold.
+    std::unique_ptr<grammar_trigger> trigger = nullptr;
+    /// What the text has to begin with from here on, besides keeping to the rules.
+    std::string begin = "";
+};
+
+/// No token: rules about tokens are for those that are chosen.
+static constexpr llama_token no_token = -1;
+
+/// Whether a text keeps to the rules.
+static bool accepts(const llama_grammar &state, const std::string &text) {
+    std::unique_ptr<llama_grammar, freeing_grammar> copy(llama_grammar_clone_impl(state));
+    char *error = nullptr;
+    bool isAccepted = attempt(&error, [&] {
+        llama_grammar_accept_token(*copy, no_token, text);
+        return true;
+    });
+    std::free(error);
+    return isAccepted;
+}
+
+static std::string piece(const llama_vocab *vocabulary, llama_token token) {
+    std::string text(64, 0);
+    int32_t size = llama_token_to_piece(vocabulary, token, text.data(), text.size(), 0, true);
+    if (size < 0) {
+        text.resize(-size);
+        size = llama_token_to_piece(vocabulary, token, text.data(), text.size(), 0, true);
+    }
+    text.resize(std::max(size, 0));
+    return text;
+}
+
+static bool begins_with(const std::string &text, const std::string &beginning) {
+    return text.compare(0, beginning.size(), beginning) == 0;
+}
 
 /// What comes after white space and comments.
 static const char *rest_after_space(const char *text) {
@@ -50,13 +88,28 @@ static void check(const llama_vocab *vocabulary, const char *gbnf) {
     if (!parser.symbol_ids.count("root")) { throw std::runtime_error("there is no rule 'root'"); }
 }
 
-llama_common_grammar *llama_common_grammar_create(const void *vocabulary, const char *gbnf, char **error) {
+/// How a template uses a grammar.
+static void prepare(llama_common_grammar &grammar, const common_json &use) {
+    if (use.at("lazy").get<bool>()) {
+        grammar.trigger = std::make_unique<grammar_trigger>(use);
+        return;
+    }
+    auto opening = use.at("opening").get<std::string>();
+    if (!opening.empty()) { llama_grammar_accept_token(*grammar.state, no_token, opening); }
+    auto begin = use.at("begin").get<std::string>();
+    if (!begin.empty() && accepts(*grammar.state, begin)) { grammar.begin = begin; }
+}
+
+llama_common_grammar *llama_common_grammar_create(const void *vocabulary, const char *gbnf, const char *use, char **error) {
     return attempt(error, [&]() -> llama_common_grammar * {
         auto vocab = static_cast<const llama_vocab *>(vocabulary);
         check(vocab, gbnf);
         auto state = llama_grammar_init_impl(vocab, gbnf, "root", false, nullptr, 0, nullptr, 0);
         if (!state) { throw std::runtime_error("a rule begins with itself"); }
-        return new llama_common_grammar{state, vocab};
+        std::unique_ptr<llama_common_grammar> grammar(new llama_common_grammar{
+            std::unique_ptr<llama_grammar, freeing_grammar>(state), vocab});
+        if (use) { prepare(*grammar, common_json::parse(use)); }
+        return grammar.release();
     });
 }
 
@@ -64,7 +117,21 @@ void llama_common_grammar_destroy(llama_common_grammar *grammar) { delete gramma
 
 bool llama_common_grammar_may_end(const llama_common_grammar *grammar) {
     const auto &stacks = grammar->state->stacks;
-    return std::any_of(stacks.begin(), stacks.end(), [](const auto &stack) { return stack.empty(); });
+    return grammar->trigger || std::any_of(stacks.begin(), stacks.end(), [](const auto &stack) { return stack.empty(); });
+}
+
+/// Whether a token may come next as far as the text must begin with something.
+static bool may_begin(const llama_common_grammar &grammar, llama_token token) {
+    if (grammar.begin.empty()) { return true; }
+    auto text = piece(grammar.vocabulary, token);
+    return !text.empty() && (begins_with(text, grammar.begin) || begins_with(grammar.begin, text));
+}
+
+/// Whether a token may come next before the rules hold.
+static bool may_come_before(const llama_common_grammar &grammar, llama_token token) {
+    if (llama_vocab_is_eog(grammar.vocabulary, token)) { return true; }
+    auto next = grammar.trigger->after(piece(grammar.vocabulary, token));
+    return !next.holds || accepts(*grammar.state, next.rest);
 }
 
 size_t llama_common_grammar_constrain(const llama_common_grammar *grammar, void *candidates, size_t count) {
@@ -72,7 +139,11 @@ size_t llama_common_grammar_constrain(const llama_common_grammar *grammar, void 
     llama_token_data_array array = {data, count, -1, false};
     char *error = nullptr;
     bool isDone = attempt(&error, [&] {
-        llama_grammar_apply_impl(*grammar->state, &array);
+        for (size_t index = 0; index < count; index++) {
+            bool isAllowed = grammar->trigger ? may_come_before(*grammar, data[index].id) : may_begin(*grammar, data[index].id);
+            if (!isAllowed) { data[index].logit = -INFINITY; }
+        }
+        if (!grammar->trigger) { llama_grammar_apply_impl(*grammar->state, &array); }
         return true;
     });
     std::free(error);
@@ -84,12 +155,28 @@ bool llama_common_grammar_allows(const llama_common_grammar *grammar, int32_t to
     return llama_common_grammar_constrain(grammar, &single, 1) == 1;
 }
 
+/// Goes on by a token that is allowed.
+static void move(llama_common_grammar &grammar, llama_token token) {
+    auto text = piece(grammar.vocabulary, token);
+    if (!grammar.trigger) {
+        llama_grammar_accept_impl(*grammar.state, token);
+        grammar.begin.erase(0, text.size());
+        return;
+    }
+    if (llama_vocab_is_eog(grammar.vocabulary, token)) { return; }
+    auto next = grammar.trigger->after(text);
+    grammar.trigger->move(next);
+    if (!next.holds) { return; }
+    llama_grammar_accept_token(*grammar.state, no_token, next.rest);
+    grammar.trigger = nullptr;
+}
+
 bool llama_common_grammar_accept(llama_common_grammar *grammar, int32_t token) {
     // What is not allowed would end the process.
     if (!llama_common_grammar_allows(grammar, token)) { return false; }
     char *error = nullptr;
     bool isDone = attempt(&error, [&] {
-        llama_grammar_accept_impl(*grammar->state, token);
+        move(*grammar, token);
         return true;
     });
     std::free(error);
@@ -98,7 +185,7 @@ bool llama_common_grammar_accept(llama_common_grammar *grammar, int32_t token) {
 
 #else
 
-llama_common_grammar *llama_common_grammar_create(const void *, const char *, char **error) {
+llama_common_grammar *llama_common_grammar_create(const void *, const char *, const char *, char **error) {
     *error = copied(missing);
     return nullptr;
 }

@@ -8,7 +8,7 @@ struct RootCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "morphkv",
         abstract: "Runs GGUF language models with a KV cache of constant size.",
-        version: "0.1.0",
+        version: PackageVersion.text,
         subcommands: [DemoCommand.self, GenerateCommand.self, ChatCommand.self] + serving + [
             CompressCommand.self, AskCommand.self, CalibrateCommand.self, InspectCommand.self, PoliciesCommand.self,
             PerplexityCommand.self, EndlessCommand.self, TraceCommand.self, EvalGroup.self, ScoreCommand.self,

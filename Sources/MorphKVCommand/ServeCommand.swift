@@ -20,6 +20,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "The name that requests give for the model (default: the file's).")
     var modelName: String?
 
+    @OptionGroup var interface: ServeInterfaceFlags
+
     @OptionGroup var cache: CacheFlags
 
     @Flag(
@@ -132,7 +134,12 @@ struct ServeCommand: AsyncParsableCommand {
 
     private func serverConfiguration() throws -> ServerConfiguration {
         let file = URL(fileURLWithPath: modelFlags.model)
-        var configuration = ServerConfiguration(modelName: modelName ?? file.deletingPathExtension().lastPathComponent)
+        let names = interface.names(modelName ?? file.deletingPathExtension().lastPathComponent)
+        var configuration = ServerConfiguration(modelName: names[0])
+        configuration.modelAliases = Array(names.dropFirst())
+        configuration.modelFile = file.lastPathComponent
+        try interface.apply(to: &configuration)
+        configuration.isVerbose = modelFlags.verbose
         configuration.host = host
         configuration.port = port
         configuration.maxBodyBytes = maxBody

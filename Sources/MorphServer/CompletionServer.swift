@@ -28,10 +28,10 @@ public struct CompletionServer: Sendable {
         self.configuration = configuration
         self.logger = logger
         completions = CompletionRoutes(
-            scheduler: scheduler, configuration: configuration, tokenizer: tokenizer, connections: connections,
+            scheduler: scheduler, configuration: configuration, tokenizer: tokenizer,
+            responder: Responder(scheduler: scheduler, connections: connections),
             chatFormat: ChatFormat(tokenizer), lengthNotice: LengthNotice(logger),
-            pinNotice: OneTimeWarning(logger),
-            bodies: BodyBudget(capacity: 2 * configuration.maxBodyBytes))
+            pinNotice: OneTimeWarning(logger), reader: RequestReader(configuration))
     }
 
     // MARK: Routes
@@ -39,22 +39,37 @@ public struct CompletionServer: Sendable {
     private func router() -> Router<ServerRequestContext> {
         let info = InfoRoutes(
             scheduler: scheduler, configuration: configuration, readiness: readiness, announced: announced)
-        let router = Router(context: ServerRequestContext.self, options: .autoGenerateHeadEndpoints)
-        let posts = ["/v1/chat/completions", "/v1/completions"]
-        let gets = ["/v1/models", "/health", "/metrics"] + Page.files.keys
-        router.add(
-            middleware: ErrorMiddleware(
-                methods: Dictionary(
-                    uniqueKeysWithValues: posts.map { ($0, [.post]) } + gets.map { ($0, [.get, .head]) })))
-        router.add(middleware: AccessMiddleware(configuration: configuration, open: Set(Page.files.keys + ["/health"])))
-        router.post("/v1/chat/completions", use: completions.chat)
-        router.post("/v1/completions", use: completions.completion)
-        router.get("/v1/models") { _, _ in try info.models() }
-        router.get("/v1/models/{name}") { _, context in try info.model(context.parameters.require("name")) }
-        router.get("/health") { _, _ in try info.health() }
-        router.get("/metrics") { _, _ in info.metrics() }
-        for (path, file) in Page.files { router.get(RouterPath(path)) { _, _ in file.response } }
-        return router
+        let completions = completions
+        let native = NativeRoutes(completions)
+        let tokens = TokenRoutes(completions: completions)
+        let slots = SlotRoutes(
+            scheduler: scheduler, configuration: configuration, reader: completions.reader,
+            chatTemplate: completions.chatFormat.template?.source ?? "")
+        var table = RouteTable()
+        table.post("/v1/chat/completions", "/chat/completions", handler: completions.chat)
+        table.post("/v1/completions", handler: completions.completion)
+        table.post("/completion", "/completions", handler: native.completion)
+        table.post("/v1/messages", handler: completions.messages)
+        table.post("/v1/messages/count_tokens") { request, _ in try await completions.countTokens(request) }
+        table.post("/v1/responses", "/responses", handler: completions.responses)
+        table.post("/tokenize") { request, _ in try await tokens.tokenize(request) }
+        table.post("/detokenize") { request, _ in try await tokens.detokenize(request) }
+        table.post("/apply-template") { request, _ in try await tokens.applyTemplate(request) }
+        table.post("/v1/chat/completions/input_tokens", "/chat/completions/input_tokens") { request, _ in
+            try await tokens.count(request)
+        }
+        table.get("/v1/models", "/models") { _, _ in try info.models() }
+        table.get("/v1/models/{name}") { _, context in try info.model(context.parameters.require("name")) }
+        table.get("/health", "/v1/health") { _, _ in try info.health() }
+        table.get("/metrics") { _, _ in try info.metrics() }
+        table.get("/props") { _, _ in try slots.properties() }
+        table.get("/slots") { request, _ in try slots.slots(request) }
+        table.post("/slots/{id}") { request, context in
+            try await slots.act(request, context.parameters.require("id"))
+        }
+        let files = configuration.servesPage ? Page.files : [:]
+        for (path, file) in files { table.get(path) { _, _ in file.response } }
+        return table.router(configuration, open: Set(files.keys + ["/health", "/v1/health"]))
     }
 
     /// The server as Hummingbird runs it.
@@ -134,6 +149,7 @@ public struct CompletionServer: Sendable {
             } catch {
                 logger.warning("the first request, the server's own, failed: \(error)")
             }
+            await scheduler.forgetHistory()
             let memory = ServerMemory(scheduler, configuration, ProcessFigures())
             announced.memory = memory
             await onListening(address.port ?? 0, memory)

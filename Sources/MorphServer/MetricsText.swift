@@ -33,6 +33,7 @@ struct MetricsText {
         histogram("token_gap_seconds", "Between two tokens of an answer.", statistics.gapSeconds)
         histogram("first_token_seconds", "From the request to its first token.", statistics.firstTokenSeconds)
         histogram("request_seconds", "From the request to the end of its answer.", statistics.requestSeconds)
+        addLlamaServerNames(statistics)
         if let announced {
             gauge("announced_bytes", "Bytes that the process stays below.", announced.total)
             if let program = announced.program {
@@ -69,6 +70,34 @@ struct MetricsText {
             text += "morphkv_\(name)_bucket{le=\"\(label)\"} \(count)\n"
         }
         text += "morphkv_\(name)_sum \(histogram.sum)\nmorphkv_\(name)_count \(count)\n"
+    }
+
+    /// The same by the names of llama-server, for what watches one; nothing is drafted here.
+    private mutating func addLlamaServerNames(_ statistics: ServingStatistics) {
+        let (steps, parts) = (statistics.stepSeconds, statistics.chunkSeconds)
+        let stepCount = steps.counts.reduce(0, +)
+        func rate(_ count: Int, _ seconds: Double) -> Double { seconds > 0 ? Double(count) / seconds : 0 }
+        func add(_ name: String, _ type: String, _ help: String, _ value: Double) {
+            text += "# HELP llamacpp:\(name) \(help)\n# TYPE llamacpp:\(name) \(type)\n"
+            text += "llamacpp:\(name) \(Self.number(value))\n"
+        }
+        let (prompt, generated) = (statistics.promptTokens, statistics.generatedTokens)
+        add("prompt_tokens_total", "counter", "Prompt tokens that were computed.", Double(prompt))
+        add("prompt_tokens_cached_total", "counter", "Prompt tokens that were kept.", Double(statistics.cachedTokens))
+        add("prompt_seconds_total", "counter", "Seconds of prompts.", parts.sum)
+        add("tokens_predicted_total", "counter", "Tokens that were generated.", Double(generated))
+        add("tokens_predicted_seconds_total", "counter", "Seconds of steps.", steps.sum)
+        add("n_decode_total", "counter", "Steps and parts of prompts.", Double(stepCount + parts.counts.reduce(0, +)))
+        add("n_tokens_max", "counter", "Tokens of the longest sequence.", Double(statistics.mostTokens))
+        for name in ["num_draft_tokens", "num_accepted_tokens", "num_drafts"] {
+            add("spec_decode_\(name)_total", "counter", "Always 0: nothing is drafted.", 0)
+        }
+        add("prompt_tokens_seconds", "gauge", "Prompt tokens per second.", rate(prompt, parts.sum))
+        add("predicted_tokens_seconds", "gauge", "Tokens per second.", rate(generated, steps.sum))
+        add("requests_processing", "gauge", "Requests that are computed.", Double(statistics.running))
+        add("requests_deferred", "gauge", "Requests that wait.", Double(statistics.waiting))
+        let batch = stepCount > 0 ? Double(generated) / Double(stepCount) : 0
+        add("n_busy_slots_per_decode", "gauge", "Tokens per step.", batch)
     }
 
     private static func number(_ value: Double) -> String {

@@ -1,4 +1,5 @@
 #if Server
+public import Foundation
 public import MorphKV
 
 /// How the server is reached, and what it lets clients do.
@@ -32,6 +33,30 @@ public struct ServerConfiguration: Sendable {
     /// Whether the system prompts of chats are pinned, as far as they fit, where the caches are made for pins; messages
     /// may say otherwise of themselves.
     public var pinsSystem = true
+    /// Further names of the model.
+    public var modelAliases: [String] = []
+    /// What the list of models says the model is for.
+    public var modelTags: [String] = []
+    /// The model's file, by its name alone; nil if there is none.
+    public var modelFile: String?
+    /// Whether a request that names another model is refused.
+    public var isStrictAboutModel = false
+    /// The web pages elsewhere that may use the server.
+    public var origins = AllowedOrigins.loopback
+    /// Whether `/slots` says what is computed where.
+    public var servesSlots = true
+    /// Whether there is `/metrics`.
+    public var servesMetrics = true
+    /// Whether there is the chat page.
+    public var servesPage = true
+    /// The folder of saved slots; nil if slots are not saved.
+    public var slotFolder: URL?
+    /// How requests are sampled that do not say.
+    public var sampling = SamplingDefaults()
+    /// Tokens that an answer has at most if its request does not say; as many as can be if nil.
+    public var defaultMaxTokens: Int?
+    /// Whether answers have the prompt as the model saw it.
+    public var isVerbose = false
     /// The policies that requests can name.
     public var policies = PolicyRegistry.standard
 
@@ -40,6 +65,36 @@ public struct ServerConfiguration: Sendable {
 
     /// Whether only programs on this machine can connect.
     public var isLocal: Bool { LocalNames.contains(host) }
+}
+
+extension ServerConfiguration {
+    /// All names of the model: the first is what answers say.
+    var modelNames: [String] { [modelName] + modelAliases }
+}
+
+/// How requests are sampled that do not say; nil where the interface's own default counts.
+public struct SamplingDefaults: Sendable {
+    /// See ``SamplingOptions``.
+    public var temperature: Float?
+    /// See ``SamplingOptions``.
+    public var topK: Int?
+    /// See ``SamplingOptions``.
+    public var topP: Float?
+    /// See ``SamplingOptions``.
+    public var minP: Float?
+    /// See ``SamplingOptions``; one of its own for each answer if nil.
+    public var seed: UInt32?
+
+    /// Creates defaults.
+    public init(
+        temperature: Float? = nil, topK: Int? = nil, topP: Float? = nil, minP: Float? = nil, seed: UInt32? = nil
+    ) {
+        self.temperature = temperature
+        self.topK = topK
+        self.topP = topP
+        self.minP = minP
+        self.seed = seed
+    }
 }
 
 /// The names of this machine as seen from itself.

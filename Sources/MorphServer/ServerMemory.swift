@@ -25,6 +25,8 @@ public struct ServerMemory: Sendable, Hashable {
         connections =
             configuration.maxConnections * Self.perConnection + configuration.maxBodyBytes * Self.bodyFactor
             + scheduler.memory.requests
+            // A saved slot is mapped while it is read, and written in blocks.
+            + (configuration.slotFolder == nil ? 0 : scheduler.memory.cachePerSequence + (8 << 20))
     }
 
     /// Bytes that the process stays below.

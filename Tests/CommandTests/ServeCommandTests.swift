@@ -8,13 +8,16 @@ struct ServeCommandTests {
     @Test(
         .enabled(
             if: OpenAIClient.python != nil, "needs Python with the package openai: run scripts/openai-python"))
-    func theOfficialClientWorksUnchanged() async throws {
+    func theOfficialClientsWorkUnchanged() async throws {
         let folder = try TemporaryFolder()
         let keys = try folder.write("a-secret-key\n", to: "keys")
         let server = try await ServerProcess(["--capacity", "256", "--api-key-file", keys.path])
         let result = try await OpenAIClient.run(["http://127.0.0.1:\(server.port)", "a-secret-key"])
         #expect(result.status == 0, "\(result.output)")
-        #expect(result.output.split(separator: "\n").count >= 15)
+        #expect(result.output.split(separator: "\n").count >= 20)
+        let anthropic = try await OpenAIClient.run(
+            ["http://127.0.0.1:\(server.port)", "a-secret-key"], script: "anthropic_client.py")
+        #expect(anthropic.status == 0 && anthropic.output.contains("ok streamed"), "\(anthropic.output)")
         #expect(await server.end() == 0)
     }
 
@@ -146,7 +149,7 @@ struct ServeCommandTests {
     }
 }
 
-/// The official client, in an environment that a script makes.
+/// The official clients, in an environment that a script makes.
 enum OpenAIClient {
     /// The interpreter; nil if the environment was not made.
     static let python: String? = {
@@ -155,8 +158,10 @@ enum OpenAIClient {
         return path.isEmpty ? nil : path
     }()
 
-    static func run(_ arguments: [String]) async throws -> (status: Int32, output: String) {
-        let script = Fixtures.root.appending(path: "Tests/CommandTests/Python/openai_client.py").path
+    static func run(
+        _ arguments: [String], script: String = "openai_client.py"
+    ) async throws -> (status: Int32, output: String) {
+        let script = Fixtures.root.appending(path: "Tests/CommandTests/Python/\(script)").path
         return try await withCheckedThrowingContinuation { continuation in
             Thread { continuation.resume(with: Result { try run(python ?? "python3", [script] + arguments) }) }.start()
         }

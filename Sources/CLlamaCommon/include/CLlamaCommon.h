@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "llama_common_chat.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -34,8 +36,11 @@ typedef struct llama_common_grammar llama_common_grammar;
 
 /// The beginning of a text. `vocabulary` is a `const struct llama_vocab *` and outlives it.
 ///
+/// `use` is a JSON object that says what of the text the rules are about: what llama_common_chat_template_apply returns, or
+/// NULL for all of it.
+///
 /// Returns NULL where the grammar, GBNF with a rule `root`, makes no sense, and the reason in `error`.
-llama_common_grammar *llama_common_grammar_create(const void *vocabulary, const char *gbnf, char **error);
+llama_common_grammar *llama_common_grammar_create(const void *vocabulary, const char *gbnf, const char *use, char **error);
 
 void llama_common_grammar_destroy(llama_common_grammar *grammar);
 

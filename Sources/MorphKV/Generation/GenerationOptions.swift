@@ -10,16 +10,19 @@ public struct GenerationOptions: Sendable, Hashable, Codable {
     public var ignoresEndOfText: Bool
     /// What the answer must look like; anything if nil. It can be cut short by ``maxTokens`` and ``stop``.
     public var grammar: Grammar?
+    /// Control tokens whose names are part of the text, as answers with calls have them; others leave nothing in it.
+    public var preservedTokens: Set<Token>
 
     /// Creates options.
     public init(
         maxTokens: Int = 512, sampling: SamplingOptions = .init(), stop: [String] = [], ignoresEndOfText: Bool = false,
-        grammar: Grammar? = nil
+        grammar: Grammar? = nil, preservedTokens: Set<Token> = []
     ) {
         self.maxTokens = maxTokens
         self.sampling = sampling
         self.stop = stop
         self.ignoresEndOfText = ignoresEndOfText
         self.grammar = grammar
+        self.preservedTokens = preservedTokens
     }
 }

@@ -20,31 +20,37 @@ final class GenerationState {
     private let sampler: Sampler
     private let grammar: GrammarState?
     private let topLogprobs: Int?
+    private let scoresSampling: Bool
     private var text: TextStream
     private var scored = ScoredTokenStream()
     /// Tokens of the answer so far.
     private(set) var generated = 0
     /// Whether the last step was made.
     private(set) var isOver = false
+    /// The stop string that ended the answer, if one did.
+    var stop: String? { text.stop }
 
     /// - Parameters:
     ///   - prompt: the tokens that the answer follows, those of a context left out; penalties count them too.
     ///   - topLogprobs: how many of the most likely tokens to report with each token, besides the token itself; nil
     ///     reports none.
+    ///   - scoresSampling: whether to report the probabilities that tokens were chosen by, after all samplers.
     ///   - memory: shared with other samplers of the same thread; of its own if nil.
     /// - Throws: ``GenerationError`` when an option is out of range.
     init(
         prompt: [Token], options: GenerationOptions, model: Model, topLogprobs: Int? = nil,
-        memory: SamplerMemory? = nil
+        scoresSampling: Bool = false, memory: SamplerMemory? = nil
     ) throws {
         guard options.maxTokens >= 0 else {
             throw GenerationError(.invalidOption, "\(options.maxTokens) tokens at most: 0 or more is needed")
         }
         self.options = options
         self.topLogprobs = topLogprobs
+        self.scoresSampling = scoresSampling
         tokenizer = model.tokenizer
         sampler = try Sampler(
             options.sampling, after: prompt, vocabularySize: model.description.vocabularySize, memory: memory)
+        if scoresSampling { sampler.noted = topLogprobs }
         grammar = try Self.grammar(options, model)
         text = TextStream(stops: options.stop)
     }
@@ -69,10 +75,13 @@ final class GenerationState {
         let isAtEnd = !options.ignoresEndOfText || options.grammar != nil
         if isAtEnd, tokenizer?.endsGeneration(token) == true { return step(text.finish(), nil, .stop) }
         generated += 1
-        let bytes = tokenizer?.bytes(of: token) ?? []
+        let bytes = tokenizer?.bytes(of: token, special: options.preservedTokens.contains(token)) ?? []
         if let topLogprobs {
-            scored.append(
-                ScoredToken(token, in: logits, top: topLogprobs, tokenizer: tokenizer), byteCount: bytes.count)
+            let score =
+                scoresSampling
+                ? ScoredToken(token, among: sampler.candidates, tokenizer: tokenizer)
+                : ScoredToken(token, in: logits, top: topLogprobs, tokenizer: tokenizer)
+            scored.append(score, byteCount: bytes.count)
         }
         let certain = text.append(bytes)
         if text.isStopped { return step(certain, token, .stop) }

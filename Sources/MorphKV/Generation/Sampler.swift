@@ -16,6 +16,18 @@ final class SamplerMemory {
 final class Sampler {
     private let chain: UnsafeMutablePointer<llama_sampler>
     private let memory: SamplerMemory
+    /// How many of the tokens that it chooses from to note in ``candidates``; nil for none.
+    var noted: Int?
+    /// The tokens that the last one was chosen from: the most likely, the best first, and the chosen one.
+    private(set) var candidates: [Candidate] = []
+
+    /// A token that could be chosen, after all samplers.
+    struct Candidate {
+        let token: Token
+        let logprob: Float
+        /// Whether it is there for its probability, and not only because it was chosen.
+        var isAmongBest = false
+    }
 
     /// - Parameters:
     ///   - prompt: what the penalties count besides the tokens that will be chosen.
@@ -114,7 +126,27 @@ final class Sampler {
             var array = llama_token_data_array(
                 data: candidates.baseAddress, size: candidates.count, selected: -1, sorted: false)
             llama_sampler_apply(chain, &array)
-            return array.selected >= 0 ? array.data[Int(array.selected)].id : array.data[0].id
+            let index = array.selected >= 0 ? Int(array.selected) : 0
+            let left = UnsafeBufferPointer(start: array.data, count: array.size)
+            if let noted { self.candidates = Self.note(noted, of: left, and: index) }
+            return left[index].id
         }
+    }
+
+    /// The most likely of the tokens that are left, by what was made of their logits, and the chosen one.
+    private static func note(
+        _ count: Int, of left: UnsafeBufferPointer<llama_token_data>, and chosen: Int
+    ) -> [Candidate] {
+        let normalizer = left.map(\.logit).logSumExp
+        func candidate(_ index: Int, isAmongBest: Bool) -> Candidate {
+            Candidate(
+                token: left[index].id, logprob: min(0, Float(Double(left[index].logit) - normalizer)),
+                isAmongBest: isAmongBest)
+        }
+        let best = left.indices.filter { left[$0].logit > -.infinity }.sorted { left[$0].logit > left[$1].logit }
+            .prefix(count).map {
+                candidate($0, isAmongBest: true)
+            }
+        return best + (best.contains { $0.token == left[chosen].id } ? [] : [candidate(chosen, isAmongBest: false)])
     }
 }

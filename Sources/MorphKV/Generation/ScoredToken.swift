@@ -27,6 +27,19 @@ public struct ScoredToken: Sendable, Hashable {
         top = Self.best(count, of: logits).map(candidate)
     }
 
+    /// Takes the distribution that the token was chosen by.
+    ///
+    /// - Parameter candidates: the most likely tokens after all samplers, the best first, and the token itself.
+    init(_ token: Token, among candidates: [Sampler.Candidate], tokenizer: Tokenizer?) {
+        func candidate(_ found: Sampler.Candidate) -> Candidate {
+            Candidate(
+                token: found.token, bytes: tokenizer?.bytes(of: found.token, special: true) ?? [],
+                logprob: found.logprob)
+        }
+        chosen = candidate(candidates.first { $0.token == token } ?? .init(token: token, logprob: 0))
+        top = candidates.filter(\.isAmongBest).map(candidate)
+    }
+
     /// The indices of the largest values, the largest first.
     private static func best(_ count: Int, of logits: [Float]) -> [Int] {
         var best: [Int] = []

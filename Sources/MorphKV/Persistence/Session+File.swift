@@ -17,38 +17,15 @@ extension Session {
     ///   the place cannot be written; no partial file stays behind, and a file that was there before stays whole.
     public func save(to url: URL, tokens history: [Token] = [], registry: PolicyRegistry = .standard) throws {
         guard !isGenerating else { throw GenerationError(.busy, "the session is generating") }
-        let (cache, options) = (engine.cache, engine.cache.options)
-        _ = try registry.policy(options.policy.specification)
+        _ = try registry.policy(engine.cache.options.policy.specification)
         for token in history { try model.check(token) }
         // The token that was sampled last belongs to the sequence, fed or not.
-        let length = cache.seen + (unfed == nil ? 0 : 1)
+        let length = engine.cache.seen + (unfed == nil ? 0 : 1)
         guard history.count <= length else {
             throw GenerationError(
                 .invalidOption, "a history of \(history.count) tokens is longer than the sequence of \(length)")
         }
-        let writer = CacheFileWriter(.session, model: model)
-        writer.set("policy", options.policy.specification)
-        if let calibration = options.policy.calibration { writer.set("calibration", calibration.digest) }
-        writer.set("key_type", options.keyType.rawValue)
-        writer.set("value_type", options.valueType.rawValue)
-        writer.set("attention", (cache.isFused ? CacheOptions.AttentionPath.fused : .graph).rawValue)
-        if case .chunked(let tokens) = options.prefill { writer.set("prefill_chunk", tokens) }
-        writer.setPins(of: cache)
-        writer.set("positions", options.positions.description)
-        writer.set("position_floor", cache.frame.floor)
-        writer.set("position_base", cache.frame.base)
-        writer.set("seen", cache.seen)
-        writer.set("unfed", unfed.map { [Int($0)] } ?? [])
-        writer.set("tokens", history.map(Int.init))
-        writer.set("context", cache.context == nil ? 0 : 1)
-        if let context = cache.context { writer.set("context_tokens", context.tokens) }
-        writer.add(
-            cache.layers.map(\.frozen), streaming: cache.context?.streaming, heads: model.description.kvHeads)
-        if engine.hasLogits { writer.add("logits", engine.logits) }
-        for (index, layer) in cache.parts.enumerated() {
-            for (part, cache) in layer.enumerated() { writer.add(cache, index, part) }
-        }
-        try withExtendedLifetime(cache) { try writer.write(to: url) }
+        try engine.save(to: url, tokens: history, unfed: unfed)
     }
 
     /// Reads a session that was saved.
@@ -75,6 +52,41 @@ extension Session {
     }
 }
 
+extension Engine {
+    /// Writes the whole state of the sequence to a file.
+    ///
+    /// - Parameters:
+    ///   - history: the token ids that led here, as far as they are known.
+    ///   - unfed: a token that was sampled but not fed yet.
+    /// - Throws: `GgmlError` of kind `file` when the disk is full or the place cannot be written.
+    func save(to url: URL, tokens history: [Token], unfed: Token? = nil) throws {
+        let (cache, options) = (cache, cache.options)
+        let writer = CacheFileWriter(.session, model: model)
+        writer.set("policy", options.policy.specification)
+        if let calibration = options.policy.calibration { writer.set("calibration", calibration.digest) }
+        writer.set("key_type", options.keyType.rawValue)
+        writer.set("value_type", options.valueType.rawValue)
+        writer.set("attention", (cache.isFused ? CacheOptions.AttentionPath.fused : .graph).rawValue)
+        if case .chunked(let tokens) = options.prefill { writer.set("prefill_chunk", tokens) }
+        writer.setPins(of: cache)
+        writer.set("positions", options.positions.description)
+        writer.set("position_floor", cache.frame.floor)
+        writer.set("position_base", cache.frame.base)
+        writer.set("seen", cache.seen)
+        writer.set("unfed", unfed.map { [Int($0)] } ?? [])
+        writer.set("tokens", history.map(Int.init))
+        writer.set("context", cache.context == nil ? 0 : 1)
+        if let context = cache.context { writer.set("context_tokens", context.tokens) }
+        writer.add(
+            cache.layers.map(\.frozen), streaming: cache.context?.streaming, heads: model.description.kvHeads)
+        if hasLogits { writer.add("logits", logits) }
+        for (index, layer) in cache.parts.enumerated() {
+            for (part, cache) in layer.enumerated() { writer.add(cache, index, part) }
+        }
+        try withExtendedLifetime(cache) { try writer.write(to: url) }
+    }
+}
+
 extension CacheFileWriter {
     /// Announces the slots of a layer, or of some of its heads.
     fileprivate func add(_ layer: LayerCache, _ index: Int, _ part: Int) {
@@ -95,7 +107,7 @@ extension CacheFileWriter {
 
 extension CacheFileReader {
     /// Positions are stored as 32-bit floats, which count exactly so far.
-    private static let limit = 1 << 24
+    fileprivate static let limit = 1 << 24
 
     fileprivate func engine(_ registry: PolicyRegistry, threads: Int) throws -> Engine {
         guard let attention = CacheOptions.AttentionPath(rawValue: try string("attention")) else {
@@ -121,13 +133,52 @@ extension CacheFileReader {
         guard context != nil || engine.cache.isFused || frozen.allSatisfy({ $0 == nil }) else {
             throw damaged("it has entries that graphs cannot attend to")
         }
+        try load(into: engine, frozen: frozen, hasContext: context != nil, seen: seen)
+        return engine
+    }
+
+    /// Puts a whole saved sequence into an engine that has a cache of just its kind and size, and is empty.
+    ///
+    /// - Returns: the token ids that led there.
+    func load(into engine: Engine) throws -> [Token] {
+        let options = engine.cache.options
+        func same<Value: Equatable & CustomStringConvertible>(_ key: String, _ own: Value, _ saved: Value) throws {
+            guard own == saved else {
+                throw ServingError(
+                    .invalidRequest, "\(file.name) was saved with the \(key) \(saved); the server has \(own)")
+            }
+        }
+        try same("policy", options.policy.specification, string("policy"))
+        try same("type of keys", options.keyType.rawValue, type("key_type").rawValue)
+        try same("type of values", options.valueType.rawValue, type("value_type").rawValue)
+        try same(
+            "way to attend", engine.cache.isFused, string("attention") == CacheOptions.AttentionPath.fused.rawValue)
+        try same("limit of positions", options.positions.description, positions().description)
+        try same("room for pins", options.pins, allowsPins())
+        try checkCalibration(of: options.policy)
+        let seen = try integer("seen", in: 0...Self.limit)
+        let frozen = try frozenLayers(options.keyType, options.valueType, tokens: seen)
+        guard try integer("context", in: 0...1) == 0, frozen.allSatisfy({ $0 == nil }) else {
+            throw ServingError(.invalidRequest, "\(file.name) has entries besides its slots")
+        }
+        for (index, layer) in engine.cache.parts.enumerated() {
+            for (part, cache) in layer.enumerated() {
+                let slots = try integer(CacheFile.live(index, part, "slots"), in: 1...Self.limit)
+                try same("number of slots in a layer", cache.slots, slots)
+            }
+        }
+        try load(into: engine, frozen: frozen, hasContext: false, seen: seen)
+        return try tokens("tokens")
+    }
+
+    /// Puts what the file holds into an engine with a cache of its kind, which is empty.
+    fileprivate func load(into engine: Engine, frozen: [FrozenLayer?], hasContext: Bool, seen: Int) throws {
         for index in engine.cache.parts.indices {
-            try restore(index, of: engine.cache, frozen: context == nil ? frozen[index] : nil, seen: seen)
+            try restore(index, of: engine.cache, frozen: hasContext ? nil : frozen[index], seen: seen)
         }
         engine.cache.restore(seen: seen, frame: try frame(seen: seen))
         try restorePins(of: engine.cache, seen: seen)
         if engine.hasLogits { engine.logits = try floats("logits", count: engine.logits.count) }
-        return engine
     }
 
     /// Files of before have no limit, and keys where they were first.

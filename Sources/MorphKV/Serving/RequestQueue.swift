@@ -15,6 +15,7 @@ final class RequestQueue: @unchecked Sendable {
     private let limit: Int
     private let parallel: Int
     private var waiting: [QueuedRequest] = []
+    private var tasks: [SlotTask] = []
     /// Sequences that are free for requests.
     private var free: Int
     private var isClosed = false
@@ -54,6 +55,20 @@ final class RequestQueue: @unchecked Sendable {
         }
     }
 
+    /// Takes work on a slot, as long as it is not stopped and not too much waits.
+    func submit(_ task: SlotTask) throws {
+        try locked {
+            guard !isClosed else { throw ServingError(.shuttingDown, "the server is shutting down") }
+            guard tasks.count <= limit else {
+                throw ServingError(
+                    .queueFull, "\(tasks.count) slots are waited for already; try again later", retryAfter: .seconds(1))
+            }
+            tasks.append(task)
+            hasChanged = true
+            condition.signal()
+        }
+    }
+
     /// Makes the computing thread look for what changed.
     func wake() {
         locked {
@@ -76,12 +91,21 @@ final class RequestQueue: @unchecked Sendable {
 
     // MARK: The computing thread
 
-    /// The oldest request, which gets one of the free sequences.
-    func take() -> QueuedRequest? {
+    /// The oldest request that can begin, which gets one of the free sequences.
+    func take(where canBegin: (QueuedRequest) -> Bool) -> QueuedRequest? {
         locked {
-            guard free > 0, !waiting.isEmpty else { return nil }
+            guard free > 0, let index = waiting.firstIndex(where: canBegin) else { return nil }
             free -= 1
-            return waiting.removeFirst()
+            return waiting.remove(at: index)
+        }
+    }
+
+    /// Removes and returns the tasks that fit a condition.
+    func takeTasks(where fits: (SlotTask) -> Bool) -> [SlotTask] {
+        locked {
+            let taken = tasks.filter(fits)
+            if !taken.isEmpty { tasks.removeAll(where: fits) }
+            return taken
         }
     }
 
@@ -100,12 +124,14 @@ final class RequestQueue: @unchecked Sendable {
     /// Returns at once if there is work, else as soon as something changes, but after a quarter of a second at the
     /// latest, because time limits are to be checked.
     ///
-    /// - Parameter hasWork: whether some sequence can go on.
+    /// - Parameters:
+    ///   - hasWork: whether some sequence can go on.
+    ///   - canBegin: whether a request can begin if a sequence is free.
     /// - Returns: whether the thread should go on.
-    func wait(hasWork: Bool) -> Bool {
+    func wait(hasWork: Bool, canBegin: (QueuedRequest) -> Bool) -> Bool {
         locked {
             let soon = Date(timeIntervalSinceNow: 0.25)
-            while !isStopped, !hasWork, !hasChanged, !(free > 0 && !waiting.isEmpty) {
+            while !isStopped, !hasWork, !hasChanged, !(free > 0 && waiting.contains(where: canBegin)) {
                 guard condition.wait(until: soon) else { break }
             }
             hasChanged = false

@@ -1,4 +1,4 @@
-internal import Foundation
+public import Foundation
 
 /// Answers many requests at a time with one model, in memory that is fixed at the start.
 ///
@@ -113,6 +113,66 @@ public final class Scheduler: Sendable {
         let count = seconds.counts.reduce(0, +)
         let mean = count > 0 ? seconds.sum / Double(count) : 1
         return .seconds(min(60, max(1, mean.rounded(.up))))
+    }
+
+    /// What its slots do.
+    public var slots: [ServingSlotState] { meter.statistics.slots }
+
+    // MARK: Slots on disk
+
+    /// Writes what a slot has seen to a file, as soon as the slot is free.
+    ///
+    /// - Returns: the tokens, and the file's bytes.
+    /// - Throws: ``ServingError`` if there is no such slot or it holds nothing that can be saved, `GgmlError` if the file
+    ///   cannot be written.
+    public func saveSlot(_ slot: Int, to url: URL) async throws -> (tokens: Int, bytes: Int) {
+        let tokens = try await work(on: slot) { try $0.save($0.slots[slot], to: url) }
+        return (tokens, Self.size(of: url))
+    }
+
+    /// Puts what was saved into a slot, in place of what it has seen, as soon as the slot is free.
+    ///
+    /// - Returns: the tokens, and the file's bytes.
+    /// - Throws: ``ServingError`` if there is no such slot or the file is of another policy, ``SavedCacheError`` if it is
+    ///   damaged or another model's; the slot is then empty.
+    public func restoreSlot(_ slot: Int, from url: URL) async throws -> (tokens: Int, bytes: Int) {
+        let tokens = try await work(on: slot) { try $0.restore($0.slots[slot], from: url) }
+        return (tokens, Self.size(of: url))
+    }
+
+    /// Lets a slot forget what it has seen, as soon as it is free.
+    ///
+    /// - Returns: the tokens.
+    /// - Throws: ``ServingError`` if there is no such slot.
+    public func eraseSlot(_ slot: Int) async throws -> Int {
+        try await work(on: slot) { caches in
+            defer { caches.slots[slot].clear() }
+            return caches.slots[slot].fed.count
+        }
+    }
+
+    /// Forgets what was asked for so far, kept conversations and statistics, as if it had just begun.
+    package func forgetHistory() async {
+        for slot in 0..<options.parallel + options.spareCaches { _ = try? await eraseSlot(slot) }
+        meter.update { statistics in
+            var fresh = ServingStatistics()
+            (fresh.cacheBytesPlanned, fresh.slots) = (statistics.cacheBytesPlanned, statistics.slots)
+            statistics = fresh
+        }
+    }
+
+    private func work(on slot: Int, _ body: @escaping @Sendable (ServingCaches) throws -> Int) async throws -> Int {
+        guard slot >= 0, slot < options.parallel + options.spareCaches else {
+            throw ServingError(.invalidRequest, "there is no slot \(slot)")
+        }
+        return try await withCheckedThrowingContinuation { continuation in
+            let task = SlotTask(slot: slot, deadline: clock.now + options.timeLimit, body: body, continuation)
+            do { try queue.submit(task) } catch { task.fail(ServingError(error)) }
+        }
+    }
+
+    private static func size(of url: URL) -> Int {
+        (try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? Int) ?? 0
     }
 
     // MARK: Ending

@@ -11,6 +11,7 @@ final class ServedSequence {
     private let contextTokens: Int
     private let chunk: Int
     private let full: FullCacheCost
+    private let tokenizer: Tokenizer?
     private let state: GenerationState
     /// A token that was chosen but not fed yet.
     private(set) var unfed: Token?
@@ -18,26 +19,33 @@ final class ServedSequence {
     var lastToken: ContinuousClock.Instant?
     /// Since when the reader is too far behind.
     var fullSince: ContinuousClock.Instant?
+    private let began: ContinuousClock.Instant
+    private(set) var timings = ServingTimings()
+    /// Tokens of the answer that no piece has had yet.
+    private var ids: [Token] = []
 
     /// - Throws: ``GenerationError`` when an option is out of range, ``CacheError`` when the pins do not fit.
     init(
         _ queued: QueuedRequest, slot: ServingSlot, model: Model, chunk: Int, full: FullCacheCost,
-        memory: SamplerMemory
+        memory: SamplerMemory, at now: ContinuousClock.Instant
     ) throws {
         self.queued = queued
+        began = now
         self.slot = slot
         self.chunk = chunk
         self.full = full
+        tokenizer = model.tokenizer
         contextTokens = slot.engine?.contextTokens ?? 0
         evictedBefore = slot.engine?.evicted ?? 0
         cachedTokens = contextTokens + slot.fed.count
         let request = queued.request
         state = try GenerationState(
             prompt: request.prompt, options: request.options, model: model, topLogprobs: request.topLogprobs,
-            memory: memory)
+            scoresSampling: request.reportsSampling, memory: memory)
         let pins = slot.unseenPins(of: request)
         newPins = pins.count
         try slot.engine?.cache.pin(pins)
+        timings.cachedTokens = cachedTokens
     }
 
     private var prompt: [Token] { queued.request.prompt }
@@ -49,14 +57,62 @@ final class ServedSequence {
     /// Whether a part of the prompt is still to be fed.
     var hasPrompt: Bool { slot.fed.count < prompt.count }
 
+    /// Whether a part of the prompt can be fed now: the reader of its probabilities must keep up.
+    var canFeedPrompt: Bool { hasPrompt && !(queued.request.scoresPrompt && queued.answer.isFull) }
+
     /// Feeds the next part of the prompt; the parts depend on nothing else that is computed.
     ///
     /// - Returns: the number of tokens fed.
     func feedPrompt(to engine: Engine) throws -> Int {
-        let part = Array(prompt[slot.fed.count..<endOfPart()])
-        try engine.prefill(part, continuesFirstPrompt: cachedTokens == contextTokens)
-        slot.fed += part
+        let end = queued.request.scoresPrompt ? min(prompt.count, slot.fed.count + Self.scoredPart) : endOfPart()
+        let part = Array(prompt[slot.fed.count..<end])
+        if queued.request.scoresPrompt {
+            queued.answer.add(piece(prompt: try score(part, engine)))
+        } else {
+            try engine.prefill(part, continuesFirstPrompt: cachedTokens == contextTokens)
+            slot.fed += part
+        }
+        timings.promptTokens += part.count
         return part.count
+    }
+
+    /// Tokens of a prompt whose probabilities are read between two steps: as many as keep running answers waiting for about
+    /// as long as a part that is fed at once.
+    private static let scoredPart = 8
+
+    /// Feeds tokens one by one and says how likely each was.
+    private func score(_ part: [Token], _ engine: Engine) throws -> [ScoredToken] {
+        var scored: [ScoredToken] = []
+        for token in part {
+            if slot.fed.isEmpty {
+                if contextTokens > 0 { scored.append(self.scored(token, engine.logits)) }
+                try engine.prefill([token])
+            } else {
+                scored.append(self.scored(token, engine.logits))
+                try engine.decode(token)
+            }
+            slot.fed.append(token)
+        }
+        return scored
+    }
+
+    private func scored(_ token: Token, _ logits: [Float]) -> ScoredToken {
+        ScoredToken(token, in: logits, top: queued.request.topLogprobs ?? 0, tokenizer: tokenizer)
+    }
+
+    /// Says how far the prompt is, if that was asked for and its reader keeps up.
+    func reportProgress(at now: ContinuousClock.Instant) {
+        timings.promptSeconds = timings.promptTokens == 0 ? 0 : (now - began) / .seconds(1)
+        guard queued.request.reportsProgress, !queued.answer.isFull else { return }
+        var piece = piece()
+        piece.progress = .init(
+            total: contextTokens + prompt.count, cached: cachedTokens,
+            processed: contextTokens + min(slot.fed.count, prompt.count))
+        queued.answer.add(piece)
+    }
+
+    private func piece(prompt: [ScoredToken] = []) -> ServingPiece {
+        ServingPiece(text: "", tokens: [], prompt: prompt, timings: timings, slot: slot.index)
     }
 
     private func endOfPart() -> Int {
@@ -82,13 +138,26 @@ final class ServedSequence {
     /// Chooses the next token from the engine's logits.
     ///
     /// - Returns: what it gave; nil if that is nothing for the reader yet.
-    func advance(_ engine: Engine) throws -> ServingPiece? {
+    func advance(_ engine: Engine, at now: ContinuousClock.Instant) throws -> ServingPiece? {
         let step = try state.next(engine.logits)
         unfed = step.token
+        note(step.token, at: now)
         let view = view(engine, isLast: step.finish != nil)
         guard !step.text.isEmpty || !step.scored.isEmpty || view != nil || step.finish != nil else { return nil }
+        defer { ids = [] }
         return ServingPiece(
-            text: step.text, tokens: step.scored, view: view, end: step.finish.map { end(engine, $0) })
+            text: step.text, tokens: step.scored, view: view, end: step.finish.map { end(engine, $0) }, ids: ids,
+            timings: timings, slot: slot.index)
+    }
+
+    private func note(_ token: Token?, at now: ContinuousClock.Instant) {
+        if timings.tokens == 0 {
+            timings.promptSeconds = (now - began) / .seconds(1)
+        } else {
+            timings.tokenSeconds = (now - began) / .seconds(1) - timings.promptSeconds
+        }
+        timings.tokens = state.generated
+        if let token, queued.request.reportsTokens { ids.append(token) }
     }
 
     private func view(_ engine: Engine, isLast: Bool) -> CacheView? {
@@ -104,6 +173,6 @@ final class ServedSequence {
             pinned: statistics.pinned, policy: statistics.policy, slotsUsed: statistics.used,
             evicted: statistics.evicted,
             cacheBytes: statistics.allocatedBytes, fullCacheBytes: full.bytes(of: engine.seen),
-            calibratedLength: engine.calibratedLength)
+            calibratedLength: engine.calibratedLength, stop: state.stop, slot: slot.index, timings: timings)
     }
 }

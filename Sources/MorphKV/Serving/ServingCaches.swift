@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Ggml
 
 /// The caches of a scheduler: allocated at its start, and never more than that.
@@ -110,23 +111,34 @@ final class ServingCaches {
 
     // MARK: Giving them out
 
-    /// A cache for a request: the one that has seen most of its prompt, else an empty one, else the one that was not
-    /// used for longest.
+    /// Whether the slot that a request wants is free.
+    func isFree(for request: ServingRequest) -> Bool { request.slot.map { !slots[$0].isBusy } ?? true }
+
+    /// A cache for a request: the one that it names, else the one that has seen most of its prompt, else an empty one, else
+    /// the one that was not used for longest.
     ///
     /// - Throws: ``ServingError`` or `GgmlError`.
     func claim(for request: ServingRequest) throws -> ServingSlot {
         let kind = limits.kind(of: request)
-        let matching = slots.max { ($0.matches(request, kind) ?? -1) < ($1.matches(request, kind) ?? -1) }
-        let slot: ServingSlot
-        if let matching, matching.matches(request, kind) != nil {
-            slot = matching
+        let candidates = request.slot.map { [slots[$0]] } ?? slots.filter { !$0.isBusy }
+        let matches = candidates.compactMap { slot in slot.matches(request, kind).map { (slot: slot, count: $0) } }
+        let best = matches.max { $0.count < $1.count }
+        // There are at least as many slots as requests that run at a time.
+        let other = candidates.min { $0.precedence < $1.precedence }!
+        let slot = best.map { isWorthIt($0.slot, $0.count, request) ? $0.slot : other } ?? other
+        if let count = matches.first(where: { $0.slot === slot })?.count {
+            slot.truncate(to: count)
         } else {
-            // There are at least as many slots as requests that run at a time.
-            slot = slots.filter { !$0.isBusy }.min { $0.precedence < $1.precedence }!
             try prepare(slot, for: request)
         }
         slot.isBusy = true
         return slot
+    }
+
+    /// Whether a cache that has seen a prompt's beginning is better than one that is empty or was not used for longest. Where
+    /// it has to give up what it has seen after that, a tenth of the prompt must be in it.
+    private func isWorthIt(_ slot: ServingSlot, _ count: Int, _ request: ServingRequest) -> Bool {
+        count == slot.fed.count || count * 10 >= request.prompt.count
     }
 
     /// Empties a slot and gives it the kind of cache that is wanted, in place of the one it has.
@@ -150,6 +162,30 @@ final class ServingCaches {
         slot.lastUse = uses
         slot.isBusy = false
         if !keeps { slot.clear() }
+    }
+
+    /// Puts a saved sequence into a slot.
+    ///
+    /// - Returns: its tokens.
+    /// - Throws: ``SavedCacheError`` or ``ServingError`` if it is not one of this model and policy; the slot is then empty.
+    func restore(_ slot: ServingSlot, from url: URL) throws -> Int {
+        try prepare(slot, for: ServingRequest(prompt: []))
+        uses += 1
+        slot.lastUse = uses
+        slot.fed = try slot.engine!.restoreSlot(from: url)
+        return slot.fed.count
+    }
+
+    /// Writes what a slot holds to a file.
+    ///
+    /// - Throws: ``ServingError`` if that is not of the server's own policy, `GgmlError` if the file cannot be written.
+    func save(_ slot: ServingSlot, to url: URL) throws -> Int {
+        guard slot.kind == limits.defaultKind, let engine = slot.engine, !slot.fed.isEmpty else {
+            throw ServingError(
+                .invalidRequest, "slot \(slot.index) is empty, or has another policy than the server's or a context")
+        }
+        try engine.saveSlot(slot.fed, to: url)
+        return slot.fed.count
     }
 
     // MARK: Figures

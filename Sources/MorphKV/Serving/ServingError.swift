@@ -28,8 +28,15 @@ public struct ServingError: Error, Sendable, Hashable, CustomStringConvertible {
     public let description: String
     /// When it makes sense to try again, for problems that pass.
     public let retryAfter: Duration?
+    /// Tokens of a prompt that is too long.
+    public let promptTokens: Int?
+    /// Tokens that would have been possible.
+    public let tokenLimit: Int?
 
-    init(_ kind: Kind, _ description: String, retryAfter: Duration? = nil) {
+    init(
+        _ kind: Kind, _ description: String, retryAfter: Duration? = nil, tokens: (prompt: Int, limit: Int)? = nil
+    ) {
+        (promptTokens, tokenLimit) = (tokens?.prompt, tokens?.limit)
         self.kind = kind
         self.description = description
         self.retryAfter = retryAfter

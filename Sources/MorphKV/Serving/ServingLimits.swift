@@ -120,12 +120,16 @@ struct ServingLimits: Sendable {
         guard request.prompt.count <= options.maxPromptTokens else {
             throw ServingError(
                 .promptTooLong,
-                "the prompt has \(request.prompt.count) tokens; \(options.maxPromptTokens) are possible here")
+                "a prompt of \(request.prompt.count) tokens exceeds the available context size of \(options.maxPromptTokens)",
+                tokens: (request.prompt.count, options.maxPromptTokens))
         }
-        guard (1...options.maxTokens).contains(request.options.maxTokens) else {
+        guard request.slot.map({ (0..<options.parallel + options.spareCaches).contains($0) }) ?? true else {
+            throw ServingError(.invalidRequest, "there is no slot \(request.slot!)")
+        }
+        guard (0...options.maxTokens).contains(request.options.maxTokens) else {
             throw ServingError(
                 .invalidRequest,
-                "an answer of \(request.options.maxTokens) tokens: 1 to \(options.maxTokens) are possible here")
+                "an answer of \(request.options.maxTokens) tokens: 0 to \(options.maxTokens) are possible here")
         }
         try request.options.sampling.validate(vocabularySize: vocabulary)
         guard request.context == nil || context(of: request) != nil else {
@@ -140,9 +144,9 @@ struct ServingLimits: Sendable {
             throw ServingError(
                 .promptTooLong,
                 """
-                prompt and answer are \(tokens) tokens; under the policy \(cache.policy.specification) \
-                \(options.tokensPerSequence) are possible here
-                """)
+                prompt and answer are \(tokens) tokens, which exceeds the available context size of \
+                \(options.tokensPerSequence) under the policy \(cache.policy.specification)
+                """, tokens: (request.prompt.count, options.tokensPerSequence))
         }
     }
 

@@ -38,8 +38,9 @@ final class ServingLoop {
 
     /// Works until the queue is stopped.
     func run() {
-        while queue.wait(hasWork: sequences.contains(where: isReady)) {
+        while queue.wait(hasWork: sequences.contains(where: isReady), canBegin: { caches.isFree(for: $0.request) }) {
             dropEnded()
+            workOnSlots()
             admit()
             feedPrompts()
             step()
@@ -48,11 +49,25 @@ final class ServingLoop {
         let error = ServingError(.shuttingDown, "the server was shut down before the answer's end")
         for sequence in sequences { end(sequence, error: error) }
         for queued in queue.remove(where: { _ in true }) { refuse(queued, error) }
+        for task in queue.takeTasks(where: { _ in true }) { task.fail(error) }
         updateMeter()
     }
 
+    /// Does what was asked for on slots that are free, and gives up what waits for too long.
+    private func workOnSlots() {
+        let now = clock.now
+        for task in queue.takeTasks(where: { $0.deadline <= now || !caches.slots[$0.slot].isBusy }) {
+            guard task.deadline > now else {
+                task.fail(ServingError(.outOfTime, "the slot was in use for longer than the time limit"))
+                continue
+            }
+            task.run(caches)
+            updateMeter()
+        }
+    }
+
     private func isReady(_ sequence: ServedSequence) -> Bool {
-        sequence.queued.answer.isCancelled || sequence.hasPrompt || !sequence.queued.answer.isFull
+        sequence.queued.answer.isCancelled || sequence.canFeedPrompt || !sequence.queued.answer.isFull
     }
 
     // MARK: Joining and leaving
@@ -86,13 +101,14 @@ final class ServingLoop {
     }
 
     private func admit() {
-        while let queued = queue.take() {
+        while let queued = queue.take(where: { caches.isFree(for: $0.request) }) {
             do {
                 let slot = try caches.claim(for: queued.request)
                 do {
                     let sequence = try ServedSequence(
                         queued, slot: slot, model: model, chunk: options.promptChunk, full: caches.fullCost,
-                        memory: samplerMemory)
+                        memory: samplerMemory, at: clock.now)
+                    sequence.reportProgress(at: clock.now)
                     meter.update {
                         $0.cachedTokens += sequence.cachedTokens
                         $0.pinnedTokens += sequence.newPins
@@ -124,7 +140,11 @@ final class ServingLoop {
         sequences.removeAll { $0 === sequence }
         // What a kept conversation had dropped before was counted with its earlier turn.
         let evicted = max(0, (sequence.slot.engine?.evicted ?? 0) - sequence.evictedBefore)
-        meter.update { $0.evictedTokens += evicted }
+        let tokens = sequence.slot.engine?.seen ?? 0
+        meter.update {
+            $0.evictedTokens += evicted
+            $0.mostTokens = max($0.mostTokens, tokens)
+        }
         caches.giveBack(sequence.slot, keeps: keeps)
         queue.release()
         count(sequence.queued, outcome)
@@ -150,7 +170,7 @@ final class ServingLoop {
 
     /// Feeds one part of the oldest unfinished prompt, so that running answers wait for no more than that.
     private func feedPrompts() {
-        guard let sequence = sequences.first(where: \.hasPrompt), let engine = sequence.slot.engine else { return }
+        guard let sequence = sequences.first(where: \.canFeedPrompt), let engine = sequence.slot.engine else { return }
         let start = clock.now
         attempt(sequence) {
             let count = try sequence.feedPrompt(to: engine)
@@ -159,6 +179,7 @@ final class ServingLoop {
                 $0.promptTokens += count
                 $0.chunkSeconds.add(seconds)
             }
+            sequence.reportProgress(at: clock.now)
             guard !sequence.hasPrompt else { return }
             try advance(sequence, engine)
             let wait = (clock.now - sequence.queued.submitted) / .seconds(1)
@@ -188,9 +209,9 @@ final class ServingLoop {
     /// Chooses a sequence's next token and passes on what it gave.
     private func advance(_ sequence: ServedSequence, _ engine: Engine) throws {
         let before = sequence.generated
-        let piece = try sequence.advance(engine)
-        let new = sequence.generated - before
         let now = clock.now
+        let piece = try sequence.advance(engine, at: now)
+        let new = sequence.generated - before
         let gap = sequence.lastToken.map { (now - $0) / .seconds(1) }
         sequence.lastToken = now
         meter.update {
@@ -214,9 +235,12 @@ final class ServingLoop {
 
     private func updateMeter() {
         let (kept, used) = (caches.keptCount, caches.usedBytes)
+        let owners = Dictionary(uniqueKeysWithValues: sequences.map { ($0.slot.index, $0) })
+        let states = caches.slots.map { $0.state(owners[$0.index]) }
         meter.update {
             $0.keptConversations = kept
             $0.cacheBytesUsed = used
+            $0.slots = states
         }
     }
 }

@@ -14,6 +14,19 @@ public struct ServingRequest: Sendable {
     public var topLogprobs: Int?
     /// After how many tokens to look at the cache each time; nil does not look.
     public var viewInterval: Int?
+    /// The number of the slot that it must have; any if nil. See ``Scheduler/slots``.
+    public var slot: Int?
+    /// Whether it may go on from the cache of an ended answer.
+    public var usesKeptCaches = true
+    /// Whether pieces have the token ids of the answer.
+    public var reportsTokens = false
+    /// Whether the probabilities are those that tokens were chosen by, after all samplers, instead of the model's own.
+    public var reportsSampling = false
+    /// Whether pieces say how far the prompt is.
+    public var reportsProgress = false
+    /// Whether pieces have the probabilities of the prompt's own tokens, by ``topLogprobs``. The prompt is then fed token by
+    /// token to an empty cache, as `Perplexity` does, and the answer may have no tokens.
+    public var scoresPrompt = false
 
     /// Creates a request.
     public init(
@@ -56,6 +69,22 @@ public struct ServingPiece: Sendable {
         public let fullCacheBytes: Int
         /// The policy's ``CachePolicy/calibratedLength``.
         public let calibratedLength: Int?
+        /// The stop string that ended it; nil if something else did.
+        public let stop: String?
+        /// The number of its slot.
+        public let slot: Int
+        /// What took how long.
+        public let timings: ServingTimings
+    }
+
+    /// How far a prompt is.
+    public struct Progress: Sendable, Hashable {
+        /// Tokens of the prompt.
+        public let total: Int
+        /// Those of them that a kept cache had seen.
+        public let cached: Int
+        /// Those that are read by now, the cached ones included.
+        public let processed: Int
     }
 
     /// Text that is certain by now, valid UTF-8.
@@ -66,4 +95,29 @@ public struct ServingPiece: Sendable {
     public var view: CacheView?
     /// How the answer ended; nil if more follows.
     public var end: End?
+    /// The answer's tokens since the last piece, if they were asked for.
+    public var ids: [Token] = []
+    /// How far the prompt is, if it was asked for.
+    public var progress: Progress?
+    /// The prompt's tokens with their probabilities, if they were asked for: those read since the last piece, without the
+    /// prompt's first, which nothing comes before.
+    public var prompt: [ScoredToken] = []
+    /// What took how long so far.
+    public var timings = ServingTimings()
+    /// The number of the slot that it comes from.
+    public var slot = 0
+}
+
+/// How long the parts of an answer took.
+public struct ServingTimings: Sendable, Hashable {
+    /// Tokens of the prompt that were computed.
+    public var promptTokens = 0
+    /// Tokens of the prompt that a kept cache had seen.
+    public var cachedTokens = 0
+    /// Seconds from the request's turn to its first token; without one, to the last part of the prompt that was read.
+    public var promptSeconds = 0.0
+    /// Tokens of the answer.
+    public var tokens = 0
+    /// Seconds from its first token to its last.
+    public var tokenSeconds = 0.0
 }

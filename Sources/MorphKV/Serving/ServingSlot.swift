@@ -30,12 +30,25 @@ final class ServingSlot {
 
     /// How many tokens of a request's prompt its cache has seen already; nil if it holds something else, or has other pins.
     ///
-    /// At least one token is left to feed, because the logits after the prompt are needed.
+    /// At least one token is left to feed, because the logits after the prompt are needed. A cache that holds everything can
+    /// go back to where the prompt and what it has seen part, which gives up what came after that.
     func matches(_ request: ServingRequest, _ wanted: Kind) -> Int? {
         let prompt = request.prompt
-        guard !isBusy, let engine, kind == wanted, !fed.isEmpty, fed.count < prompt.count, prompt.starts(with: fed)
+        guard request.usesKeptCaches, !request.scoresPrompt, !isBusy, let engine, kind == wanted, !fed.isEmpty
         else { return nil }
-        return engine.cache.pins == pins(of: request).clamped(to: 0..<engine.seen) ? fed.count : nil
+        let common = zip(fed, prompt).prefix { $0 == $1 }.count
+        let count = min(common, prompt.count - 1)
+        let place = engine.contextTokens + count
+        guard count > 0, count == fed.count || engine.cache.canTruncate(to: place) else { return nil }
+        let held = engine.cache.pins.clamped(to: 0..<place)
+        return held == pins(of: request).clamped(to: 0..<place) ? count : nil
+    }
+
+    /// Goes back to where it had seen so many tokens of its sequence.
+    func truncate(to count: Int) {
+        guard let engine, count < fed.count else { return }
+        engine.cache.truncate(to: engine.contextTokens + count)
+        fed.removeSubrange(count...)
     }
 
     /// A request's pins that are still to come.

@@ -56,10 +56,14 @@ public struct ServingStatistics: Sendable, Hashable {
     public internal(set) var generatedTokens = 0
     /// Tokens that caches dropped to stay within their size.
     public internal(set) var evictedTokens = 0
+    /// Tokens of the longest sequence so far.
+    public internal(set) var mostTokens = 0
     /// Bytes of all caches, allocated at the start.
     public internal(set) var cacheBytesPlanned = 0
     /// Bytes of those cache entries that hold something.
     public internal(set) var cacheBytesUsed = 0
+    /// What each slot does.
+    public internal(set) var slots: [ServingSlotState] = []
     /// Seconds of one step of all running answers.
     public internal(set) var stepSeconds = Histogram(bounds: Self.steps)
     /// Seconds of one part of a prompt.

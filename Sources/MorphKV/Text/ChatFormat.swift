@@ -1,6 +1,7 @@
 /// Turns a conversation into the tokens that a model expects.
 ///
-/// Models whose file has no chat template, or one that libllama does not know, get a plain one:
+/// Templates are interpreted, or recognised by libllama where there is no interpreter. Models whose file has none that can be
+/// used get a plain one:
 ///
 ///     System: ...
 ///
@@ -9,13 +10,19 @@
 ///     Assistant:
 public struct ChatFormat: Sendable {
     private let tokenizer: Tokenizer
-    /// Whether the model's own template is used.
+    /// The template that is interpreted, for conversations with tools; nil if there is none.
+    public let template: ChatTemplate?
+    /// Whether a template is used.
     public let usesTemplate: Bool
 
     /// The format of a model's conversations.
-    public init(_ tokenizer: Tokenizer) {
+    ///
+    /// - Parameter template: one to use instead of the model's own.
+    public init(_ tokenizer: Tokenizer, template: ChatTemplate? = nil) {
         self.tokenizer = tokenizer
-        usesTemplate = (try? tokenizer.applyChatTemplate([.init(role: "user", content: "x")])) != nil
+        self.template = template ?? tokenizer.chatTemplate
+        usesTemplate =
+            self.template != nil || (try? tokenizer.applyChatTemplate([.init(role: "user", content: "x")])) != nil
     }
 
     /// Texts that end an answer besides the model's own end of text.
@@ -56,12 +63,22 @@ public struct ChatFormat: Sendable {
     ) throws -> Range<Int> {
         func end(_ count: Int) throws -> Int {
             guard count > 0 else { return 0 }
-            let beginning = try self.tokens(
-                Array(messages.prefix(count)), isBehindContext: isBehindContext, answers: false)
+            let beginning = try beginning(count, of: messages, isBehindContext)
             return zip(beginning, tokens).prefix { $0 == $1 }.count
         }
         let start = try end(part.lowerBound)
         return start..<max(start, try end(part.upperBound))
+    }
+
+    /// The tokens of a conversation's first messages, and of others than those that follow them where the template takes no
+    /// conversation that ends there.
+    private func beginning(
+        _ count: Int, of messages: [Tokenizer.Message], _ isBehindContext: Bool
+    ) throws -> [Token] {
+        let kept = Array(messages.prefix(count))
+        if let tokens = try? tokens(kept, isBehindContext: isBehindContext, answers: false) { return tokens }
+        let others = messages.dropFirst(count).map { Tokenizer.Message(role: $0.role, content: "?" + $0.content) }
+        return try tokens(kept + others, isBehindContext: isBehindContext, answers: true)
     }
 
     /// - Parameter answers: whether the tokens end where the assistant's answer begins, else where the last message ends.
@@ -72,6 +89,7 @@ public struct ChatFormat: Sendable {
             let text = (isBehindContext ? "\n\n" : "") + Self.plain(messages, answers: answers)
             return encode(text[...], messages, isStart: !isBehindContext)
         }
+        if let template { return try tokens(messages, by: template, isBehindContext, answers: answers) }
         guard isBehindContext, var first = messages.first else {
             let text = try tokenizer.applyChatTemplate(messages, addAssistant: answers)
             return encode(text[...], messages, isStart: true)
@@ -81,6 +99,18 @@ public struct ChatFormat: Sendable {
         let parts = try tokenizer.chatParts(
             [first] + messages.dropFirst(), addAssistant: answers, around: context)
         return encode(parts[1][...], messages, isStart: false)
+    }
+
+    private func tokens(
+        _ messages: [Tokenizer.Message], by template: ChatTemplate, _ isBehindContext: Bool, answers: Bool
+    ) throws -> [Token] {
+        guard isBehindContext, var first = messages.first else {
+            return tokenizer.encode(try template.prompt(messages, addAssistant: answers))
+        }
+        let context = "<<context>>"
+        first.content = context + "\n\n" + first.content
+        let prompt = try template.prompt([first] + messages.dropFirst(), addAssistant: answers).after(context)
+        return tokenizer.encode(prompt, addSpecial: false)
     }
 
     private func encode(_ text: Substring, _ messages: [Tokenizer.Message], isStart: Bool) -> [Token] {

@@ -11,9 +11,13 @@ internal import CLlamaCommon
 public struct Grammar: Sendable, Hashable, Codable {
     /// The rules; the text is a `root`.
     public let gbnf: String
+    /// Which part of a text they are about, as a chat template says it; nil if they are about all of it.
+    private let use: String?
 
     /// The most bytes of a grammar or a schema.
     public static let mostBytes = 1 << 16
+    /// The most bytes of the grammar that a chat template makes of a request's tools.
+    static let mostTemplateBytes = 1 << 18
     /// How deep parentheses, brackets and braces may be nested in a grammar or a schema: both are read by recursion.
     public static let mostDepth = 100
 
@@ -32,6 +36,20 @@ public struct Grammar: Sendable, Hashable, Codable {
     public init(gbnf: String) throws {
         try Self.checkSize(gbnf, "grammar")
         self.gbnf = gbnf
+        use = nil
+    }
+
+    /// The grammar of a chat template's answers.
+    ///
+    /// - Parameter use: for `llama_common_grammar_create`.
+    /// - Throws: ``GenerationError`` of kind `grammar` if it is larger than ``mostTemplateBytes``.
+    init(gbnf: String, use: String) throws {
+        guard gbnf.utf8.count <= Self.mostTemplateBytes else {
+            throw GenerationError(
+                .grammar, "tools and schema give a grammar of \(gbnf.utf8.count) bytes: \(Self.mostTemplateBytes) at most")
+        }
+        self.gbnf = gbnf
+        self.use = use
     }
 
     /// The JSON texts that a JSON schema allows.
@@ -41,6 +59,7 @@ public struct Grammar: Sendable, Hashable, Codable {
         try Self.checkSize(jsonSchema, "schema")
         try SchemaCheck(convert: Self.gbnf).run(jsonSchema)
         gbnf = try Self.gbnf(of: jsonSchema)
+        use = nil
     }
 
     private static func gbnf(of jsonSchema: String) throws -> String {
@@ -68,6 +87,14 @@ public struct Grammar: Sendable, Hashable, Codable {
         }
     }
 
+    /// Calls `body` with the rules and what they are about.
+    func withTexts<Result>(_ body: (UnsafePointer<CChar>, UnsafePointer<CChar>?) -> Result) -> Result {
+        gbnf.withCString { rules in
+            guard let use else { return body(rules, nil) }
+            return use.withCString { body(rules, $0) }
+        }
+    }
+
     /// The beginning of what the C++ library says, which may repeat the whole input.
     static func text(_ reason: UnsafeMutablePointer<CChar>?) -> String {
         guard let reason else { return "memory is short" }
@@ -89,8 +116,8 @@ final class GrammarState {
     /// - Throws: ``GenerationError`` of kind `grammar` if the rules make no sense.
     init(_ grammar: Grammar, _ tokenizer: Tokenizer) throws {
         var reason: UnsafeMutablePointer<CChar>?
-        let state = tokenizer.withVocabulary {
-            llama_common_grammar_create(UnsafeRawPointer($0), grammar.gbnf, &reason)
+        let state = tokenizer.withVocabulary { vocabulary in
+            grammar.withTexts { llama_common_grammar_create(UnsafeRawPointer(vocabulary), $0, $1, &reason) }
         }
         guard let state else { throw GenerationError(.grammar, "the grammar makes no sense: \(Grammar.text(reason))") }
         self.state = state

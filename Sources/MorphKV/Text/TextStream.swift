@@ -5,8 +5,10 @@
 package struct TextStream {
     private var bytes: [UInt8] = []
     private let stops: [[UInt8]]
-    /// Whether a stop string has appeared; nothing follows it.
-    package private(set) var isStopped = false
+    /// The stop string that has appeared; nothing follows it.
+    package private(set) var stop: String?
+    /// Whether a stop string has appeared.
+    package var isStopped: Bool { stop != nil }
 
     package init(stops: [String] = []) { self.stops = stops.map { Array($0.utf8) }.filter { !$0.isEmpty } }
 
@@ -15,7 +17,8 @@ package struct TextStream {
         guard !isStopped else { return "" }
         bytes += new
         if let position = firstStop() {
-            isStopped = true
+            let found = stops.first { bytes[position...].starts(with: $0) } ?? []
+            stop = String(decoding: found, as: UTF8.self)
             bytes.removeSubrange(position...)
             return finish()
         }

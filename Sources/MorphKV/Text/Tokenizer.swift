@@ -1,6 +1,7 @@
 internal import CLlama
 public import Foundation
 internal import Ggml
+internal import Synchronization
 
 /// A token id.
 public typealias Token = Int32
@@ -8,8 +9,9 @@ public typealias Token = Int32
 /// Turns text into token ids and back, with libllama's implementation of the file's tokenizer.
 public final class Tokenizer: @unchecked Sendable {
     // Sound to share: libllama's vocabulary functions only read.
-    private let model: OpaquePointer
+    private let file: VocabularyFile
     private let vocabulary: OpaquePointer
+    private let ownTemplate = Mutex<ChatTemplate??>(nil)
 
     /// Number of token ids.
     public let vocabularySize: Int
@@ -32,21 +34,19 @@ public final class Tokenizer: @unchecked Sendable {
         try self.init(checked: file, vocabularySize: vocabularySize)
     }
 
-    private init(checked file: GgufFile, vocabularySize: Int) throws {
-        try TokenizerCheck(file).run(vocabularySize: vocabularySize)
+    private init(checked source: GgufFile, vocabularySize: Int) throws {
+        try TokenizerCheck(source).run(vocabularySize: vocabularySize)
         // libllama starts ggml's devices by itself, without asking whether they can run here.
         _ = try Device.cpu()
         var parameters = llama_model_default_params()
         parameters.vocab_only = true
-        guard let model = llama_model_load_from_file(file.url.path, parameters) else {
-            throw ModelError(.tokenizer, "libllama cannot read the tokenizer of \(file.name)")
+        guard let model = llama_model_load_from_file(source.url.path, parameters) else {
+            throw ModelError(.tokenizer, "libllama cannot read the tokenizer of \(source.name)")
         }
-        self.model = model
+        self.file = VocabularyFile(model)
         vocabulary = llama_model_get_vocab(model)
         self.vocabularySize = Int(llama_vocab_n_tokens(vocabulary))
     }
-
-    deinit { llama_model_free(model) }
 
     /// Gives libllama's vocabulary, which lives as long as the tokenizer, to what looks into it.
     func withVocabulary<Result>(_ body: (OpaquePointer) throws -> Result) rethrows -> Result { try body(vocabulary) }
@@ -154,13 +154,36 @@ public final class Tokenizer: @unchecked Sendable {
         }
     }
 
+    /// The model's own chat template as it can be filled in with anything; nil if it has none that makes sense, or this copy of
+    /// llama.cpp has no interpreter for it. Read at the first use.
+    public var chatTemplate: ChatTemplate? {
+        ownTemplate.withLock { template in
+            if let known = template { return known }
+            let read = try? ChatTemplate(self)
+            template = .some(read)
+            return read
+        }
+    }
+
+    /// A chat template of this vocabulary.
+    ///
+    /// - Parameter source: the template; the file's own if nil.
+    func openTemplate(_ source: String?) throws -> ChatTemplateHandle { try ChatTemplateHandle(file, source) }
+
     /// The prompt of a conversation by the model's own template, ending where the assistant's answer begins.
     ///
-    /// libllama recognises the well-known templates; it does not interpret arbitrary Jinja.
+    /// Without ``chatTemplate`` libllama recognises the well-known templates.
     ///
-    /// - Throws: ``ModelError`` of kind `chatTemplate` if the file has none or libllama does not know it.
+    /// - Throws: ``ModelError`` of kind `chatTemplate` if the file has none, or libllama does not know it, or it refuses the
+    ///   conversation.
     public func applyChatTemplate(_ messages: [Message], addAssistant: Bool = true) throws -> String {
-        guard let template = llama_model_chat_template(model, nil) else {
+        if let chatTemplate { return try chatTemplate.prompt(messages, addAssistant: addAssistant).text }
+        return try applyKnownTemplate(messages, addAssistant: addAssistant)
+    }
+
+    /// The same by libllama alone, which interprets no template but knows many.
+    private func applyKnownTemplate(_ messages: [Message], addAssistant: Bool) throws -> String {
+        guard let template = llama_model_chat_template(file.model, nil) else {
             throw ModelError(.chatTemplate, "the model has no chat template; use it without --chat")
         }
         let roles = messages.map { strdup($0.role) }
@@ -181,4 +204,14 @@ public final class Tokenizer: @unchecked Sendable {
         }
         return String(decoding: room.prefix(Int(count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
+}
+
+/// A model of which only the vocabulary was read.
+final class VocabularyFile: @unchecked Sendable {
+    // Sound to share: it is only read.
+    let model: OpaquePointer
+
+    init(_ model: OpaquePointer) { self.model = model }
+
+    deinit { llama_model_free(model) }
 }

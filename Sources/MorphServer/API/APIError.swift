@@ -11,19 +11,25 @@ struct APIError: Error, Sendable {
             let type: String
             let param: String?
             let code: String?
+            let promptTokens: Int?
+            let tokenLimit: Int?
 
-            /// All keys are always there, as clients expect.
+            /// The first four keys are always there, as clients expect.
             func encode(to encoder: any Encoder) throws {
                 var container = encoder.container(keyedBy: CodingKeys.self)
                 try container.encode(message, forKey: .message)
                 try container.encode(type, forKey: .type)
                 try container.encode(param, forKey: .param)
                 try container.encode(code, forKey: .code)
+                try container.encodeIfPresent(promptTokens, forKey: .nPromptTokens)
+                try container.encodeIfPresent(tokenLimit, forKey: .nCtx)
             }
 
-            private enum CodingKeys: CodingKey { case message, type, param, code }
+            private enum CodingKeys: CodingKey { case message, type, param, code, nPromptTokens, nCtx }
         }
 
+        /// What it is, where an interface says so.
+        let type: String?
         let error: Detail
     }
 
@@ -33,8 +39,20 @@ struct APIError: Error, Sendable {
     var param: String?
     var code: String?
     var headers: HTTPFields = [:]
+    /// What the whole body is said to be; nil where the interface does not say.
+    var kind: String?
+    /// Of a prompt that is too long: its tokens, and those that are possible.
+    var promptTokens: Int?
+    /// See ``promptTokens``.
+    var tokenLimit: Int?
 
-    var body: Body { Body(error: .init(message: message, type: type, param: param, code: code)) }
+    var body: Body {
+        Body(
+            type: kind,
+            error: .init(
+                message: message, type: type, param: param, code: code, promptTokens: promptTokens,
+                tokenLimit: tokenLimit))
+    }
 
     /// The request makes no sense.
     static func invalid(_ message: String, param: String? = nil, code: String? = nil) -> APIError {
@@ -43,6 +61,13 @@ struct APIError: Error, Sendable {
 
     static func notFound(_ message: String, param: String? = nil, code: String? = nil) -> APIError {
         APIError(status: .notFound, message: message, type: "invalid_request_error", param: param, code: code)
+    }
+
+    /// What other servers have and this one does not.
+    static func notBuilt(_ what: String) -> APIError {
+        APIError(
+            status: .notImplemented, message: "this server has no \(what)", type: "not_supported_error",
+            code: "unsupported")
     }
 
     static let tooLarge = APIError(
@@ -70,6 +95,7 @@ struct APIError: Error, Sendable {
         switch error {
         case let error as APIError: self = error
         case let error as ServingError: self.init(error)
+        case let error as SavedCacheError: self = .invalid(error.description, param: "filename")
         case let error as CacheError: self = .invalid(error.description, param: "morphkv")
         case let error as GenerationError where error.kind == .invalidOption: self = .invalid(error.description)
         case let error as ModelError where error.kind == .chatTemplate:
@@ -81,7 +107,11 @@ struct APIError: Error, Sendable {
     private init?(_ error: ServingError) {
         switch error.kind {
         case .invalidRequest: self = .invalid(error.description)
-        case .promptTooLong: self = .invalid(error.description, code: "context_length_exceeded")
+        case .promptTooLong:
+            self.init(
+                status: .badRequest, message: error.description, type: "exceed_context_size_error",
+                code: "context_length_exceeded")
+            (promptTokens, tokenLimit) = (error.promptTokens, error.tokenLimit)
         case .unknownContext:
             self = .notFound(error.description, param: "morphkv.context", code: "context_not_found")
         case .doesNotFit: self = .invalid(error.description, param: "morphkv", code: "cache_too_large")

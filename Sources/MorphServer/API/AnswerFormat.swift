@@ -35,7 +35,7 @@ struct ChatAnswers: AnswerFormat {
     }
 
     func opening(_ index: Int) -> ChatDelta? {
-        ChatDelta(index: index, delta: .init(role: "assistant", content: ""))
+        ChatDelta(index: index, delta: .init(role: "assistant"))
     }
 
     func part(_ index: Int, _ piece: ServingPiece, offset: Int) -> ChatDelta {
@@ -49,17 +49,30 @@ struct ChatAnswers: AnswerFormat {
 /// Answers of `/v1/completions`.
 struct TextAnswers: AnswerFormat {
     let hasLogprobs: Bool
+    /// For each answer the prompt that it repeats; empty if none does.
+    var echoes: [Echo] = []
+
+    /// A prompt that its answer repeats.
+    struct Echo: Sendable {
+        let text: String
+        /// The text of the prompt's first token, which has no probability.
+        let first: String
+    }
 
     var objects: (whole: String, part: String) { ("text_completion", "text_completion") }
     var prefix: String { "cmpl" }
 
     func whole(_ index: Int, text: String, tokens: [ScoredToken], reason: Generation.FinishReason) -> TextChoice {
-        TextChoice(
-            index: index, text: text, logprobs: hasLogprobs ? TextLogprobs(tokens, offset: 0) : nil,
+        let echo = echoes.isEmpty ? nil : echoes[index]
+        return TextChoice(
+            index: index, text: (echo?.text ?? "") + text,
+            logprobs: hasLogprobs ? TextLogprobs(tokens, after: echo?.first, offset: 0) : nil,
             finishReason: reason.rawValue)
     }
 
-    func opening(_ index: Int) -> TextChoice? { nil }
+    func opening(_ index: Int) -> TextChoice? {
+        echoes.isEmpty ? nil : TextChoice(index: index, text: echoes[index].text)
+    }
 
     func part(_ index: Int, _ piece: ServingPiece, offset: Int) -> TextChoice {
         TextChoice(

@@ -20,6 +20,15 @@ struct CompletionRequest: Decodable, Sendable {
                 self = .tokens(try container.decode([[Token]].self))
             }
         }
+
+        /// What an answer repeats of one of the prompts.
+        func echo(_ index: Int, _ tokens: [Token], _ tokenizer: Tokenizer) -> TextAnswers.Echo {
+            let first = tokens.first.map { tokenizer.decode([$0]) } ?? ""
+            switch self {
+            case .texts(let texts): return .init(text: texts[index], first: first)
+            case .tokens: return .init(text: tokenizer.decode(tokens), first: first)
+            }
+        }
     }
 
     var fields: GenerationFields
@@ -47,12 +56,16 @@ struct CompletionRequest: Decodable, Sendable {
 
     /// - Throws: ``APIError`` naming the field that is out of range or not supported.
     func validate(_ configuration: ServerConfiguration) throws {
-        try fields.validate(configuration)
+        try fields.validate(configuration, mayHaveNoTokens: echo == true)
         guard (0...20).contains(logprobs ?? 0) else {
             throw APIError.invalid("'logprobs' must be from 0 to 20", param: "logprobs")
         }
-        guard echo != true else {
-            throw APIError.invalid("'echo' is not supported", param: "echo", code: "unsupported")
+        guard echo != true || fields.stream != true || logprobs == nil else {
+            throw APIError.invalid(
+                "'echo' with 'logprobs' is not streamed", param: "echo", code: "unsupported")
+        }
+        guard logprobs != nil || fields.maxTokens != 0 else {
+            throw APIError.invalid("an answer without tokens needs 'logprobs'", param: "max_tokens")
         }
         guard (suffix ?? "").isEmpty else {
             throw APIError.invalid("'suffix' is not supported", param: "suffix", code: "unsupported")

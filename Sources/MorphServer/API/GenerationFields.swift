@@ -56,6 +56,18 @@ struct GenerationFields: Decodable, Sendable {
     var stop: Texts?
     var maxTokens: Int?
     var maxCompletionTokens: Int?
+    /// llama-server's: tokens that the answer may have, fewer where the sequence has no room for them; -1 for that many.
+    var nPredict: Int?
+    /// llama-server's: the slot that the request must have.
+    var idSlot: Int?
+    /// llama-server's: whether it may go on from the cache of an ended answer.
+    var cachePrompt: Bool?
+    /// llama-server's: whether parts of a streamed answer say how far the prompt is.
+    var returnProgress: Bool?
+    /// llama-server's: whether parts of a streamed answer say what took how long.
+    var timingsPerToken: Bool?
+    /// llama-server's: whether the answer has the prompt as the model saw it.
+    var verbose: Bool?
     var temperature: Float?
     var topP: Float?
     var topK: Int?
@@ -71,10 +83,12 @@ struct GenerationFields: Decodable, Sendable {
     ///
     /// - Parameters:
     ///   - usual: where the request does not say.
+    ///   - most: as many as can be.
     ///   - room: what the prompt leaves of the trained context.
     /// - Throws: ``APIError`` if that is too little and the request does not want to go on beyond it.
-    func maxTokens(usual: Int, room: Int) throws -> Int {
-        let asked = maxCompletionTokens ?? maxTokens
+    func maxTokens(usual: Int, most: Int, room: Int) throws -> Int {
+        let predicted = nPredict.map { $0 < 0 ? most : min($0, most) }
+        let asked = maxCompletionTokens ?? maxTokens ?? predicted
         guard truncation == .disabled else { return asked ?? usual }
         guard room >= asked ?? 1 else {
             throw APIError.invalid(
@@ -86,12 +100,14 @@ struct GenerationFields: Decodable, Sendable {
     }
 
     /// - Throws: ``APIError`` naming the field that is out of range.
-    func validate(_ configuration: ServerConfiguration) throws {
+    ///
+    /// - Parameter mayHaveNoTokens: whether an answer without tokens has something to say.
+    func validate(_ configuration: ServerConfiguration, mayHaveNoTokens: Bool = false) throws {
         func require<Value: Comparable>(_ value: Value?, _ range: ClosedRange<Value>, _ name: String) throws {
             guard let value, !range.contains(value) else { return }
             throw APIError.invalid("'\(name)' must be from \(range.lowerBound) to \(range.upperBound)", param: name)
         }
-        if let model, model != configuration.modelName {
+        if let model, configuration.isStrictAboutModel, !configuration.modelNames.contains(model) {
             throw APIError.notFound(
                 "the model '\(model.prefix(100))' does not exist here; there is '\(configuration.modelName)'",
                 param: "model", code: "model_not_found")
@@ -105,8 +121,9 @@ struct GenerationFields: Decodable, Sendable {
         try require(frequencyPenalty, -2...2, "frequency_penalty")
         try require(stop?.all.count, 0...16, "stop")
         try require(stop?.all.map(\.utf8.count).max(), 1...1024, "stop")
-        try require(maxTokens, 1...1 << 24, "max_tokens")
+        try require(maxTokens, (mayHaveNoTokens ? 0 : 1)...1 << 24, "max_tokens")
         try require(maxCompletionTokens, 1...1 << 24, "max_completion_tokens")
+        try require(nPredict, -1...1 << 24, "n_predict")
         try require(logitBias?.count, 0...1024, "logit_bias")
         try require(morphkv?.view, 8...1 << 20, "morphkv.view")
         for bias in logitBias?.values ?? [:].values { try require(bias, -100...100, "logit_bias") }
@@ -116,7 +133,9 @@ struct GenerationFields: Decodable, Sendable {
     }
 
     /// How the `index`th of several answers is sampled.
-    func sampling(_ index: Int) throws -> SamplingOptions {
+    ///
+    /// - Parameter defaults: what counts where the request does not say.
+    func sampling(_ index: Int, _ defaults: SamplingDefaults) throws -> SamplingOptions {
         var biases: [Token: Float] = [:]
         for (key, bias) in logitBias ?? [:] {
             guard let token = Token(key) else {
@@ -125,11 +144,13 @@ struct GenerationFields: Decodable, Sendable {
             }
             biases[token] = bias
         }
-        let seed = seed.map { UInt32(truncatingIfNeeded: $0) } ?? .random(in: 0...UInt32.max)
+        let given = seed.flatMap { $0 == -1 ? nil : UInt32(truncatingIfNeeded: $0) }
+        let first = given ?? defaults.seed ?? .random(in: 0...UInt32.max)
         return SamplingOptions(
-            temperature: temperature ?? 1, topK: topK ?? 0, topP: topP ?? 1, minP: minP ?? 0,
+            temperature: temperature ?? defaults.temperature ?? 1, topK: topK ?? defaults.topK ?? 0,
+            topP: topP ?? defaults.topP ?? 1, minP: minP ?? defaults.minP ?? 0,
             frequencyPenalty: frequencyPenalty ?? 0, presencePenalty: presencePenalty ?? 0, penaltyWindow: 4096,
-            seed: seed &+ UInt32(index), logitBias: biases)
+            seed: first &+ UInt32(index), logitBias: biases)
     }
 }
 #endif

@@ -60,8 +60,12 @@ struct APIResponse<Choice: Encodable & Sendable>: Encodable, Sendable {
     var object: String
     var created: Int
     var model: String
+    /// Which build computed it.
+    var systemFingerprint = PackageVersion.fingerprint
     var choices: [Choice]
     var usage: Usage?
+    var timings: Timings?
+    var promptProgress: PromptProgress?
     var morphkv: ResponseExtension?
 }
 
@@ -101,18 +105,22 @@ struct ChatLogprobs: Encodable, Sendable {
 /// Probabilities as plain completions state them.
 struct TextLogprobs: Encodable, Sendable {
     var tokens: [String]
-    var tokenLogprobs: [Float]
-    var topLogprobs: [[String: Float]]
+    var tokenLogprobs: [Float?]
+    var topLogprobs: [[String: Float]?]
     var textOffset: [Int]
 
-    /// - Parameter offset: characters of the answer before these tokens.
-    init(_ scored: [ScoredToken], offset: Int) {
-        tokens = scored.map { String(decoding: $0.chosen.bytes, as: UTF8.self) }
-        tokenLogprobs = scored.map(\.chosen.logprob)
-        topLogprobs = scored.map { token in
+    /// - Parameters:
+    ///   - first: the text of a token that comes before and has no probability: a prompt's first.
+    ///   - offset: characters of the answer before these tokens.
+    init(_ scored: [ScoredToken], after first: String? = nil, offset: Int) {
+        let before = first.map { [$0] } ?? []
+        tokens = before + scored.map { String(decoding: $0.chosen.bytes, as: UTF8.self) }
+        tokenLogprobs = before.map { _ in Float?.none } + scored.map { Float?($0.chosen.logprob) }
+        let top: [[String: Float]?] = scored.map { token in
             Dictionary(
                 token.top.map { (String(decoding: $0.bytes, as: UTF8.self), $0.logprob) }, uniquingKeysWith: max)
         }
+        topLogprobs = Array(repeating: nil, count: before.count) + top
         var next = offset
         textOffset = tokens.map { token in
             defer { next += token.count }
@@ -139,6 +147,16 @@ struct ChatDelta: Encodable, Sendable {
     struct Delta: Encodable, Sendable {
         var role: String?
         var content: String?
+
+        /// The opening, which says who speaks, has no text yet and says so.
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            guard role != nil else { return try container.encodeIfPresent(content, forKey: .content) }
+            try container.encode(role, forKey: .role)
+            try container.encode(content, forKey: .content)
+        }
+
+        private enum CodingKeys: CodingKey { case role, content }
     }
 
     var index: Int

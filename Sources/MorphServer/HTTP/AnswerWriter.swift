@@ -5,82 +5,58 @@ internal import MorphKV
 internal import NIOCore
 
 /// Writes the answers to one request, whole or as server-sent events.
-struct AnswerWriter<Format: AnswerFormat>: Sendable {
-    private let answers: [AnswerStream.Iterator]
+struct AnswerWriter<Format: AnswerFormat>: ResponseWriter {
+    private let pieces: PieceReader
     private let format: Format
     private let model: String
     /// Answers per prompt.
     private let choices: Int
     private let includesUsage: Bool
-    private let onEnd: @Sendable (ServingPiece.End) -> Void
+    /// Whether each part says what took how long.
+    private let hasTimings: Bool
     private let id: String
     private let created = Int(Date().timeIntervalSince1970)
 
     /// - Parameter onEnd: is told of every answer's end.
     init(
         answers: [AnswerStream], format: Format, model: String, choices: Int, includesUsage: Bool,
+        hasTimings: Bool = false,
         onEnd: @escaping @Sendable (ServingPiece.End) -> Void
     ) {
-        self.onEnd = onEnd
-        self.answers = answers.map { $0.makeAsyncIterator() }
+        pieces = PieceReader(answers, onEnd: onEnd)
         self.format = format
         self.model = model
         self.choices = choices
         self.includesUsage = includesUsage
+        self.hasTimings = hasTimings
         id = "\(format.prefix)-" + UUID().uuidString.filter { $0 != "-" }.lowercased()
     }
 
-    /// The first piece of the first answer; nil if it was cancelled.
-    func first() async throws -> ServingPiece? { try await next(0) }
-
-    private func next(_ index: Int) async throws -> ServingPiece? {
-        var iterator = answers[index]
-        let piece = try await iterator.next()
-        if let end = piece?.end { onEnd(end) }
-        return piece
-    }
-
-    /// Goes through the pieces of all answers as they come, one at a time of each.
-    private func forEach(
-        after first: ServingPiece?, _ body: (Int, ServingPiece) async throws -> Void
-    ) async throws {
-        try await withThrowingTaskGroup(of: (Int, ServingPiece?).self) { group in
-            for index in answers.indices where index > 0 || first == nil {
-                group.addTask { (index, try await next(index)) }
-            }
-            if let first {
-                if first.end == nil { group.addTask { (0, try await next(0)) } }
-                try await body(0, first)
-            }
-            while let (index, piece) = try await group.next() {
-                guard let piece else { continue }
-                if piece.end == nil { group.addTask { (index, try await next(index)) } }
-                try await body(index, piece)
-            }
-        }
-    }
+    func first() async throws -> ServingPiece? { try await pieces.first() }
 
     // MARK: Whole
 
     func whole() async throws -> ByteBuffer {
-        var texts = Array(repeating: "", count: answers.count)
-        var tokens: [[ScoredToken]] = Array(repeating: [], count: answers.count)
-        var last: [ServingPiece?] = Array(repeating: nil, count: answers.count)
-        try await forEach(after: nil) { index, piece in
+        var texts = Array(repeating: "", count: pieces.count)
+        var tokens: [[ScoredToken]] = Array(repeating: [], count: pieces.count)
+        var last: [ServingPiece?] = Array(repeating: nil, count: pieces.count)
+        try await pieces.forEach(after: nil) { index, piece in
             texts[index] += piece.text
-            tokens[index] += piece.tokens
+            tokens[index] += piece.prompt + piece.tokens
             if piece.end != nil { last[index] = piece }
         }
         var response = APIResponse<Format.Whole>(
             id: id, object: format.objects.whole, created: created, model: model, choices: [])
         var usage = Usage()
-        for index in answers.indices {
+        for index in 0..<pieces.count {
             // An answer without an end was cancelled, because the client is gone.
             guard let piece = last[index], let end = piece.end else { throw CancellationError() }
             response.choices.append(
                 format.whole(index, text: texts[index], tokens: tokens[index], reason: end.reason))
             usage.add(end, countsPrompt: index % choices == 0)
-            if index == 0 { response.morphkv = ResponseExtension(piece) }
+            guard index == 0 else { continue }
+            response.morphkv = ResponseExtension(piece)
+            response.timings = Timings(end.timings)
         }
         response.usage = usage
         return try Coding.encode(response)
@@ -90,24 +66,32 @@ struct AnswerWriter<Format: AnswerFormat>: Sendable {
 
     func stream(from first: ServingPiece?, to output: inout any ResponseBodyWriter) async throws {
         var usage = Usage()
-        var offsets = Array(repeating: 0, count: answers.count)
+        var offsets = Array(repeating: 0, count: pieces.count)
         // The group's closure cannot capture an inout parameter.
         var writer = output
         defer { output = writer }
         do {
-            for index in answers.indices {
+            for index in 0..<pieces.count {
                 if let opening = format.opening(index) { try await writer.write(event(part([opening]))) }
             }
             guard let first else { return }
-            try await forEach(after: first) { index, piece in
-                let choice = format.part(index, piece, offset: offsets[index])
-                offsets[index] += piece.text.count
-                if let end = piece.end { usage.add(end, countsPrompt: index % choices == 0) }
-                try await writer.write(event(part([choice], ResponseExtension(piece))))
+            var timings: Timings?
+            try await pieces.forEach(after: first) { index, whole in
+                for piece in whole.parts {
+                    if let end = piece.end { usage.add(end, countsPrompt: index % choices == 0) }
+                    let choice = piece.progress == nil ? [format.part(index, piece, offset: offsets[index])] : []
+                    offsets[index] += piece.text.count
+                    var message = part(choice, ResponseExtension(piece))
+                    message.promptProgress = piece.progress.map { PromptProgress($0, piece.timings) }
+                    if hasTimings { message.timings = Timings(piece.timings) }
+                    timings = Timings(piece.timings)
+                    try await writer.write(event(message))
+                }
             }
             if includesUsage {
                 var summary = part([])
                 summary.usage = usage
+                summary.timings = timings
                 try await writer.write(event(summary))
             }
         } catch let error as ServingError {

@@ -4,39 +4,39 @@ internal import Hummingbird
 internal import MorphKV
 internal import NIOCore
 
-/// `/v1/chat/completions` and `/v1/completions`.
+/// `/v1/chat/completions` and `/v1/completions`, OpenAI's.
 struct CompletionRoutes: Sendable {
     let scheduler: Scheduler
     let configuration: ServerConfiguration
     let tokenizer: Tokenizer
-    let connections: Connections
+    let responder: Responder
     let chatFormat: ChatFormat
     let lengthNotice: LengthNotice
     let pinNotice: OneTimeWarning
-    let worker = Worker("morphkv.requests")
-    let bodies: BodyBudget
+    let reader: RequestReader
 
     // MARK: The two endpoints
 
     func chat(_ request: Request, context: ServerRequestContext) async throws -> Response {
-        let job = try await understand(request) { body in
-            let wanted = try Coding.decode(ChatRequest.self, from: body)
-            try wanted.validate(configuration)
-            let conversation = try wanted.conversation()
-            let tokens = try chatTokens(wanted, conversation)
-            let topLogprobs = wanted.logprobs == true ? wanted.topLogprobs ?? 0 : nil
-            let grammar = try wanted.shape.grammar(in: body, tokenizer)
-            let requests = try requests(wanted.fields, [tokens], topLogprobs, grammar, stops: chatFormat.stops) {
-                cache in
-                try pins(wanted, conversation, tokens, cache)
-            }
-            return Job(wanted.fields, requests: requests, format: ChatAnswers(hasLogprobs: topLogprobs != nil))
+        try await answer(try await reader.understand(request, chatJob), context)
+    }
+
+    /// What a chat's body asks for.
+    @Sendable func chatJob(_ body: ByteBuffer) throws -> Job<ChatAnswers> {
+        let wanted = try Coding.decode(ChatRequest.self, from: body)
+        try wanted.validate(configuration)
+        let conversation = try wanted.conversation()
+        let tokens = try chatTokens(wanted, conversation)
+        let topLogprobs = wanted.logprobs == true ? wanted.topLogprobs ?? 0 : nil
+        let grammar = try wanted.shape.grammar(in: body, tokenizer)
+        let requests = try requests(wanted.fields, [tokens], topLogprobs, grammar, stops: chatFormat.stops) { cache in
+            try pins(wanted, conversation, tokens, cache)
         }
-        return try await answer(job, context)
+        return Job(wanted.fields, requests: requests, format: ChatAnswers(hasLogprobs: topLogprobs != nil))
     }
 
     func completion(_ request: Request, context: ServerRequestContext) async throws -> Response {
-        let job = try await understand(request) { body in
+        let job = try await reader.understand(request) { body in
             let wanted = try Coding.decode(CompletionRequest.self, from: body)
             try wanted.validate(configuration)
             let prompts: [[Token]] =
@@ -48,9 +48,14 @@ struct CompletionRoutes: Sendable {
                 case .tokens(let tokens): tokens
                 }
             let grammar = try wanted.shape.grammar(in: body, tokenizer)
-            return try Job(
-                wanted.fields, requests: requests(wanted.fields, prompts, wanted.logprobs, grammar, stops: []),
-                format: TextAnswers(hasLogprobs: wanted.logprobs != nil))
+            var requests = try requests(wanted.fields, prompts, wanted.logprobs, grammar, stops: [])
+            var format = TextAnswers(hasLogprobs: wanted.logprobs != nil)
+            if wanted.echo == true {
+                for index in requests.indices { requests[index].scoresPrompt = wanted.logprobs != nil }
+                let echoes = zip(prompts.indices, prompts).map { wanted.prompt.echo($0, $1, tokenizer) }
+                format.echoes = echoes.flatMap { Array(repeating: $0, count: wanted.fields.n ?? 1) }
+            }
+            return Job(wanted.fields, requests: requests, format: format)
         }
         return try await answer(job, context)
     }
@@ -76,6 +81,16 @@ struct CompletionRoutes: Sendable {
         return .ranges(choice.ranges)
     }
 
+    /// The prompt of a chat as a text, with the names of special tokens.
+    func chatPrompt(_ body: ByteBuffer) throws -> String { tokenizer.decode(try chatTokens(body), special: true) }
+
+    /// The prompt of a chat.
+    func chatTokens(_ body: ByteBuffer) throws -> [Token] {
+        let wanted = try Coding.decode(ChatRequest.self, from: body)
+        try wanted.validate(configuration)
+        return try chatTokens(wanted, try wanted.conversation())
+    }
+
     private func chatTokens(_ wanted: ChatRequest, _ conversation: [Tokenizer.Message]) throws -> [Token] {
         guard wanted.fields.morphkv?.context != nil else { return try chatFormat.tokens(conversation) }
         guard conversation[0].role == "user" else {
@@ -87,7 +102,7 @@ struct CompletionRoutes: Sendable {
     }
 
     /// A request that was understood.
-    private struct Job<Format: AnswerFormat>: Sendable {
+    struct Job<Format: AnswerFormat>: Sendable {
         let fields: GenerationFields
         let requests: [ServingRequest]
         let format: Format
@@ -100,69 +115,15 @@ struct CompletionRoutes: Sendable {
     }
 
     private func answer(_ job: Job<some AnswerFormat>, _ context: ServerRequestContext) async throws -> Response {
-        let answers = try scheduler.submit(job.requests)
-        let watch = connections.watch(context.channel) { for answer in answers { answer.cancel() } }
-        let writer = AnswerWriter(
-            answers: answers, format: job.format, model: configuration.modelName,
-            choices: job.fields.n ?? 1, includesUsage: job.fields.streamOptions?.includeUsage == true,
-            onEnd: lengthNotice.check)
-        guard job.fields.stream == true else {
-            defer { connections.end(watch) }
-            return Response(
-                status: .ok, headers: [.contentType: "application/json"],
-                body: .init(byteBuffer: try await writer.whole()))
-        }
-        do {
-            // The status says whether the answer begins at all.
-            let first = try await writer.first()
-            return Response(
-                status: .ok, headers: [.contentType: "text/event-stream; charset=utf-8"],
-                body: .init { output in
-                    defer { connections.end(watch) }
-                    try await writer.stream(from: first, to: &output)
-                    try await output.finish(nil)
-                })
-        } catch {
-            connections.end(watch)
-            throw error
+        try await responder.respond(to: job.requests, isStreamed: job.fields.stream == true, context) { answers in
+            AnswerWriter(
+                answers: answers, format: job.format, model: configuration.modelName,
+                choices: job.fields.n ?? 1, includesUsage: job.fields.streamOptions?.includeUsage == true,
+                hasTimings: job.fields.timingsPerToken == true, onEnd: lengthNotice.check)
         }
     }
 
-    // MARK: Reading requests
-
-    /// Reads a body and turns it into something, while it counts as memory that bodies take.
-    private func understand<Job: Sendable>(
-        _ request: Request, _ decode: @escaping @Sendable (ByteBuffer) throws -> Job
-    ) async throws -> Job {
-        let limit = try limit(of: request)
-        return try await bodies.run(limit) {
-            let body = try await body(of: request, limit)
-            return try await worker.run { try decode(body) }
-        }
-    }
-
-    /// The most bytes that a body can have, from what its head says.
-    private func limit(of request: Request) throws -> Int {
-        let type = request.headers[.contentType]?.split(separator: ";").first?.lowercased()
-        // Browsers do not let pages of other origins send this type without a preflight request.
-        guard type?.filter({ $0 != " " }) == "application/json" else {
-            throw APIError(
-                status: .unsupportedMediaType, message: "the body must be of type application/json",
-                type: "invalid_request_error", code: "unsupported_media_type")
-        }
-        let length = request.headers[.contentLength].flatMap(Int.init) ?? configuration.maxBodyBytes
-        guard length <= configuration.maxBodyBytes else { throw APIError.tooLarge }
-        return length
-    }
-
-    private func body(of request: Request, _ limit: Int) async throws -> ByteBuffer {
-        var body = ByteBuffer()
-        for try await part in request.body {
-            guard body.readableBytes + part.readableBytes <= limit else { throw APIError.tooLarge }
-            body.writeImmutableBuffer(part)
-        }
-        return body
-    }
+    // MARK: What is asked of the scheduler
 
     private func requests(
         _ fields: GenerationFields, _ prompts: [[Token]], _ topLogprobs: Int?, _ grammar: Grammar?, stops: [String],
@@ -174,17 +135,22 @@ struct CompletionRoutes: Sendable {
         let cache = try PolicyChoice(configuration.policies, scheduler).cache(fields.morphkv)
         let pins = try pins(cache)
         return try prompts.flatMap { prompt in
+            let most = scheduler.maxTokens(afterPrompt: prompt.count, cache: cache)
             let maxTokens = try fields.maxTokens(
-                usual: scheduler.maxTokens(afterPrompt: prompt.count, cache: cache),
+                usual: min(most, configuration.defaultMaxTokens ?? most), most: most,
                 room: scheduler.trainedRoom(afterPrompt: prompt.count, after: fields.morphkv?.context))
             return try (0..<(fields.n ?? 1)).map { index in
-                ServingRequest(
+                var request = ServingRequest(
                     prompt: prompt, after: fields.morphkv?.context, pins: pins,
                     options: GenerationOptions(
-                        maxTokens: maxTokens, sampling: try fields.sampling(index),
+                        maxTokens: maxTokens, sampling: try fields.sampling(index, configuration.sampling),
                         stop: (fields.stop?.all ?? []) + stops, grammar: grammar),
                     cache: cache, topLogprobs: topLogprobs,
                     viewInterval: fields.stream == true ? fields.morphkv?.view : nil)
+                request.slot = fields.idSlot.flatMap { $0 < 0 ? nil : $0 }
+                request.usesKeptCaches = fields.cachePrompt != false
+                request.reportsProgress = fields.stream == true && fields.returnProgress == true
+                return request
             }
         }
     }

@@ -16,7 +16,10 @@ struct ErrorMiddleware: RouterMiddleware {
         do {
             response = try await next(request, context)
         } catch {
-            response = try Self.response(apiError(error, request, context.logger))
+            var failure = apiError(error, request, context.logger)
+            // Anthropic's clients look for what it is.
+            if request.uri.path.hasPrefix("/v1/messages") { failure.kind = "error" }
+            response = try Self.response(failure)
         }
         response.headers[.xContentTypeOptions] = "nosniff"
         if response.headers[.cacheControl] == nil { response.headers[.cacheControl] = "no-store" }
@@ -69,10 +72,13 @@ struct AccessMiddleware: RouterMiddleware {
 
     private func checkKey(_ request: Request) throws {
         let words = (request.headers[.authorization] ?? "").split(separator: " ", maxSplits: 1)
-        guard words.count == 2, words[0].lowercased() == "bearer", configuration.keys.contains(words[1]) else {
+        let bearer = words.count == 2 && words[0].lowercased() == "bearer" ? words[1] : nil
+        // Anthropic's clients have a header of their own.
+        let given = bearer ?? request.headers[.init("X-Api-Key")!].map { $0[...] }
+        guard let given, configuration.keys.contains(given) else {
             throw APIError(
                 status: .unauthorized, message: "a valid API key is needed: Authorization: Bearer KEY",
-                type: "invalid_request_error", code: "invalid_api_key", headers: [.wwwAuthenticate: "Bearer"])
+                type: "authentication_error", code: "invalid_api_key", headers: [.wwwAuthenticate: "Bearer"])
         }
     }
 

@@ -55,10 +55,21 @@ struct InfoRoutes: Sendable {
             var bytes: Int
         }
 
+        /// What the model is, as llama-server states it.
+        struct Meta: Encodable {
+            var nVocab: Int
+            var nCtxTrain: Int
+            var nEmbd: Int
+            var size: Int
+        }
+
         var id: String
+        var aliases: [String]
+        var tags: [String]
         var object = "model"
         var created: Int
         var ownedBy = "morphkv"
+        var meta: Meta
         var morphkv: Extension
     }
 
@@ -69,8 +80,13 @@ struct InfoRoutes: Sendable {
 
     private var card: ModelCard {
         let options = scheduler.options
+        let description = scheduler.model.description
         return ModelCard(
-            id: configuration.modelName, created: created,
+            id: configuration.modelName, aliases: configuration.modelNames, tags: configuration.modelTags,
+            created: created,
+            meta: .init(
+                nVocab: description.vocabularySize, nCtxTrain: description.contextLength,
+                nEmbd: description.embeddingLength, size: scheduler.model.weightBytes),
             morphkv: .init(
                 policy: options.cache.policy.specification, policies: configuration.policies.descriptors.map(\.name),
                 parallel: options.parallel, cacheBytesPerSequence: scheduler.memory.cachePerSequence,
@@ -84,7 +100,7 @@ struct InfoRoutes: Sendable {
     func models() throws -> Response { try json(ModelList(data: [card])) }
 
     func model(_ name: String) throws -> Response {
-        guard name == configuration.modelName else {
+        guard configuration.modelNames.contains(name) else {
             throw APIError.notFound("the model '\(name.prefix(100))' does not exist here", code: "model_not_found")
         }
         return try json(card)
@@ -95,10 +111,15 @@ struct InfoRoutes: Sendable {
             ? try json(["status": "ok"]) : try json(["status": "shutting down"], status: .serviceUnavailable)
     }
 
-    func metrics() -> Response {
+    func metrics() throws -> Response {
+        guard configuration.servesMetrics else { throw APIError.notBuilt("metrics: it was started with --no-metrics") }
         let text = MetricsText(scheduler, announced.memory).text
         return Response(
-            status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+            status: .ok,
+            headers: [
+                .contentType: "text/plain; version=0.0.4; charset=utf-8",
+                .init("Process-Start-Time-Unix")!: "\(created)",
+            ],
             body: .init(byteBuffer: .init(string: text)))
     }
 

@@ -43,6 +43,20 @@ again = client.completions.create(model=model, prompt="Once", max_tokens=12, tem
 check("n", [choice.index for choice in several.choices] == [0, 1, 2])
 check("seed", [choice.text for choice in several.choices] == [choice.text for choice in again.choices])
 
+echo = client.completions.create(model=model, prompt="Once upon a time", max_tokens=0, echo=True, logprobs=1)
+likelihoods = echo.choices[0].logprobs.token_logprobs
+check("echo", likelihoods[0] is None and all(value < 0 for value in likelihoods[1:]) and len(likelihoods) == 5)
+
+response = client.responses.create(
+    model=model, instructions="You tell stories.", input="Tell me about Lily", max_output_tokens=30, temperature=0)
+check("response", response.output_text == chat.choices[0].message.content, response.output_text)
+events = list(client.responses.create(
+    model=model, instructions="You tell stories.", input="Tell me about Lily", max_output_tokens=30, temperature=0,
+    stream=True))
+check("streamed response", "".join(event.delta for event in events if event.type == "response.output_text.delta")
+      == response.output_text)
+check("its end", events[-1].type == "response.incomplete" and events[-1].response.output_text == response.output_text)
+
 small = client.completions.create(
     model=model, prompt="Once", max_tokens=100, temperature=0, extra_body={"morphkv": {"policy": "h2o", "capacity": 64}})
 check("extension", small.model_extra["morphkv"]["cache"]["policy"] == "h2o:capacity=64")
@@ -64,6 +78,8 @@ error = raises(
     openai.BadRequestError, "bad parameter",
     lambda: client.completions.create(model=model, prompt="x", extra_body={"temperature": 9}))
 check("parameter is named", error.param == "temperature")
-raises(openai.NotFoundError, "unknown model", lambda: client.completions.create(model="none", prompt="x"))
+raises(openai.NotFoundError, "unknown model", lambda: client.models.retrieve("none"))
+other = client.completions.create(model="gpt-4.1", prompt="Once upon a time", max_tokens=20, temperature=0)
+check("any model", other.choices[0].text == whole.choices[0].text and other.model == model)
 stranger = OpenAI(base_url=sys.argv[1] + "/v1", api_key="wrong", max_retries=0)
 raises(openai.AuthenticationError, "wrong key", lambda: stranger.models.list())

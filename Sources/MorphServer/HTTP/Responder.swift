@@ -1,0 +1,57 @@
+#if Server
+internal import HTTPTypes
+internal import Hummingbird
+internal import MorphKV
+internal import NIOCore
+
+/// Writes what was computed for one request.
+protocol ResponseWriter: Sendable {
+    /// The first piece of the first answer; nil if it was cancelled.
+    func first() async throws -> ServingPiece?
+    /// Everything as one body.
+    func whole() async throws -> ByteBuffer
+    /// Everything as events.
+    func stream(from first: ServingPiece?, to output: inout any ResponseBodyWriter) async throws
+}
+
+/// Asks the scheduler, and ends the computation when the client is gone.
+struct Responder: Sendable {
+    let scheduler: Scheduler
+    let connections: Connections
+
+    /// The response to a request that was understood.
+    ///
+    /// - Parameters:
+    ///   - isStreamed: whether it is sent as events.
+    ///   - writer: makes what writes the answers.
+    /// - Throws: what the scheduler says, as long as nothing was sent.
+    func respond<Writer: ResponseWriter>(
+        to requests: [ServingRequest], isStreamed: Bool, _ context: ServerRequestContext,
+        writer: ([AnswerStream]) -> Writer
+    ) async throws -> Response {
+        let answers = try scheduler.submit(requests)
+        let watch = connections.watch(context.channel) { for answer in answers { answer.cancel() } }
+        let writer = writer(answers)
+        guard isStreamed else {
+            defer { connections.end(watch) }
+            return Response(
+                status: .ok, headers: [.contentType: "application/json"],
+                body: .init(byteBuffer: try await writer.whole()))
+        }
+        do {
+            // The status says whether the answer begins at all.
+            let first = try await writer.first()
+            return Response(
+                status: .ok, headers: [.contentType: "text/event-stream; charset=utf-8"],
+                body: .init { output in
+                    defer { connections.end(watch) }
+                    try await writer.stream(from: first, to: &output)
+                    try await output.finish(nil)
+                })
+        } catch {
+            connections.end(watch)
+            throw error
+        }
+    }
+}
+#endif

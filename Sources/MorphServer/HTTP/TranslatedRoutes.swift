@@ -1,0 +1,56 @@
+#if Server
+internal import Foundation
+internal import HTTPTypes
+internal import Hummingbird
+internal import MorphKV
+internal import NIOCore
+
+/// `/v1/responses`, OpenAI's, and `/v1/messages`, Anthropic's: chats in other words.
+extension CompletionRoutes {
+    func messages(_ request: Request, context: ServerRequestContext) async throws -> Response {
+        let job = try await reader.understand(request) { body in
+            try chatJob(Self.encoded(try Self.messagesBody(body).chatBody()))
+        }
+        let format = MessagesFormat(id: Self.newID(), model: configuration.modelName)
+        return try await answer(job, format, context)
+    }
+
+    func responses(_ request: Request, context: ServerRequestContext) async throws -> Response {
+        let job = try await reader.understand(request) { body in
+            let wanted = ResponsesRequest(body: try Coding.decode(JSONValue.self, from: body))
+            return try chatJob(Self.encoded(try wanted.chatBody()))
+        }
+        let format = ResponsesFormat(
+            id: Self.newID(), model: configuration.modelName, created: Int(Date().timeIntervalSince1970),
+            hasTimings: job.fields.timingsPerToken == true)
+        return try await answer(job, format, context)
+    }
+
+    /// Tokens of the prompt of `/v1/messages`.
+    func countTokens(_ request: Request) async throws -> Response {
+        let count = try await reader.understand(request) { body in
+            try chatTokens(Self.encoded(try Self.messagesBody(body).chatBody(counts: true))).count
+        }
+        let json: JSONValue = ["input_tokens": .int(count)]
+        return Response(
+            status: .ok, headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: try Coding.encode(json)))
+    }
+
+    private static func messagesBody(_ body: ByteBuffer) throws -> MessagesRequest {
+        MessagesRequest(body: try Coding.decode(JSONValue.self, from: body))
+    }
+
+    private static func encoded(_ body: JSONValue) throws -> ByteBuffer { ByteBuffer(string: try body.text) }
+
+    private static func newID() -> String { UUID().uuidString.filter { $0 != "-" }.lowercased() }
+
+    private func answer(
+        _ job: Job<ChatAnswers>, _ format: some EventFormat, _ context: ServerRequestContext
+    ) async throws -> Response {
+        try await responder.respond(to: job.requests, isStreamed: job.fields.stream == true, context) { answers in
+            EventWriter(pieces: PieceReader(answers, onEnd: lengthNotice.check), format: format, parser: nil)
+        }
+    }
+}
+#endif
