@@ -22,17 +22,25 @@ struct CompletionRoutes: Sendable {
         let job = try await understand(request) { body in
             let wanted = try Coding.decode(ChatRequest.self, from: body)
             try wanted.validate(configuration)
-            let conversation = try wanted.conversation()
-            let tokens = try chatTokens(wanted, conversation)
+            let chat = try ChatPlan(wanted, body, chatFormat, tokenizer, configuration)
             let topLogprobs = wanted.logprobs == true ? wanted.topLogprobs ?? 0 : nil
-            let grammar = try wanted.shape.grammar(in: body, tokenizer)
-            let requests = try requests(wanted.fields, [tokens], topLogprobs, grammar, stops: chatFormat.stops) {
+            var requests = try requests(wanted.fields, [chat.tokens], topLogprobs, chat.grammar, stops: chat.stops) {
                 cache in
-                try pins(wanted, conversation, tokens, cache)
+                try pins(wanted, chat, cache)
             }
-            return Job(wanted.fields, requests: requests, format: ChatAnswers(hasLogprobs: topLogprobs != nil))
+            for index in requests.indices { requests[index].options.preservedTokens = chat.preservedTokens }
+            let parsers = try requests.compactMap { _ in try chat.prompt?.makeParser() }
+            guard !parsers.isEmpty else {
+                let format = ChatAnswers(hasLogprobs: topLogprobs != nil)
+                return ChatJob.text(Job(wanted.fields, requests: requests, format: format))
+            }
+            let format = MessageAnswers(hasLogprobs: topLogprobs != nil, parsers: parsers)
+            return .message(Job(wanted.fields, requests: requests, format: format))
         }
-        return try await answer(job, context)
+        switch job {
+        case .text(let job): return try await answer(job, context)
+        case .message(let job): return try await answer(job, context)
+        }
     }
 
     func completion(_ request: Request, context: ServerRequestContext) async throws -> Response {
@@ -57,15 +65,15 @@ struct CompletionRoutes: Sendable {
 
     /// The pins of a chat; a system prompt that does not fit is pinned as far as it does.
     private func pins(
-        _ wanted: ChatRequest, _ conversation: [Tokenizer.Message], _ tokens: [Token], _ cache: CacheOptions?
+        _ wanted: ChatRequest, _ chat: ChatPlan, _ cache: CacheOptions?
     ) throws -> PromptPins {
         // What is too long is refused later, and not looked at in detail.
-        guard tokens.count <= scheduler.options.maxPromptTokens else { return .none }
+        guard chat.tokens.count <= scheduler.options.maxPromptTokens else { return .none }
         let options = cache ?? scheduler.options.cache
         let choice = try PinnedMessages(
             format: chatFormat, pinsSystem: configuration.pinsSystem && options.pins
         ).choose(
-            wanted.messages, conversation, tokens: tokens,
+            wanted.messages, chat.conversation, chat.input, tokens: chat.tokens,
             room: scheduler.pinRoom(cache, after: wanted.fields.morphkv?.context),
             isBehindContext: wanted.fields.morphkv?.context != nil)
         if let cut = choice.cut {
@@ -76,14 +84,12 @@ struct CompletionRoutes: Sendable {
         return .ranges(choice.ranges)
     }
 
-    private func chatTokens(_ wanted: ChatRequest, _ conversation: [Tokenizer.Message]) throws -> [Token] {
-        guard wanted.fields.morphkv?.context != nil else { return try chatFormat.tokens(conversation) }
-        guard conversation[0].role == "user" else {
-            throw APIError.invalid(
-                "behind a context, which has its own beginning, the first message is the user's",
-                param: "messages[0].role")
-        }
-        return try chatFormat.tokensBehindContext(conversation)
+    /// A chat request that was understood.
+    private enum ChatJob: Sendable {
+        /// Answers are texts as they come.
+        case text(Job<ChatAnswers>)
+        /// Answers are taken apart.
+        case message(Job<MessageAnswers>)
     }
 
     /// A request that was understood.
