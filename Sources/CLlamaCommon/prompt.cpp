@@ -46,6 +46,7 @@ static inputs asked(const llama_common_chat_template &chat, const llama_common_c
     result.tool_choice = common_chat_tool_choice_parse_oaicompat(wanted.tool_choice);
     result.reasoning_format = common_reasoning_format_from_name(wanted.reasoning_format);
     result.enable_thinking = wanted.enable_thinking;
+    result.force_pure_content = wanted.text_only;
     auto capabilities = common_chat_templates_get_caps(chat.templates.get());
     result.parallel_tool_calls = wanted.parallel_tool_calls > 0
         || (wanted.parallel_tool_calls < 0 && (!chat.has_tools || capabilities["supports_parallel_tool_calls"]));
@@ -56,6 +57,7 @@ static inputs asked(const llama_common_chat_template &chat, const llama_common_c
     }
     if (wanted.arguments) {
         const json arguments = json::parse(wanted.arguments);
+        if (!arguments.is_object()) { throw std::runtime_error("the template's arguments are no object"); }
         for (const auto &[key, value] : arguments.items()) {
             result.chat_template_kwargs[key] = names.hide(value).dump();
         }
@@ -71,7 +73,7 @@ static bool is_plain(const llama_common_chat_template &chat, const inputs &wante
 
 static common_chat_params applied(const llama_common_chat_template &chat, inputs wanted) {
     wanted.force_pure_content = is_plain(chat, wanted);
-    return common_chat_templates_apply(chat.templates.get(), wanted);
+    return filled_in(chat, wanted);
 }
 
 /// Whether a prompt ends inside of what the model thinks.
@@ -134,11 +136,18 @@ static json described(const common_chat_params &made, const inputs &wanted, cons
     };
 }
 
+/// A prompt of which nothing but the text matters.
+static json parts_only(const llama_common_chat_template &chat, inputs wanted, const disguise &names) {
+    wanted.force_pure_content = chat.is_text_simple;
+    return {{"parts", names.parts(filled_in(chat, wanted).prompt)}};
+}
+
 /// A prompt by a template that has tools itself, or without tools.
 static json by_template(
     const llama_common_chat_template &chat, inputs wanted, const json &messages, const json &tools, const disguise &names) {
     wanted.messages = parsed(chat, messages);
     wanted.tools = common_chat_tools_parse_oaicompat(tools);
+    if (wanted.force_pure_content) { return parts_only(chat, wanted, names); }
     auto made = applied(chat, wanted);
     auto result = described(made, wanted, names, forced(chat.templates.get(), wanted, made));
     if (is_plain(chat, wanted)) { result["parser"] = nullptr; }
@@ -152,6 +161,7 @@ static json with_plain_tools(
     bool isRequired = wanted.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED;
     texts.messages = parsed(chat, plain_tools_messages(messages, tools, isRequired));
     texts.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
+    if (wanted.force_pure_content) { return parts_only(chat, texts, names); }
     auto made = applied(chat, texts);
     if (!chat.plain_tools) {
         auto source = chat.reasons && made.thinking_start_tag == "<think>" ? plain_tools_template_with_thinking : plain_tools_template;
