@@ -93,7 +93,8 @@ extension ChatRequest {
             let arguments =
                 try call.function.arguments?.text
                 ?? Self.member(path + ["tool_calls", "\(index)", "function", "arguments"], of: body)
-            return ChatMessage.ToolCall(id: call.id ?? "", function: .init(name: call.function.name, arguments: arguments))
+            return ChatMessage.ToolCall(
+                id: call.id ?? "", function: .init(name: call.function.name, arguments: arguments))
         }
         if !calls.isEmpty { result.toolCalls = calls }
         return result

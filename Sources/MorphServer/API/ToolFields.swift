@@ -66,7 +66,8 @@ struct ToolFields: Decodable, Sendable {
         for (index, tool) in tools.enumerated() {
             guard tool.type == "function" else {
                 throw APIError.invalid(
-                    "a tool of type '\(tool.type.prefix(40))': only functions can be called", param: "tools[\(index)].type")
+                    "a tool of type '\(tool.type.prefix(40))': only functions can be called",
+                    param: "tools[\(index)].type")
             }
             let name = tool.function.name
             guard (1...256).contains(name.utf8.count), name.utf8.allSatisfy({ $0 > 32 && $0 != 127 }) else {
