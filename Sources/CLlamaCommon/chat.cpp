@@ -122,7 +122,7 @@ llama_common_chat_template *llama_common_chat_template_create(const void *model,
         // The function below says of one that makes no sense only that it makes none.
         if (text != "chatml") { common_chat_template(text, "", ""); }
         auto templates = common_chat_templates_init(nullptr, text);
-        text = common_chat_templates_source(templates.get());
+        if (text == "chatml") { text = common_chat_templates_source(templates.get()); }
         auto vocabulary = llama_model_get_vocab(from);
         std::unique_ptr<llama_common_chat_template> chat(
             new llama_common_chat_template{std::move(templates), text, control_names(vocabulary)});

@@ -106,6 +106,27 @@ static std::string forced(const common_chat_templates *templates, inputs wanted,
     return "";
 }
 
+static void replace(std::string &text, const std::string &part, const std::string &other) {
+    size_t place = text.find(part);
+    if (place != std::string::npos) { text.replace(place, part.size(), other); }
+}
+
+/// A grammar without what llama.cpp's lets through: several calls where one is wanted, and identifiers of any length, which
+/// Mistral's have not.
+static std::string tightened(std::string grammar, const inputs &wanted) {
+    if (!wanted.parallel_tool_calls) {
+        replace(grammar, "\ntool-calls ::= (tool-call space)+\n", "\ntool-calls ::= tool-call space\n");
+        replace(grammar, "\ntool-calls ::= (tool-call? space)+\n", "\ntool-calls ::= tool-call space\n");
+    }
+    const std::string before = "\"[CALL_ID]\" ", identifier = "[a-zA-Z0-9]{9}";
+    for (size_t place = grammar.find(before + "until-"); place != std::string::npos; place = grammar.find(before + "until-", place + 1)) {
+        size_t start = place + before.size();
+        size_t end = grammar.find_first_not_of("until-0123456789", start);
+        grammar.replace(start, end - start, identifier);
+    }
+    return grammar;
+}
+
 /// What common says about a prompt, in our words.
 static json described(const common_chat_params &made, const inputs &wanted, const disguise &names, const std::string &begin) {
     json words = json::array(), patterns = json::array();
@@ -122,7 +143,7 @@ static json described(const common_chat_params &made, const inputs &wanted, cons
     };
     return {
         {"parts", names.parts(made.prompt)},
-        {"grammar", names.reveal(made.grammar)},
+        {"grammar", names.reveal(tightened(made.grammar, wanted))},
         {"lazy", made.grammar_lazy},
         {"opening", names.reveal(made.generation_prompt)},
         {"begin", begin},

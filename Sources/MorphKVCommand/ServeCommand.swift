@@ -31,8 +31,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup var chatTemplate: ChatTemplateFlags
 
-    @Option(
-        help: "What becomes of what models think before they answer: it stays in the text (none), or is kept apart.")
+    @Option(help: "What becomes of what models think before they answer: it stays text (none), or is kept apart.")
     var reasoningFormat = ChatInput.ReasoningFormat.auto
 
     @Option(

@@ -22,14 +22,17 @@ import Testing
         """#
 
     static let question = [
-        ChatMessage(role: "system", content: "You are brief."), ChatMessage(role: "user", content: "How is it in Bonn?"),
+        ChatMessage(role: "system", content: "You are brief."),
+        ChatMessage(role: "user", content: "How is it in Bonn?"),
     ]
 
     /// What the assistant writes for a call, as the template itself writes it.
     static let call = ChatMessage(
         role: "assistant", content: nil,
         toolCalls: [
-            .init(id: "abcDEF123", function: .init(name: "get_weather", arguments: #"{"city": "Bonn, \"there\"", "days": 3}"#))
+            .init(
+                id: "abcDEF123",
+                function: .init(name: "get_weather", arguments: #"{"city": "Bonn, \"there\"", "days": 3}"#))
         ])
 
     static func template(_ file: URL) throws -> ChatTemplate {
@@ -62,7 +65,8 @@ import Testing
         #expect(forced.grammar != nil)
         try forced.grammar?.check(with: Self.tokenizer)
         try withTools.grammar?.check(with: Self.tokenizer)
-        let results = Self.question + [Self.call, ChatMessage(role: "tool", content: "Rain!", toolCallID: "abcDEF123")]
+        let result = ChatMessage(role: "tool", content: "Rain!", toolCallID: "abcDEF123")
+        let results = Self.question + [Self.call, result]
         #expect(try template.apply(Self.input(results)).text.contains("Rain!"))
     }
 
@@ -96,17 +100,21 @@ import Testing
         #expect(!tokenizer.decode(Array(tokens[range]), special: true).contains("Bonn"))
     }
 
-    @Test("what a template writes for a call is read as that call, at once and byte by byte", arguments: ChatTemplates.files)
+    @Test(
+        "what a template writes for a call is read as that call, at once and byte by byte",
+        arguments: ChatTemplates.files)
     func calls(file: URL) throws {
         let template = try Self.template(file)
         let prompt = try template.apply(Self.input(Self.question))
-        let text = try Self.written(Self.call, template)
-        let whole = try Self.parsed([text], prompt)
-        let calls = try #require(whole.message.toolCalls, "\(text)")
-        #expect(calls.map(\.function.name) == ["get_weather"] && (whole.message.content ?? "").allSatisfy(\.isWhitespace))
-        let arguments = try JSONSerialization.jsonObject(with: Data(calls[0].function.arguments.utf8)) as? [String: Any]
+        let answer = try Self.written(Self.call, template)
+        let whole = try Self.parsed([answer], prompt)
+        let calls = try #require(whole.message.toolCalls, "\(answer)")
+        #expect(calls.map(\.function.name) == ["get_weather"])
+        #expect((whole.message.content ?? "").allSatisfy(\.isWhitespace))
+        let text = Data(calls[0].function.arguments.utf8)
+        let arguments = try JSONSerialization.jsonObject(with: text) as? [String: Any]
         #expect(arguments?["city"] as? String == "Bonn, \"there\"" && arguments?["days"] as? Int == 3)
-        let pieces = try Self.parsed(text.map(String.init), prompt)
+        let pieces = try Self.parsed(answer.map(String.init), prompt)
         #expect(pieces.message.toolCalls?.map(\.function) == calls.map(\.function))
         #expect(pieces.message.content == whole.message.content)
         #expect(Self.joined(pieces.deltas) == pieces.message)
@@ -130,7 +138,8 @@ import Testing
         #expect(template.reasons)
         let text = "<think>\nIt may rain.\n</think>\n\nTake a coat."
         for pieces in [[text], text.map(String.init)] {
-            let apart = try Self.parsed(pieces, template.apply(Self.input(Self.question) { $0.tools = nil })).message
+            let prompt = try template.apply(Self.input(Self.question) { $0.tools = nil })
+            let apart = try Self.parsed(pieces, prompt).message
             let thought = apart.reasoningContent?.trimmingCharacters(in: .whitespacesAndNewlines)
             #expect(thought == "It may rain." && apart.content == "Take a coat.", "\(apart)")
             let inside = try template.apply(Self.input(Self.question) { $0.reasoningFormat = .none })
@@ -138,7 +147,8 @@ import Testing
         }
         let silent = try template.apply(Self.input(Self.question) { $0.enableThinking = false })
         #expect(silent.text.hasSuffix("<think>\n\n</think>\n\n"))
-        let told = try template.apply(Self.input(Self.question) { $0.templateArguments = #"{"enable_thinking": false}"# })
+        let told = try template.apply(
+            Self.input(Self.question) { $0.templateArguments = #"{"enable_thinking": false}"# })
         #expect(told.text == silent.text)
     }
 
@@ -175,8 +185,8 @@ import Testing
             }
         }
         // What is nested as deep as nobody means it does not end the process.
-        let deep = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": " + String(repeating: "[", count: 100_000)
-        _ = try Self.parsed([deep], qwen.apply(Self.input(Self.question)))
+        let call = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": "
+        _ = try Self.parsed([call + String(repeating: "[", count: 100_000)], qwen.apply(Self.input(Self.question)))
     }
 
     // MARK: Helpers
@@ -220,7 +230,8 @@ import Testing
             case .reasoning(let text): message.reasoningContent = (message.reasoningContent ?? "") + text
             case .call(let index, let id, let name):
                 #expect(index == message.toolCalls?.count ?? 0)
-                message.toolCalls = (message.toolCalls ?? []) + [.init(id: id, function: .init(name: name, arguments: ""))]
+                let call = ChatMessage.ToolCall(id: id, function: .init(name: name, arguments: ""))
+                message.toolCalls = (message.toolCalls ?? []) + [call]
             case .arguments(let index, let text): message.toolCalls?[index].function.arguments += text
             }
         }

@@ -42,7 +42,8 @@ import Testing
             { $0.tools = "[{}]" }, { $0.tools = "[1]" }, { $0.tools = "nothing" }, { $0.tools = deep },
             { $0.tools = #"[{"type": "function", "function": {"name": 1}}]"# },
             { $0.tools = #"[{"type": "function", "function": {"name": "f", "parameters": {"type": "nothing"}}}]"# },
-            { $0.jsonSchema = #"{"type": "nothing"}"# }, { $0.templateArguments = "[]" }, { $0.templateArguments = deep },
+            { $0.jsonSchema = #"{"type": "nothing"}"# }, { $0.templateArguments = "[]" },
+            { $0.templateArguments = deep },
             {
                 $0.messages.append(
                     ChatMessage(
@@ -55,7 +56,9 @@ import Testing
             var input = ChatInput([user])
             change(&input)
             input.toolChoice = input.tools == nil ? .auto : .required
-            #expect(throws: (any Error).self, "\(index)") { _ = try template.apply(input).grammar?.check(with: tokenizer) }
+            #expect(throws: (any Error).self, "\(index)") {
+                _ = try template.apply(input).grammar?.check(with: tokenizer)
+            }
         }
     }
 
@@ -70,7 +73,8 @@ import Testing
                 toolCalls: [.init(id: "1", function: .init(name: "f", arguments: #"{"x": "\u003c/s>"}"#))]),
             ChatMessage(role: "tool", content: name),
         ])
-        input.tools = #"[{"type": "function", "function": {"name": "f", "description": "</s>", "parameters": {"type":"object"}}}]"#
+        input.tools =
+            #"[{"type": "function", "function": {"name": "f", "description": "</s>", "parameters": {"type":"object"}}}]"#
         let prompt = try template.apply(input)
         let tokens = tokenizer.encode(prompt)
         #expect(tokens.dropFirst().allSatisfy { $0 != tokenizer.beginOfText && !tokenizer.endsGeneration($0) })

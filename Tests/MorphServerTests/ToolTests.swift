@@ -12,7 +12,9 @@ import Testing
     static func tool(_ name: String = "get_weather", _ more: [String: Any] = [:]) -> [String: Any] {
         let parameters: [String: Any] = [
             "type": "object", "required": ["city", "days"], "additionalProperties": false,
-            "properties": ["city": ["enum": ["Bonn", "Ulm"]], "days": ["type": "integer", "minimum": 1, "maximum": 9]],
+            "properties": [
+                "city": ["enum": ["Bonn", "Ulm"]], "days": ["type": "integer", "minimum": 1, "maximum": 9],
+            ],
         ]
         let function: [String: Any] = ["name": name, "description": "The weather.", "parameters": parameters]
         return ["type": "function", "function": function.merging(more) { $1 }]
@@ -25,6 +27,12 @@ import Testing
         try await TestServer.run(configure: { $0.chatTemplate = source }) { client, _ in try await body(client) }
     }
 
+    /// Asks with members in a certain order, which the order of a call's arguments depends on.
+    private static func ask(_ client: ServerClient, _ body: [String: Any]) async throws -> Reply {
+        let data = try JSONSerialization.data(withJSONObject: body, options: .sortedKeys)
+        return try await client.post("/v1/chat/completions", raw: String(decoding: data, as: UTF8.self))
+    }
+
     private static func check(_ call: [String: Any]) throws {
         let function = try #require(call["function"] as? [String: Any])
         #expect(function["name"] as? String == "get_weather" && (call["id"] as? String)?.count == 9)
@@ -34,20 +42,22 @@ import Testing
         #expect((1...9).contains(arguments["days"] as? Int ?? 0))
     }
 
-    @Test("a call that has to be made is made and keeps to its schema, streamed as whole", arguments: ChatTemplates.files)
+    @Test(
+        "a call that has to be made is made and keeps to its schema, streamed as whole", arguments: ChatTemplates.files)
     func forced(file: URL) async throws {
         try await Self.run(file.lastPathComponent) { client in
-            let extra: [String: Any] = [
-                "tools": [Self.tool()], "tool_choice": "required", "temperature": 1, "seed": 7,
-                "chat_template_kwargs": ["enable_thinking": false], "parallel_tool_calls": false,
+            let body: [String: Any] = [
+                "messages": [["role": "user", "content": "Weather?"]], "max_tokens": 300, "temperature": 1, "seed": 7,
+                "tools": [Self.tool()], "tool_choice": "required", "parallel_tool_calls": false,
+                "chat_template_kwargs": ["enable_thinking": false],
             ]
-            let whole = try await client.chat("Weather?", 300, extra)
+            let whole = try await Self.ask(client, body)
             let message = try #require(whole.choices.first?["message"] as? [String: Any], "\(whole.body)")
             let calls = try #require(message["tool_calls"] as? [[String: Any]], "\(whole.body)")
             #expect(calls.count == 1 && message["content"] is NSNull, "\(whole.body)")
             #expect(whole.choices[0]["finish_reason"] as? String == "tool_calls")
             try Self.check(calls[0])
-            let stream = try await client.chat("Weather?", 300, extra.merging(["stream": true]) { $1 })
+            let stream = try await Self.ask(client, body.merging(["stream": true]) { $1 })
             let streamed = try #require(StreamedMessage(stream), "\(stream.body)")
             #expect(streamed.finishReason == "tool_calls" && streamed.content.isEmpty && stream.isDone)
             #expect(streamed.calls.map(\.name) == ["get_weather"] && streamed.calls[0].id.count == 9)
@@ -78,7 +88,8 @@ import Testing
                 "function": ["name": "get_weather", "arguments": ["city": "Bonn", "days": 3]],
             ]
             let messages: [[String: Any]] = [
-                ["role": "user", "content": "Weather?"], ["role": "assistant", "content": NSNull(), "tool_calls": [call]],
+                ["role": "user", "content": "Weather?"],
+                ["role": "assistant", "content": NSNull(), "tool_calls": [call]],
                 ["role": "tool", "tool_call_id": "abcDEF123", "content": "It rains, the tool says."],
             ]
             let body: [String: Any] = ["messages": messages, "tools": [Self.tool()], "max_tokens": 5]
@@ -87,14 +98,18 @@ import Testing
             // Without its result the conversation is shorter.
             let shorter = try await client.post(
                 "/v1/chat/completions", body.merging(["messages": Array(messages.prefix(1))]) { $1 })
-            func tokens(_ reply: Reply) -> Int { (reply.json["usage"] as? [String: Any])?["prompt_tokens"] as? Int ?? 0 }
+            func tokens(_ reply: Reply) -> Int {
+                (reply.json["usage"] as? [String: Any])?["prompt_tokens"] as? Int ?? 0
+            }
             #expect(tokens(reply) > tokens(shorter))
         }
     }
 
     @Test func anAnswerGoesOnWithTheAssistantsLastMessage() async throws {
         try await Self.run("Qwen-Qwen2.5") { client in
-            let messages = [["role": "user", "content": "A story"], ["role": "assistant", "content": "Once upon a time"]]
+            let messages = [
+                ["role": "user", "content": "A story"], ["role": "assistant", "content": "Once upon a time"],
+            ]
             let reply = try await client.post(
                 "/v1/chat/completions", ["messages": messages, "max_tokens": 12, "temperature": 0])
             let tokenizer = try #require(try Model(contentsOf: Fixtures.stories).tokenizer)
@@ -139,6 +154,7 @@ import Testing
         let deep = String(repeating: "[", count: 3000) + String(repeating: "]", count: 3000)
         try await Self.run("Mistral-Small") { client in
             let user = ["role": "user", "content": "x"]
+            let call = ["function": ["name": "f", "arguments": deep]]
             let wrong: [[String: Any]] = [
                 ["tools": [["type": "web"]]], ["tools": [1]], ["tools": "x"], ["tools": [["type": "function"]]],
                 ["tools": [Self.tool(""), Self.tool()]], ["tools": [Self.tool(), Self.tool()]],
@@ -150,10 +166,11 @@ import Testing
                 ["tools": [Self.tool()], "grammar": "root ::= \"a\""],
                 ["functions": [[:] as [String: Any]]], ["reasoning_format": "loud"], ["chat_template_kwargs": [1]],
                 ["chat_template_kwargs": ["enable_thinking": "yes"]], ["continue_final_message": true],
-                ["messages": [user, user]], ["messages": [["role": "assistant", "content": "x"], ["role": "assistant"]]],
+                ["messages": [user, user]], ["messages": [["role": "robot", "content": "x"]]],
+                ["messages": [["role": "assistant", "content": "x"], ["role": "assistant"]]],
                 ["messages": [user, ["role": "assistant", "tool_calls": [1]]]],
-                ["messages": [user, ["role": "assistant", "tool_calls": [["function": ["name": "f", "arguments": deep]]]]]],
-                ["messages": [user, ["role": "tool", "content": "x"]]], ["messages": [["role": "robot", "content": "x"]]],
+                ["messages": [user, ["role": "assistant", "tool_calls": [call]]]],
+                ["messages": [user, ["role": "tool", "content": "x"]]],
             ]
             for (index, extra) in wrong.enumerated() {
                 let reply = try await client.chat("x", 5, extra)

@@ -63,8 +63,7 @@ struct ChatPlan: Sendable {
             guard ChatTemplate.isAvailable else {
                 throw APIError(
                     status: .notImplemented,
-                    message:
-                        "this server runs with a copy of llama.cpp that cannot interpret chat templates: it has no tools",
+                    message: "this server's copy of llama.cpp cannot interpret chat templates, so it has no tools",
                     type: "not_supported_error", param: field, code: "unsupported")
             }
             throw APIError.invalid(

@@ -100,8 +100,8 @@ struct MessageDelta: Encodable, Sendable {
             case .content(let text): content = (content ?? "") + text
             case .reasoning(let text): reasoningContent = (reasoningContent ?? "") + text
             case .call(let index, let id, let name):
-                toolCalls =
-                    (toolCalls ?? []) + [Call(index: index, id: id, type: "function", function: .init(name: name))]
+                let call = Call(index: index, id: id, type: "function", function: .init(name: name))
+                toolCalls = (toolCalls ?? []) + [call]
             case .arguments(let index, let text):
                 var calls = toolCalls ?? []
                 if calls.last?.index != index { calls.append(Call(index: index)) }
