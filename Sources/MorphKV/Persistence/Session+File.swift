@@ -45,6 +45,8 @@ extension Session {
         writer.add(
             cache.layers.map(\.frozen), streaming: cache.context?.streaming, heads: model.description.kvHeads)
         if engine.hasLogits { writer.add("logits", engine.logits) }
+        try writer.add(cache.recurrent?.copy(), of: model.description)
+        try writer.add(cache.context?.recurrent, of: model.description, prefix: "context.")
         for (index, layer) in cache.parts.enumerated() {
             for (part, cache) in layer.enumerated() { writer.add(cache, index, part) }
         }
@@ -115,7 +117,7 @@ extension CacheFileReader {
             guard frozen.allSatisfy({ $0 != nil }) else { throw damaged("a layer of its context is missing") }
             context = FrozenCache(
                 layers: frozen.compactMap { $0 }, tokens: try integer("context_tokens", in: 0...seen),
-                streaming: try streamingHeads())
+                streaming: try streamingHeads(), recurrent: try recurrentCopy(prefix: "context."))
         }
         let engine = try Engine(model, options, threads: threads, context: context)
         guard context != nil || engine.cache.isFused || frozen.allSatisfy({ $0 == nil }) else {
@@ -124,6 +126,7 @@ extension CacheFileReader {
         for index in engine.cache.parts.indices {
             try restore(index, of: engine.cache, frozen: context == nil ? frozen[index] : nil, seen: seen)
         }
+        if let copy = try recurrentCopy() { engine.cache.recurrent?.restore(copy) }
         engine.cache.restore(seen: seen, frame: try frame(seen: seen))
         try restorePins(of: engine.cache, seen: seen)
         if engine.hasLogits { engine.logits = try floats("logits", count: engine.logits.count) }
