@@ -15,7 +15,7 @@ enum attention_level attention_best_level(void) {
     return ATTENTION_PLAIN;
 }
 
-static const struct attention_functions *functions_of(enum attention_level level) {
+const struct attention_functions *functions_of(enum attention_level level) {
     switch (level) {
 #if defined(__x86_64__)
     case ATTENTION_AVX512: return &attention_functions_avx512;

@@ -6,7 +6,8 @@
 #include "kernel.h"
 #include "level.h"
 #include "prompt.h"
+#include "recurrence.h"
 
-const struct attention_functions attention_functions_avx2 = {compute, attend_prompt, receive_prompt};
+const struct attention_functions attention_functions_avx2 = {compute, attend_prompt, receive_prompt, learn};
 #pragma clang attribute pop
 #endif

@@ -3,12 +3,17 @@
 
 #include "include/CAttention.h"
 #include "include/PromptAttention.h"
+#include "include/Recurrence.h"
 
 struct attention_functions {
     void (*compute)(const struct attention_batch *, const struct attention_vectors *, int32_t thread, int32_t threads);
     void (*attend_prompt)(const struct attention_prompt *, float *output, int32_t thread, int32_t threads);
     void (*receive_prompt)(const struct attention_prompt *, float *sums, int32_t thread, int32_t threads);
+    void (*learn)(const struct recurrent_batch *, const struct recurrent_delta *, int32_t thread, int32_t threads);
 };
+
+/// The functions of a level that the machine can do.
+const struct attention_functions *functions_of(enum attention_level level);
 
 extern const struct attention_functions attention_functions_plain;
 #if defined(__x86_64__)

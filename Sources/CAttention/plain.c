@@ -3,5 +3,6 @@
 #include "kernel.h"
 #include "level.h"
 #include "prompt.h"
+#include "recurrence.h"
 
-const struct attention_functions attention_functions_plain = {compute, attend_prompt, receive_prompt};
+const struct attention_functions attention_functions_plain = {compute, attend_prompt, receive_prompt, learn};

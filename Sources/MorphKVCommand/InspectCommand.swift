@@ -51,10 +51,11 @@ struct InspectCommand: ParsableCommand {
         let types = Dictionary(grouping: file.tensors.values, by: \.type.description)
             .mapValues { $0.reduce(0) { $0 + $1.bytes } }
             .sorted { $0.value > $1.value }
-        print("\(file.name): \(d.architecture), \(d.layers.count) layers, embedding \(d.embeddingLength)")
+        print("\(file.name): \(d.architecture), \(d.blockCount) layers, embedding \(d.embeddingLength)")
         print("heads: \(d.queryHeads) query, \(d.kvHeads) KV, of \(d.headDimension); vocabulary \(d.vocabularySize)")
         print("trained context: \(d.contextLength) tokens")
-        showFeedForward(d.layers)
+        if !d.recurrentBlocks.isEmpty { showRecurrence(d) }
+        showFeedForward(d)
         if d.hasAttentionSinks { print("attention: a learned sink per query head") }
         let windows = Set(d.layers.compactMap(\.slidingWindow)).sorted()
         if !windows.isEmpty {
@@ -67,14 +68,23 @@ struct InspectCommand: ParsableCommand {
         print("tokenizer: " + (model.tokenizer.map { "\($0.vocabularySize) tokens" } ?? "none"))
     }
 
-    private func showFeedForward(_ layers: [DecoderDescription.Layer]) {
-        for feedForward in Set(layers.map(\.feedForward)) {
+    private func showRecurrence(_ d: DecoderDescription) {
+        let kinds = Set(d.recurrentBlocks.map(\.kind.summary)).sorted().joined(separator: ", ")
+        print("attention: in \(d.layers.count) of \(d.blockCount) layers, whose keys and values grow with the sequence")
+        print(
+            "without attention: \(d.recurrentBlocks.count) layers with \(kinds); they remember "
+                + "\(Output.bytes(d.recurrentBytes)) of a sequence, however long it is")
+    }
+
+    private func showFeedForward(_ d: DecoderDescription) {
+        let layers = d.layers
+        for feedForward in Set(layers.map(\.feedForward) + d.recurrentBlocks.map(\.feedForward)) {
             guard let experts = feedForward.experts else { continue }
             let shared = experts.sharedLength.map { ", and one of \($0) for every token" } ?? ""
             print("experts: \(experts.used) of \(experts.count) per token, \(feedForward.length) wide\(shared)")
         }
         let unrotated = layers.count { $0.rope == nil }
-        if unrotated > 0 { print("layers that know no positions: \(unrotated) of \(layers.count)") }
+        if unrotated > 0 { print("layers that know no positions: \(unrotated) of \(d.blockCount)") }
     }
 
     /// - Returns: whether there is one that can be used.

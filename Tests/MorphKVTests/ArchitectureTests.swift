@@ -8,7 +8,8 @@ import Testing
 /// Policies, contexts and saved caches on architectures whose blocks differ from Llama's.
 @Suite struct ArchitectureTests {
     static let architectures = [
-        "smollm3", "mistral3", "granite", "granitemoe", "olmo2", "olmoe", "qwen3moe", "gpt-oss",
+        "smollm3", "mistral3", "granite", "granitemoe", "olmo2", "olmoe", "qwen3moe", "gpt-oss", "qwen35", "qwen35moe",
+        "qwen3next", "lfm2",
     ]
 
     @Test(
@@ -89,10 +90,11 @@ import Testing
         }
     }
 
-    @Test("a calibration can be learned", arguments: ["olmo2", "qwen3moe"])
+    @Test("a calibration can be learned", arguments: ["olmo2", "qwen3moe", "qwen35", "lfm2"])
     func calibrationsAreLearned(_ architecture: String) throws {
         var shape = CalibratorTests.shape(architecture)
         if architecture == "qwen3moe" { shape.experts = .init(count: 4, used: 2) }
+        if RecurrentTests.architectures.contains(architecture) { TestModels.adapt(&shape) }
         let model = try Model(contentsOf: TestModels.url(shape))
         let explained = try CalibratorTests.calibrate(model).explained.compactMap(\.self)
         #expect(!explained.isEmpty && explained.allSatisfy { $0.isFinite && $0 <= 1 })

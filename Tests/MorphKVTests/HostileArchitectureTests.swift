@@ -35,9 +35,12 @@ import Testing
         "a tensor that is missing, or has another shape or type, is named", arguments: ArchitectureTests.architectures)
     func everyTensorIsNeeded(_ architecture: String) async throws {
         let original = try Self.file(architecture)
+        // Their blocks differ from each other.
+        let isHybrid = RecurrentTests.architectures.contains(architecture)
         let names = original.tensors.map { String(decoding: $0.name, as: UTF8.self) }
         let isNeeded = { (name: String) in
-            (!name.hasPrefix("blk.") || name.hasPrefix("blk.0.")) && name != "output.weight"
+            (!name.hasPrefix("blk.") || name.hasPrefix("blk.0.") || isHybrid && name.hasPrefix("blk.1."))
+                && name != "output.weight"
         }
         for name in names where isNeeded(name) {
             var changes: [(inout RawGguf.Tensor) -> Void] = [
@@ -87,6 +90,24 @@ import Testing
         ("olmo2", "attention.sliding_window_pattern", [.text("x")]),
         ("gpt-oss", "attention.sliding_window_pattern", [.text("x"), .integers([1])]),
         ("gpt-oss", "expert_count", [nil, .u32(4)]),
+        ("qwen35", "ssm.conv_kernel", [nil, .u32(0), .u32(1), .u32(.max)]),
+        ("qwen35", "ssm.state_size", [nil, .u32(0), .u32(.max)]),
+        ("qwen35", "ssm.group_count", [nil, .u32(0), .u32(3), .u32(5)]),
+        ("qwen35", "ssm.time_step_rank", [nil, .u32(0), .u32(.max)]),
+        ("qwen35", "ssm.inner_size", [nil, .u32(0), .u32(95), .text("x")]),
+        ("qwen35", "full_attention_interval", [.u32(0), .u32(5), .i32(-1)]),
+        ("qwen35", "attention.recurrent_layers", [.integers([1]), .text("x"), .integers([1, 1, 1, 1])]),
+        (
+            "qwen35", "rope.dimension_sections",
+            [nil, .integers([8, 0, 0, 0]), .integers([0, 0, 0, 0]), .integers([-1, 9])]
+        ),
+        ("qwen35", "nextn_predict_layers", [.u32(4), .i32(-1)]),
+        ("qwen3next", "expert_count", [nil]),
+        ("lfm2", "shortconv.l_cache", [nil, .u32(0), .u32(1), .u32(.max)]),
+        (
+            "lfm2", "attention.head_count_kv",
+            [.integers([0, 1]), .integers([0, 1, 0, 0, 2, 0]), .integers([0, 0, 0, 0, 0, 0]), .text("x")]
+        ),
     ].flatMap { (architecture, key, values: [RawGguf.Value?]) in
         values.map { Case(architecture: architecture, key: key, value: $0) }
     }

@@ -11,6 +11,7 @@
 #include "AttentionRules.h"
 #include "AttentionTypes.h"
 #include "PromptAttention.h"
+#include "Recurrence.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -24,6 +24,9 @@ struct Feed {
 
 /// Attention as a part of a step's graph.
 protocol StepAttention: AnyObject {
+    /// What blocks without attention do to the same sequences.
+    var recurrence: any Recurrence { get }
+
     /// Adds the attention of one layer to a graph that is being described.
     ///
     /// - Returns: `[headDim * queryHeads, columns]`

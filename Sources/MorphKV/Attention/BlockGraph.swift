@@ -17,6 +17,8 @@ struct BlockGraph {
         var sinks: Tensor?
         /// The queries as frozen entries see them, which are moved together; nil if they see ``queries``.
         var frozenQueries: Tensor?
+        /// What attention is multiplied by, `[headDim * queryHeads, tokens]`; nil if by nothing.
+        var gate: Tensor?
     }
 
     /// - Parameters:
@@ -28,7 +30,7 @@ struct BlockGraph {
     ) -> Projections {
         let layer = weights.layers[index]
         let normed = attentionInput(input, layer: index)
-        var (q, k, v) = split(normed, layer)
+        var (q, k, v, gate) = split(normed, layer)
         q = headsNormed(q, by: layer.queryNorm)
         k = headsNormed(k, by: layer.keyNorm)
         if let factors = positions.queryFactors { q = graph.multiply(q, factors) }
@@ -41,7 +43,7 @@ struct BlockGraph {
         }
         return Projections(
             input: normed, queries: contiguous(q), keys: contiguous(k), values: contiguous(v),
-            sinks: layer.attentionSinks, frozenQueries: frozen)
+            sinks: layer.attentionSinks, frozenQueries: frozen, gate: gate.map(graph.sigmoid))
     }
 
     /// What a layer computes queries, keys and values from: `[embedding, tokens]`, like the residual stream before it.
@@ -49,7 +51,7 @@ struct BlockGraph {
         normed(stream, by: weights.layers[index].attentionNorm)
     }
 
-    private func normed(_ x: Tensor, by weight: Tensor?) -> Tensor {
+    func normed(_ x: Tensor, by weight: Tensor?) -> Tensor {
         weight.map { graph.rmsNorm(x, weight: $0, epsilon: description.normEpsilon) } ?? x
     }
 
@@ -62,9 +64,10 @@ struct BlockGraph {
         return graph.reshape(normed(whole, by: weight), [x[0], x[1], x[2]])
     }
 
-    private func contiguous(_ x: Tensor) -> Tensor { x.isContiguous ? x : graph.contiguous(x) }
+    func contiguous(_ x: Tensor) -> Tensor { x.isContiguous ? x : graph.contiguous(x) }
 
-    private func split(_ x: Tensor, _ layer: LayerWeights) -> (Tensor, Tensor, Tensor) {
+    /// Queries, keys, values, and the gate's logits if there is one.
+    private func split(_ x: Tensor, _ layer: LayerWeights) -> (Tensor, Tensor, Tensor, Tensor?) {
         let d = description.headDimension
         let tokens = x[1]
         if let fused = layer.queryKeyValue {
@@ -74,26 +77,34 @@ struct BlockGraph {
                 graph.view(all, [d, heads, tokens], strides: [d * 4, row], offset: after * d * 4)
             }
             let (queries, keys) = (description.queryHeads, description.kvHeads)
-            return (part(queries, after: 0), part(keys, after: queries), part(keys, after: queries + keys))
+            return (part(queries, after: 0), part(keys, after: queries), part(keys, after: queries + keys), nil)
         }
         func heads(_ projection: Projection?, _ count: Int) -> Tensor {
             graph.reshape(apply(projection!, x), [d, count, tokens])
         }
-        return (
-            heads(layer.query, description.queryHeads), heads(layer.key, description.kvHeads),
-            heads(layer.value, description.kvHeads)
-        )
+        let (keys, values) = (heads(layer.key, description.kvHeads), heads(layer.value, description.kvHeads))
+        guard description.gatesAttention else { return (heads(layer.query, description.queryHeads), keys, values, nil) }
+        // Each head's query, then its gate.
+        let both = apply(layer.query!, x)
+        func half(_ index: Int) -> Tensor {
+            graph.view(
+                both, [d, description.queryHeads, tokens], strides: [2 * d * 4, both.strides[1]], offset: index * d * 4)
+        }
+        let gate = graph.reshape(graph.contiguous(half(1)), [d * description.queryHeads, tokens])
+        return (half(0), keys, values, gate)
     }
 
     /// Output projection, residual and feed-forward network.
     ///
     /// - Parameters:
     ///   - attention: `[headDim * queryHeads, tokens]`.
+    ///   - gate: likewise: what it is multiplied by; nil if by nothing.
     ///   - input: the residual stream before the block, `[embedding, tokens]`.
     /// - Returns: the residual stream after the block.
-    func finish(_ attention: Tensor, input: Tensor, layer index: Int) -> Tensor {
+    func finish(_ attention: Tensor, gate: Tensor?, input: Tensor, layer index: Int) -> Tensor {
         let layer = weights.layers[index]
-        let attended = normed(apply(layer.attentionOutput, attention), by: layer.attentionPostNorm)
+        let gated = gate.map { graph.multiply(attention, $0) } ?? attention
+        let attended = normed(apply(layer.attentionOutput, gated), by: layer.attentionPostNorm)
         let middle = graph.add(scaled(attended, by: description.residualScale), input)
         let x = feedForward(
             normed(middle, by: layer.feedForwardNorm), layer.feedForward, description.layers[index].feedForward)

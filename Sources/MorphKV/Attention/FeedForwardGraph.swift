@@ -9,7 +9,9 @@ extension BlockGraph {
         let chosen = choose(x, by: router, experts)
         let mixed = mix(x, chosen, weights.network, description.activation)
         guard let shared = weights.shared else { return mixed }
-        return graph.add(mixed, network(x, shared, description.activation))
+        let common = network(x, shared, description.activation)
+        let gate = weights.sharedGate.map { graph.sigmoid(apply($0, x)) }
+        return graph.add(mixed, gate.map { graph.multiply(common, $0) } ?? common)
     }
 
     private func network(_ x: Tensor, _ weights: NetworkWeights, _ activation: FeedForward.Activation) -> Tensor {
@@ -80,5 +82,5 @@ extension BlockGraph {
 
 extension FeedForward {
     /// An upper bound on the operations and views that experts take in a graph, beyond those of one network.
-    var operations: Int { experts.map { 32 + 2 * $0.used } ?? 0 }
+    var operations: Int { experts.map { 36 + 2 * $0.used } ?? 0 }
 }

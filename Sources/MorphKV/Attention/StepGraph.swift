@@ -24,7 +24,9 @@ final class StepGraph {
         let layers = description.layers.count
         self.attention = attention
         reader = EmbeddingReader(model)
-        let capacity = 64 + layers * operations + description.layers.reduce(0) { $0 + $1.feedForward.operations }
+        let capacity =
+            64 + layers * operations + description.layers.reduce(0) { $0 + $1.feedForward.operations }
+            + description.recurrentBlocks.reduce(0) { $0 + $1.operations }
         let graph = try Graph(on: backend, capacity: capacity, allocator: allocator)
         self.graph = graph
         embeddings = graph.input(.f32, [description.embeddingLength, columns], name: "embeddings")
@@ -34,10 +36,13 @@ final class StepGraph {
         let block = BlockGraph(graph: graph, description: description, weights: model.weights.value)
         var x = embeddings
         for layer in 0..<layers {
+            x = block.passRecurrentBlocks(x, before: layer, by: attention.recurrence)
             let isMoved = frozenLimit.map(description.geometry(of: layer).sees) ?? false
             let projections = block.project(x, layer: layer, positions: positions, movesFrozen: isMoved)
-            x = block.finish(attention.attend(projections, layer: layer, in: graph), input: x, layer: layer)
+            let attended = attention.attend(projections, layer: layer, in: graph)
+            x = block.finish(attended, gate: projections.gate, input: x, layer: layer)
         }
+        x = block.passRecurrentBlocks(x, before: layers, by: attention.recurrence)
         if let wanted { x = graph.rows(x, at: wanted) }
         logits = block.logits(x)
         graph.output(logits)

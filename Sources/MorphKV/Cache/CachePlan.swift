@@ -2,7 +2,7 @@ internal import Ggml
 
 /// What a cache will cost, without allocating it.
 public struct CachePlan: Sendable, Hashable {
-    /// Bytes of each layer, from the input: keys, values, positions, scores and rings.
+    /// Bytes of each layer with attention, from the input: keys, values, positions, scores and rings.
     public let layerBytes: [Int]
     /// The rule that really applies in each layer, its sliding window taken into account.
     public let rules: [RetentionRule]
@@ -17,8 +17,11 @@ public struct CachePlan: Sendable, Hashable {
     /// Bytes of tables that the policy needs, once for all sequences of the model: a calibration's weights.
     public let sharedBytes: Int
 
-    /// Bytes of all layers.
-    public var bytes: Int { layerBytes.reduce(0, +) }
+    /// Bytes of what blocks without attention remember, however long the sequence is; 0 if there are none.
+    public let recurrentBytes: Int
+
+    /// Bytes of a whole sequence: all layers, and what blocks without attention remember.
+    public var bytes: Int { layerBytes.reduce(recurrentBytes, +) }
 
     /// Plans a cache.
     ///
@@ -47,6 +50,9 @@ public struct CachePlan: Sendable, Hashable {
                 return sum + layer.plannedBytes
             }
         }
+        let recurrent = try RecurrentState(model.description)
+        recurrent?.plan(on: backend)
+        recurrentBytes = recurrent?.plannedBytes ?? 0
         sharedBytes = plans.joined().map(\.sharedBytes).max() ?? 0
         let description = model.description
         var (held, read) = (0, tokens)

@@ -45,13 +45,17 @@ public struct CacheStatistics: Sendable, Hashable {
     public let tokensSeen: Int
     /// Those of them that are pinned, and so never evicted.
     public let pinned: Int
-    /// All layers, from the input.
+    /// All layers with attention, from the input.
     public let layers: [Layer]
+    /// Bytes announced for what blocks without attention remember, however long the sequence is.
+    public let plannedRecurrentBytes: Int
+    /// Bytes that the device really gave for that.
+    public let recurrentBytes: Int
 
-    /// Bytes announced for all layers.
-    public var plannedBytes: Int { layers.reduce(0) { $0 + $1.plannedBytes } }
-    /// Bytes allocated for all layers.
-    public var allocatedBytes: Int { layers.reduce(0) { $0 + $1.allocatedBytes } }
+    /// Bytes announced for the whole sequence: all layers, and what blocks without attention remember.
+    public var plannedBytes: Int { layers.reduce(plannedRecurrentBytes) { $0 + $1.plannedBytes } }
+    /// Bytes allocated for the whole sequence.
+    public var allocatedBytes: Int { layers.reduce(recurrentBytes) { $0 + $1.allocatedBytes } }
     /// The most slots that a KV head of any layer has.
     public var slots: Int { layers.map(\.slots).max() ?? 0 }
     /// The fewest slots that a KV head of any layer has.

@@ -6,11 +6,15 @@ struct FrozenCache: Sendable {
     var tokens: Int
     /// Heads that see only the first and the most recent positions; nil if none do.
     var streaming: StreamingHeads?
+    /// What the blocks without attention remember of the text; nil for models that have none.
+    var recurrent: RecurrentCopy?
 
-    /// Bytes announced for all layers.
-    var plannedBytes: Int { layers.reduce(0) { $0 + $1.plannedBytes } }
-    /// Bytes really held by all layers.
-    var allocatedBytes: Int { layers.reduce(0) { $0 + $1.allocatedBytes } }
+    /// Bytes announced for all layers and what blocks without attention remember.
+    var plannedBytes: Int { layers.reduce(recurrentBytes) { $0 + $1.plannedBytes } }
+    /// Bytes really held.
+    var allocatedBytes: Int { layers.reduce(recurrentBytes) { $0 + $1.allocatedBytes } }
+    /// Bytes of what blocks without attention remember.
+    var recurrentBytes: Int { recurrent?.bytes ?? 0 }
     /// Entries of all heads of all layers.
     var entries: Int { layers.reduce(0) { $0 + $1.layout.entries } }
 }

@@ -6,7 +6,9 @@ extension KVCache {
     ///
     /// - Throws: `GgmlError` of kind `memory`.
     func frozenCopy() throws -> FrozenCache {
-        FrozenCache(layers: try parts.indices.map(frozenCopy), tokens: seen, streaming: context?.streaming)
+        FrozenCache(
+            layers: try parts.indices.map(frozenCopy), tokens: seen, streaming: context?.streaming,
+            recurrent: recurrent?.copy())
     }
 
     /// Moves everything into entries that never change, one layer after the other; the slots become few and empty, except
@@ -17,7 +19,8 @@ extension KVCache {
             if parts[index][0].plan.slots == nil { try empty(index) }
             return entries
         }
-        return FrozenCache(layers: frozen, tokens: seen, streaming: context?.streaming)
+        return FrozenCache(
+            layers: frozen, tokens: seen, streaming: context?.streaming, recurrent: recurrent?.copy())
     }
 
     /// Lets the layers that were emptied go on from entries of the sequence's own.

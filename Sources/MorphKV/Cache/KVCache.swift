@@ -15,6 +15,8 @@ final class KVCache {
     /// For each layer of the model one cache for all of its heads, or several where heads have different numbers of slots
     /// or, after a context, only some of them stream.
     private(set) var parts: [[LayerCache]]
+    /// What the blocks without attention remember; nil for models that have none.
+    let recurrent: RecurrentState?
     /// What the sequence goes on from, which others may share; nil if it begins with nothing.
     let context: FrozenCache?
     /// For each layer the formula that wants features of tokens; empty if none does anywhere. Layers where none does have
@@ -54,11 +56,13 @@ final class KVCache {
                 try LayerCache($0, slots: $0.slots ?? Self.rounded(reserve), scale: description.attentionScale)
             }
         }
+        recurrent = try RecurrentState(description)
         floor = parts.joined().lazy.compactMap(\.plan.floor).first
         let wanted = parts.map { $0.lazy.compactMap { $0.plan.scoring?.featureSource }.first }
         let first = wanted.lazy.compactMap(\.self).first
         featureSources = wanted.compactMap { $0 ?? first }
         for part in parts.joined() { try part.allocate(on: backend) }
+        try recurrent?.allocate(on: backend)
         clear()
     }
 
@@ -139,6 +143,7 @@ final class KVCache {
         if !pins.isEmpty { setPins(PinnedPositions()) }
         seen = context?.tokens ?? 0
         frame = RotaryFrame()
+        if let copy = context?.recurrent { recurrent?.restore(copy) } else { recurrent?.clear() }
         for index in parts.indices {
             for part in parts[index] {
                 if part.frozen != nil || context != nil {
@@ -196,7 +201,8 @@ final class KVCache {
                     frozen: layer[0].frozen?.layout.counts ?? [], held: held(by: layer), evicted: evicted(by: layer),
                     plannedBytes: layer.reduce(owned?.plannedBytes ?? 0) { $0 + $1.plannedBytes },
                     allocatedBytes: layer.reduce(owned?.allocatedBytes ?? 0) { $0 + $1.allocatedBytes })
-            })
+            }, plannedRecurrentBytes: recurrent?.plannedBytes ?? 0,
+            recurrentBytes: recurrent?.allocatedBytes ?? 0)
     }
 }
 

@@ -63,7 +63,7 @@ struct Compressor {
             layers: try zip(cache.layers, choice.kept).map { layer, kept in
                 try kept.map { try layer.keeping($0) } ?? layer
             },
-            tokens: cache.tokens, streaming: choice.streaming ?? cache.streaming)
+            tokens: cache.tokens, streaming: choice.streaming ?? cache.streaming, recurrent: cache.recurrent)
         return (smaller, choice.scored)
     }
 
@@ -98,7 +98,7 @@ struct Compressor {
         var streaming: StreamingHeads?
 
         func bytes(_ cache: FrozenCache) -> Int {
-            zip(cache.layers, kept).reduce(0) { total, pair in
+            zip(cache.layers, kept).reduce(cache.recurrentBytes) { total, pair in
                 var layout = pair.0.layout
                 if let kept = pair.1 { layout.counts = kept.map(\.count) }
                 return total + layout.bytes
@@ -153,7 +153,7 @@ struct Compressor {
             return min(1, Double(entries - system) * Double(layers * heads) / total)
         case .bytes(let bytes):
             let row = cache.layers[0].layout.keyRow + cache.layers[0].layout.valueRow + 4
-            return min(1, max(0, Double(bytes / row) / total))
+            return min(1, max(0, Double((bytes - cache.recurrentBytes) / row) / total))
         }
     }
 }

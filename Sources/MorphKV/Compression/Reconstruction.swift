@@ -64,7 +64,9 @@ struct Reconstruction {
         let scratch = try PrefillScratch(
             model.description, layout.keyType, layout.valueType, entries: held + part.input.count,
             queries: min(part.input.count, Prefill.chunk), on: backend)
+        let recurrent = try RecurrentRun(model, after: cache.recurrent, on: backend, allocator: allocator)
         for layer in cache.layers.indices {
+            try recurrent.run(stream, before: layer)
             try score(part, layer, stream, scratch, into: &scores)
         }
     }

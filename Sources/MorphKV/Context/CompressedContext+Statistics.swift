@@ -5,7 +5,8 @@ extension CompressedContext {
         public let tokens: Int
         /// Entries held: `[layer][kvHead]`.
         public let entries: [[Int]]
-        /// Bytes of keys, values, positions and offsets, announced before they were allocated.
+        /// Bytes of keys, values, positions and offsets, and of what blocks without attention remember, announced before
+        /// they were allocated.
         public let plannedBytes: Int
         /// Bytes that were allocated, or are mapped from a file.
         public let allocatedBytes: Int
@@ -20,7 +21,7 @@ extension CompressedContext {
     /// What the context holds and costs.
     public var statistics: Statistics {
         let layers = model.description.layers
-        let whole = zip(cache.layers, layers).reduce(0) { total, pair in
+        let whole = zip(cache.layers, layers).reduce(cache.recurrentBytes) { total, pair in
             var layout = pair.0.layout
             layout.counts = layout.counts.map { _ in min(tokens.count, pair.1.slidingWindow ?? tokens.count) }
             return total + layout.bytes

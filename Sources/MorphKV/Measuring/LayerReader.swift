@@ -33,14 +33,21 @@ final class LayerReader {
 
     /// The residual stream of a text before the first layer, `[embedding, tokens]`.
     func stream(of tokens: [Token]) throws -> Tensor {
-        try embeddings.stream(of: tokens, on: backend)
+        let stream = try embeddings.stream(of: tokens, on: backend)
+        try passRecurrentBlocks(stream, before: 0)
+        return stream
     }
 
-    /// Takes a text through a layer.
+    /// Takes a text through a layer, and through blocks without attention to the next one.
     func advance(_ stream: Tensor, through index: Int) throws {
         try forEachChunk(of: stream) { range in
             try run(stream, index).run(range, output: range, keepsQueries: false)
         }
+        try passRecurrentBlocks(stream, before: index + 1)
+    }
+
+    private func passRecurrentBlocks(_ stream: Tensor, before layer: Int) throws {
+        try RecurrentRun(model, on: backend, allocator: allocator).run(stream, before: layer)
     }
 
     /// Shows the weights of a text in a layer, in the order of its tokens; the stream stays as it is.

@@ -10,17 +10,21 @@ protocol Architecture: SendableMetatype {
     static var pairing: RopeParameters.Pairing { get }
     /// Whether its feed-forward networks may be experts.
     static var mixesExperts: Bool { get }
+    /// Whether the number of KV heads may be one for each block, 0 in blocks without attention.
+    static var statesHeadsPerBlock: Bool { get }
     /// Adjusts the description that all decoders have in common.
     static func adapt(_ description: inout DecoderDescription, _ metadata: Metadata) throws
 }
 
 extension Architecture {
     static var mixesExperts: Bool { false }
+    static var statesHeadsPerBlock: Bool { false }
 }
 
 let architectures: [any Architecture.Type] = [
     Llama.self, Qwen2.self, Qwen3.self, Phi3.self, Gemma3.self, SmolLM3.self, Mistral3.self, Granite.self,
-    GraniteMoE.self, Olmo2.self, OLMoE.self, Qwen3MoE.self, GptOss.self,
+    GraniteMoE.self, Olmo2.self, OLMoE.self, Qwen3MoE.self, GptOss.self, Qwen35.self, Qwen35MoE.self, Qwen3Next.self,
+    LFM2.self,
 ]
 
 /// The names of architectures that know experts.
@@ -64,7 +68,7 @@ extension DecoderDescription {
         embeddingLength = try metadata.size("embedding_length", limit: 1 << 20)
         contextLength = try metadata.size("context_length", limit: Int(Int32.max))
         queryHeads = try metadata.size("attention.head_count", limit: 1 << 12)
-        kvHeads = try metadata.size("attention.head_count_kv", limit: queryHeads, otherwise: queryHeads)
+        kvHeads = try metadata.kvHeads(limit: queryHeads, mayDiffer: type.statesHeadsPerBlock)
         headDimension = try metadata.size(
             "attention.key_length", limit: 1 << 12, otherwise: embeddingLength / queryHeads)
         let valueLength = try metadata.size("attention.value_length", limit: 1 << 12, otherwise: headDimension)
@@ -85,9 +89,10 @@ extension DecoderDescription {
         attentionScale = 1 / Float(headDimension).squareRoot()
         let rope = try RopeParameters(
             metadata, pairing: type.pairing, headDimension: headDimension, context: contextLength)
-        let layer = Layer(
-            slidingWindow: nil, rope: rope, feedForward: try FeedForward(metadata, mayMix: type.mixesExperts))
-        layers = Array(repeating: layer, count: try metadata.size("block_count", limit: 1 << 10))
+        let feedForward = try FeedForward(metadata, mayMix: type.mixesExperts)
+        layers = try (0..<metadata.blockCount()).map {
+            Layer(block: $0, slidingWindow: nil, rope: rope, feedForward: feedForward)
+        }
     }
 
     /// Lets every layer see at most the window that the file states, if it states one.

@@ -3,8 +3,10 @@ package import Ggml
 
 /// A decoder-only transformer as data: everything the graph builder needs to know besides the weights.
 public struct DecoderDescription: Sendable, Hashable {
-    /// One transformer block.
+    /// One transformer block with attention.
     public struct Layer: Sendable, Hashable {
+        /// Its number among all blocks, from the input.
+        public internal(set) var block: Int
         /// How far back this layer sees, the current token included; nil if it sees everything.
         public internal(set) var slidingWindow: Int?
         /// How queries and keys are rotated; nil if they are not, so that the layer knows no positions.
@@ -46,8 +48,11 @@ public struct DecoderDescription: Sendable, Hashable {
     public internal(set) var kvHeads: Int
     /// Length of one key, query and value vector.
     public internal(set) var headDimension: Int
-    /// All blocks, from the input to the output.
+    /// The blocks with attention, from the input to the output: what caches, policies and calibrations call layers. Most
+    /// models have no others.
     public internal(set) var layers: [Layer]
+    /// The blocks without attention, from the input to the output.
+    public internal(set) var recurrentBlocks: [RecurrentBlock] = []
     /// Epsilon of the RMS norms.
     public internal(set) var normEpsilon: Float
     /// What embeddings are multiplied by.
@@ -64,6 +69,8 @@ public struct DecoderDescription: Sendable, Hashable {
     public internal(set) var queryKeyNorm: QueryKeyNorm?
     /// Whether each query head has a learned term in its softmax that no entry gets (arXiv 2309.17453, as in gpt-oss).
     public internal(set) var hasAttentionSinks = false
+    /// Whether what attention gives is multiplied by the sigmoid of a gate, which the query projection computes too.
+    public internal(set) var gatesAttention = false
     /// Whether the inputs of attention and feed-forward are normalised.
     public internal(set) var hasPreNorms = true
     /// Whether the outputs of attention and feed-forward are normalised before they are added.
@@ -72,6 +79,8 @@ public struct DecoderDescription: Sendable, Hashable {
     package var queryTemperature: QueryTemperature?
     /// The name of the norm before the feed-forward network.
     var feedForwardNorm = "ffn_norm"
+    /// The name of the norm behind the last block.
+    var outputNorm = "output_norm"
     /// The tensor with the RoPE frequency factors; nil if there is none.
     var ropeFactors: String?
 

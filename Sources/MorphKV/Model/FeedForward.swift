@@ -27,11 +27,14 @@ public struct FeedForward: Sendable, Hashable {
         public internal(set) var weightScale: Float = 1
         /// Width of the network that every token gets besides; nil if there is none.
         public internal(set) var sharedLength: Int?
+        /// Whether what that network gives is multiplied by the sigmoid of a gate.
+        public internal(set) var gatesShared = false
 
-        package init(count: Int, used: Int, sharedLength: Int? = nil) {
+        package init(count: Int, used: Int, sharedLength: Int? = nil, gatesShared: Bool = false) {
             self.count = count
             self.used = used
             self.sharedLength = sharedLength
+            self.gatesShared = gatesShared
         }
     }
 
@@ -48,7 +51,10 @@ public struct FeedForward: Sendable, Hashable {
 
     /// What tells networks apart whose tensors and widths are the same; nil for one without experts.
     var fingerprint: String? {
-        experts.map { "experts \($0.used) \($0.normalizesWeights) \($0.weightScale) \($0.weighsChosenOnly)" }
+        experts.map {
+            "experts \($0.used) \($0.normalizesWeights) \($0.weightScale) \($0.weighsChosenOnly)"
+                + ($0.gatesShared ? " gated" : "")
+        }
     }
 
     /// Width of everything that one token gets.
@@ -88,6 +94,12 @@ extension FeedForward {
     /// The network that every token gets besides its experts; nil if there is none.
     package func sharedMatrices(width: Int) -> Matrices? {
         experts?.sharedLength.map { network("_shexp", $0, width, fused: false) }
+    }
+
+    /// The gate of the network that every token gets besides; nil if it has none.
+    package func sharedGate(width: Int) -> Matrix? {
+        guard let experts, experts.gatesShared, experts.sharedLength != nil else { return nil }
+        return Matrix(name: "ffn_gate_inp_shexp", shape: [width, 1])
     }
 
     /// What chooses the experts; nil if there are none.

@@ -53,10 +53,10 @@ final class LazyFingerprint: Sendable {
         let later = [
             d.residualScale == 1 ? nil : "residual \(d.residualScale)",
             d.logitScale == 1 ? nil : "logits \(d.logitScale)", d.hasPreNorms ? nil : "no pre-norms",
-            d.hasAttentionSinks ? "sinks" : nil,
+            d.hasAttentionSinks ? "sinks" : nil, d.gatesAttention ? "gated attention" : nil,
             d.queryTemperature.map { "temperature \($0.scale) \($0.period)" },
         ]
-        for feature in later.compactMap(\.self) { checksum.add(feature) }
+        for feature in later.compactMap(\.self) + d.recurrentBlocks.map(\.fingerprint) { checksum.add(feature) }
         for tensor in tensors { checksum.add(samplesOf: tensor, in: mapping) }
         return checksum.digits
     }

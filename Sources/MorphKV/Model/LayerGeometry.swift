@@ -1,8 +1,8 @@
 /// The shape of one layer's attention, as far as a policy may care.
 public struct LayerGeometry: Sendable, Hashable {
-    /// Index of the layer, from the input.
+    /// Index of the layer among those with attention, from the input.
     public let layer: Int
-    /// Number of layers of the model.
+    /// Number of layers with attention.
     public let layerCount: Int
     /// Query heads per layer.
     public let queryHeads: Int

@@ -18,6 +18,43 @@ struct Metadata {
         return value
     }
 
+    /// KV heads of blocks with attention.
+    ///
+    /// - Parameter mayDiffer: whether the file may state a number for each block.
+    func kvHeads(limit: Int, mayDiffer: Bool) throws -> Int {
+        let name = "attention.head_count_kv"
+        guard mayDiffer, let numbers = try headsPerBlock() else {
+            return try size(name, limit: limit, otherwise: limit)
+        }
+        let heads = Set(numbers).subtracting([0])
+        guard heads.count <= 1 else {
+            throw ModelError(.unsupported, "\(file.name): \(key(name)) is \(heads.sorted()) in different blocks")
+        }
+        return try check(name, heads.first ?? limit, limit: limit)
+    }
+
+    /// The number of KV heads of each block; nil if the file states one for all.
+    func headsPerBlock() throws -> [Int]? {
+        let name = "attention.head_count_kv"
+        guard let numbers = try? file.integers(key(name)) else { return nil }
+        let count = try blockCount()
+        guard numbers.count == count else {
+            throw ModelError(.metadata, "\(file.name): \(key(name)) has \(numbers.count) entries for \(count) blocks")
+        }
+        return numbers
+    }
+
+    /// Number of blocks, without those at the end that only guess further tokens ahead.
+    func blockCount() throws -> Int {
+        let all = try size("block_count", limit: 1 << 10)
+        guard let guessing = try integer("nextn_predict_layers") else { return all }
+        guard (0..<all).contains(guessing) else {
+            throw ModelError(
+                .metadata, "\(file.name): \(key("nextn_predict_layers")) is \(guessing), not 0 to \(all - 1)")
+        }
+        return all - guessing
+    }
+
     /// How many tokens back a layer sees, itself included; nil if that is all that the model's context holds.
     ///
     /// Phi-3 states windows beyond its context, for which room would be made at once.

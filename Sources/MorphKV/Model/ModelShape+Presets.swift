@@ -40,6 +40,13 @@ extension ModelShape {
             "qwen3moe", 2048, layers: 48, experts: .init(count: 128, used: 8), of: 768, heads: (32, 4), 151_936,
             context: 40960, ropeBase: 1_000_000),
         "gpt-oss-20b": gptOss(),
+        "qwen3.5-0.8b": qwen35(1024, layers: 24, 3584, heads: (8, 2), valueHeads: 16, tied: true),
+        "qwen3.5-4b": qwen35(2560, layers: 32, 9216, heads: (16, 4), valueHeads: 32, tied: true),
+        "qwen3.5-35b-a3b": qwen35(
+            2048, layers: 40, 512, heads: (16, 2), valueHeads: 32,
+            experts: .init(count: 256, used: 8, sharedLength: 512, gatesShared: true)),
+        "qwen3-next-80b-a3b": qwen3Next(),
+        "lfm2-1.2b": lfm2(),
         "mixtral-8x7b": mixture(
             "llama", 4096, layers: 32, experts: .init(count: 8, used: 2), of: 14336, heads: (32, 8), 32000,
             context: 32768, ropeBase: 1_000_000),

@@ -24,12 +24,18 @@ extension ModelShape {
         all.append(
             TensorPlan(name: "token_embd.weight", shape: [embedding, vocabulary], mean: 0, deviation: 1))
         if !tiesEmbeddings { matrix("output.weight", [embedding, vocabulary]) }
-        vector("output_norm.weight", embedding)
+        vector("\(outputNorm).weight", embedding)
         if hasRopeFactors {
             let names = architecture == "phi3" ? ["rope_factors_long", "rope_factors_short"] : ["rope_freqs"]
             for name in names { vector("\(name).weight", headDimension / 2, mean: 2) }
         }
-        for layer in 0..<layers { addBlock("blk.\(layer).", matrix, vector) }
+        for layer in 0..<layers {
+            if isRecurrent(layer) {
+                addRecurrentBlock("blk.\(layer).", matrix, vector)
+            } else {
+                addBlock("blk.\(layer).", matrix, vector)
+            }
+        }
         return all
     }
 
@@ -55,9 +61,6 @@ extension ModelShape {
         let queries = queryHeads * headDimension
         let keys = kvHeads * headDimension
         func norm(_ name: String, _ length: Int) { vector("\(prefix)\(name).weight", length, 1, 0.1) }
-        func matrices(_ all: FeedForward.Matrix?...) {
-            for one in all.compactMap(\.self) { matrix("\(prefix)\(one.name).weight", one.shape, 1, one.isExact) }
-        }
         if hasPreNorms {
             norm("attn_norm", embedding)
             norm(feedForwardNorm, embedding)
@@ -66,13 +69,10 @@ extension ModelShape {
         if isFused {
             matrix(prefix + "attn_qkv.weight", [embedding, queries + 2 * keys], 1.2, false)
         } else {
-            matrix(prefix + "attn_q.weight", [embedding, queries], 1.2, false)
+            matrix(prefix + "attn_q.weight", [embedding, gatesAttention ? 2 * queries : queries], 1.2, false)
             matrix(prefix + "attn_k.weight", [embedding, keys], 1.2, false)
             matrix(prefix + "attn_v.weight", [embedding, keys], 1, false)
         }
-        let network = network
-        let own = network.matrices(width: embedding)
-        matrices(network.router(width: embedding), own.gate, own.up)
         if hasAttentionBias {
             for (name, length) in [("attn_q", queries), ("attn_k", keys), ("attn_v", keys)] {
                 vector("\(prefix)\(name).bias", length, 0, 0.5)
@@ -88,8 +88,22 @@ extension ModelShape {
             norm("post_ffw_norm", embedding)
         }
         matrix(prefix + "attn_output.weight", [queries, embedding], 1, false)
-        let shared = network.sharedMatrices(width: embedding)
-        matrices(own.down, shared?.gate, shared?.up, shared?.down)
+        addNetwork(prefix, matrix, vector)
         if hasSinksAndBiases { addSinksAndBiases(prefix, matrix, vector) }
+    }
+
+    func addNetwork(
+        _ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void,
+        _ vector: (String, Int, Float, Float) -> Void
+    ) {
+        let network = network
+        let (own, shared) = (network.matrices(width: embedding), network.sharedMatrices(width: embedding))
+        let all = [
+            network.router(width: embedding), own.gate, own.up, own.down, shared?.gate, shared?.up, shared?.down,
+        ]
+        for one in all.compactMap(\.self) { matrix("\(prefix)\(one.name).weight", one.shape, 1, one.isExact) }
+        if let gate = network.sharedGate(width: embedding) {
+            vector("\(prefix)\(gate.name).weight", embedding, 0, 1 / Float(embedding).squareRoot())
+        }
     }
 }

@@ -18,6 +18,15 @@ package struct ModelShape: Sendable, Hashable {
     package var feedForwardNorm = "ffn_norm"
     /// The experts among which layers choose; ``feedForward`` is the width of one. nil if there are none.
     package var experts: FeedForward.Experts?
+    /// What blocks without attention are like; nil if there are none.
+    package var recurrence: RecurrentBlock.Kind?
+    /// Every n-th block has attention.
+    package var attentionInterval = 4
+    /// The blocks with attention, where they are not every n-th.
+    package var attentionBlocks: Set<Int>?
+    package var outputNorm = "output_norm"
+    /// How many of a head's numbers RoPE turns; nil: all.
+    package var ropeDimensions: Int?
     package var queryKeyNorm: DecoderDescription.QueryKeyNorm?
     package var hasPreNorms = true
     package var hasPostNorms = false
@@ -30,6 +39,7 @@ package struct ModelShape: Sendable, Hashable {
     package var extraFloats: [String: Float] = [:]
     package var extraIntegers: [String: Int] = [:]
     package var extraFlags: [String: Bool] = [:]
+    package var extraLists: [String: [Int32]] = [:]
     package var ropeScaling: String?
     /// Whether to write RoPE frequency factors, as Llama 3.x and Phi-3 have them.
     package var hasRopeFactors = false
@@ -56,11 +66,13 @@ package struct ModelShape: Sendable, Hashable {
     private mutating func setFeatures() {
         hasAttentionBias = ["qwen2", "gpt-oss"].contains(architecture)
         hasSinksAndBiases = architecture == "gpt-oss"
-        if architecture == "gpt-oss" { feedForwardNorm = "post_attention_norm" }
+        if architecture == "lfm2" { outputNorm = "token_embd_norm" }
+        let isHybrid = ["qwen35", "qwen35moe", "qwen3next"].contains(architecture)
+        if isHybrid || architecture == "gpt-oss" { feedForwardNorm = "post_attention_norm" }
         isFused = architecture == "phi3"
         hasPreNorms = architecture != "olmo2"
         hasPostNorms = ["gemma3", "olmo2"].contains(architecture)
-        if ["qwen3", "qwen3moe", "gemma3"].contains(architecture) { queryKeyNorm = .perHead }
+        if isHybrid || ["qwen3", "qwen3moe", "gemma3", "lfm2"].contains(architecture) { queryKeyNorm = .perHead }
         if ["olmo2", "olmoe"].contains(architecture) { queryKeyNorm = .wholeProjection }
     }
 

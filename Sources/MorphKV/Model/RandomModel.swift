@@ -91,6 +91,16 @@ package struct RandomModel {
         }
     }
 
+    private func set(_ net: RecurrentBlock.GatedDeltaNet, _ writer: GgufWriter) {
+        let key = { (name: String) in "\(shape.architecture).\(name)" }
+        writer.set(key("ssm.conv_kernel"), net.taps)
+        writer.set(key("ssm.state_size"), net.size)
+        writer.set(key("ssm.group_count"), net.keyHeads)
+        writer.set(key("ssm.time_step_rank"), net.valueHeads)
+        writer.set(key("ssm.inner_size"), net.valueHeads * net.size)
+        writer.set(key("full_attention_interval"), shape.attentionInterval)
+    }
+
     private func setMetadata(_ writer: GgufWriter) {
         let key = { (name: String) in "\(shape.architecture).\(name)" }
         writer.set("general.architecture", shape.architecture)
@@ -101,11 +111,15 @@ package struct RandomModel {
         writer.set(key("block_count"), shape.layers)
         writer.set(key("feed_forward_length"), shape.feedForward)
         writer.set(key("attention.head_count"), shape.queryHeads)
-        writer.set(key("attention.head_count_kv"), shape.kvHeads)
+        if let heads = shape.headsPerBlock {
+            writer.set(key("attention.head_count_kv"), heads)
+        } else {
+            writer.set(key("attention.head_count_kv"), shape.kvHeads)
+        }
         writer.set(key("attention.key_length"), shape.headDimension)
         writer.set(key("attention.value_length"), shape.headDimension)
         writer.set(key("attention.layer_norm_rms_epsilon"), shape.epsilon)
-        writer.set(key("rope.dimension_count"), shape.headDimension)
+        writer.set(key("rope.dimension_count"), shape.ropeDimensions ?? shape.headDimension)
         writer.set(key("rope.freq_base"), shape.ropeBase)
         if let experts = shape.experts {
             writer.set(key("expert_count"), experts.count)
@@ -119,6 +133,12 @@ package struct RandomModel {
         for (name, value) in shape.extraFloats { writer.set(key(name), value) }
         for (name, value) in shape.extraIntegers { writer.set(key(name), value) }
         for (name, value) in shape.extraFlags { writer.set(key(name), value) }
+        for (name, value) in shape.extraLists { writer.set(key(name), value) }
+        switch shape.recurrence {
+        case .gatedDeltaNet(let net): set(net, writer)
+        case .shortConvolution(let taps): writer.set(key("shortconv.l_cache"), taps)
+        case nil: break
+        }
         if let tokenizer {
             writer.copyKeys(of: tokenizer, prefix: "tokenizer.")
         } else {

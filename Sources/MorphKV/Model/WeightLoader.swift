@@ -3,7 +3,7 @@ internal import Ggml
 /// Finds, checks and places the tensors that a description calls for.
 struct WeightLoader {
     private let file: GgufFile
-    private let description: DecoderDescription
+    let description: DecoderDescription
     private let device: Device
     private let repacking: Repacking?
     private let arena: Arena
@@ -33,7 +33,8 @@ struct WeightLoader {
         let embeddings = try required("token_embd.weight", table, as: .table)
         let output = try optional("output.weight", table, as: .matrix) ?? packedOutput(table) ?? embeddings
         let layers = try d.layers.indices.map { try layer($0) }
-        let norm = try vector("output_norm.weight", d.embeddingLength)
+        let recurrent = try d.recurrentBlocks.map { try recurrentBlock($0) }
+        let norm = try vector("\(d.outputNorm).weight", d.embeddingLength)
         let bias = try optional("output.bias", [d.vocabularySize], as: .exact)
         let rotated = d.layers.lazy.compactMap(\.rope).first
         let factors = try d.ropeFactors.flatMap { name in
@@ -41,11 +42,14 @@ struct WeightLoader {
         }
         let bytes = (placements + packed).reduce(0) { $0 + $1.tensor.bytes }
         let tableBytes = output.isSame(as: embeddings) ? 0 : embeddings.bytes
-        let restingBytes = zip(layers, d.layers).reduce(0) { $0 + $1.0.feedForward.restingBytes($1.1.feedForward) }
+        let networks = zip(
+            layers.map(\.feedForward) + recurrent.map(\.feedForward),
+            d.layers.map(\.feedForward) + d.recurrentBlocks.map(\.feedForward))
+        let restingBytes = networks.reduce(0) { $0 + $1.0.restingBytes($1.1) }
         let isPacked = !packed.isEmpty
         try place()
         return Weights(
-            tokenEmbeddings: embeddings, layers: layers, outputNorm: norm,
+            tokenEmbeddings: embeddings, layers: layers, recurrentBlocks: recurrent, outputNorm: norm,
             output: Projection(weight: output, bias: bias), ropeFactors: factors, bytes: bytes,
             bytesPerStep: bytes - tableBytes - restingBytes, isPacked: isPacked,
             mapped: device.usesHostMemory ? placements.map(\.tensor) : [])
@@ -56,13 +60,14 @@ struct WeightLoader {
         let e = d.embeddingLength
         let queries = d.queryHeads * d.headDimension
         let keys = d.kvHeads * d.headDimension
-        let name = { (part: String) in "blk.\(index).\(part)" }
-        let fused = try optionalProjection(name("attn_qkv"), [e, queries + 2 * keys])
+        let name = { (part: String) in "blk.\(d.layers[index].block).\(part)" }
+        // With a gate the query projection is about twice as wide, and converters leave it by itself.
+        let fused = d.gatesAttention ? nil : try optionalProjection(name("attn_qkv"), [e, queries + 2 * keys])
         let isSplit = fused == nil
         return LayerWeights(
             attentionNorm: d.hasPreNorms ? try vector(name("attn_norm.weight"), e) : nil,
             queryKeyValue: fused,
-            query: isSplit ? try projection(name("attn_q"), [e, queries]) : nil,
+            query: isSplit ? try projection(name("attn_q"), [e, d.gatesAttention ? 2 * queries : queries]) : nil,
             key: isSplit ? try projection(name("attn_k"), [e, keys]) : nil,
             value: isSplit ? try projection(name("attn_v"), [e, keys]) : nil,
             queryNorm: try headNorm(name("attn_q_norm.weight"), queries),
@@ -81,14 +86,15 @@ struct WeightLoader {
         return try vector(name, norm == .perHead ? description.headDimension : length)
     }
 
-    private mutating func feedForward(
+    mutating func feedForward(
         _ feedForward: FeedForward, _ name: (String) -> String
     ) throws -> FeedForwardWeights {
         let width = description.embeddingLength
         return FeedForwardWeights(
             network: try network(feedForward.matrices(width: width), name),
             router: try feedForward.router(width: width).map { try projection(name($0.name), $0.shape) },
-            shared: try feedForward.sharedMatrices(width: width).map { try network($0, name) })
+            shared: try feedForward.sharedMatrices(width: width).map { try network($0, name) },
+            sharedGate: try feedForward.sharedGate(width: width).map { try projection(name($0.name), $0.shape) })
     }
 
     private mutating func network(
@@ -103,7 +109,7 @@ struct WeightLoader {
     // MARK: Finding and checking
 
     /// What a tensor is used for.
-    private enum Use {
+    enum Use {
         /// As it is: 32-bit floats.
         case exact
         /// Rows are read from it: a type that can be turned into floats.
@@ -113,7 +119,7 @@ struct WeightLoader {
     }
 
     /// - Parameter shape: `[in, out]`, or `[in, out, experts]`.
-    private mutating func projection(_ name: String, _ shape: [Int]) throws -> Projection {
+    mutating func projection(_ name: String, _ shape: [Int]) throws -> Projection {
         Projection(
             weight: try required("\(name).weight", shape, as: .matrix),
             bias: try optional("\(name).bias", Array(shape.dropFirst()), as: .exact))
@@ -124,11 +130,11 @@ struct WeightLoader {
         return try projection(name, shape)
     }
 
-    private mutating func vector(_ name: String, _ length: Int) throws -> Tensor {
+    mutating func vector(_ name: String, _ length: Int) throws -> Tensor {
         try required(name, [length], as: .exact)
     }
 
-    private mutating func required(_ name: String, _ shape: [Int], as use: Use) throws -> Tensor {
+    mutating func required(_ name: String, _ shape: [Int], as use: Use) throws -> Tensor {
         guard let tensor = try optional(name, shape, as: use) else {
             throw ModelError(.missingTensor, "\(file.name): tensor \(name) is missing")
         }

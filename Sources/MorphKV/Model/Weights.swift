@@ -23,6 +23,8 @@ package struct FeedForwardWeights {
     package let router: Projection?
     /// What every token gets besides its experts; nil if there is nothing.
     package let shared: NetworkWeights?
+    /// What the result of ``shared`` is multiplied by, after a sigmoid; nil if by nothing.
+    package let sharedGate: Projection?
 }
 
 /// The tensors of one block; `[in, out]` for matrices, fastest dimension first.
@@ -31,6 +33,7 @@ package struct LayerWeights {
     package let attentionNorm: Tensor?
     /// Q, K and V in one product, or nil.
     package let queryKeyValue: Projection?
+    /// Where attention is gated, each head's query, then its gate.
     package let query: Projection?
     package let key: Projection?
     package let value: Projection?
@@ -51,6 +54,7 @@ package struct LayerWeights {
 package struct Weights {
     package let tokenEmbeddings: Tensor
     package let layers: [LayerWeights]
+    package let recurrentBlocks: [RecurrentWeights]
     package let outputNorm: Tensor
     package let output: Projection
     package let ropeFactors: Tensor?

@@ -9,8 +9,9 @@ enum CacheFile {
         case session
     }
 
-    /// The version that is written; older ones are read: since 2, sessions may hold token ids, since 3 pins.
-    static let version = 3
+    /// The version that is written; older ones are read: since 2, sessions may hold token ids, since 3 pins, since 4 what
+    /// blocks without attention remember.
+    static let version = 4
     /// The prefix of all keys.
     static let prefix = "morphkv."
     static let architecture = "morphkv-cache"

@@ -23,6 +23,7 @@ extension CompressedContext {
             }
         }
         writer.add(cache.layers, streaming: cache.streaming, heads: model.description.kvHeads)
+        try writer.add(cache.recurrent, of: model.description)
         // The layers own the memory that is written.
         try withExtendedLifetime(cache) { try writer.write(to: url) }
     }
@@ -41,7 +42,8 @@ extension CompressedContext {
         let layers = try reader.frozenLayers(reader.type("key_type"), reader.type("value_type"), tokens: tokens.count)
         guard !tokens.isEmpty, layers.allSatisfy({ $0 != nil }) else { throw reader.damaged("a layer is missing") }
         let cache = FrozenCache(
-            layers: layers.compactMap { $0 }, tokens: tokens.count, streaming: try reader.streamingHeads())
+            layers: layers.compactMap { $0 }, tokens: tokens.count, streaming: try reader.streamingHeads(),
+            recurrent: try reader.recurrentCopy())
         let isWhole = try reader.integer("whole", in: 0...1) == 1
         guard !isWhole || cache.isWhole(model.description) else {
             throw reader.damaged("it claims to be whole, and is not")

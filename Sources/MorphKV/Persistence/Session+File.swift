@@ -80,6 +80,8 @@ extension Engine {
         writer.add(
             cache.layers.map(\.frozen), streaming: cache.context?.streaming, heads: model.description.kvHeads)
         if hasLogits { writer.add("logits", logits) }
+        try writer.add(cache.recurrent?.copy(), of: model.description)
+        try writer.add(cache.context?.recurrent, of: model.description, prefix: "context.")
         for (index, layer) in cache.parts.enumerated() {
             for (part, cache) in layer.enumerated() { writer.add(cache, index, part) }
         }
@@ -127,7 +129,7 @@ extension CacheFileReader {
             guard frozen.allSatisfy({ $0 != nil }) else { throw damaged("a layer of its context is missing") }
             context = FrozenCache(
                 layers: frozen.compactMap { $0 }, tokens: try integer("context_tokens", in: 0...seen),
-                streaming: try streamingHeads())
+                streaming: try streamingHeads(), recurrent: try recurrentCopy(prefix: "context."))
         }
         let engine = try Engine(model, options, threads: threads, context: context)
         guard context != nil || engine.cache.isFused || frozen.allSatisfy({ $0 == nil }) else {
@@ -176,6 +178,7 @@ extension CacheFileReader {
         for index in engine.cache.parts.indices {
             try restore(index, of: engine.cache, frozen: hasContext ? nil : frozen[index], seen: seen)
         }
+        if let copy = try recurrentCopy() { engine.cache.recurrent?.restore(copy) }
         engine.cache.restore(seen: seen, frame: try frame(seen: seen))
         try restorePins(of: engine.cache, seen: seen)
         if engine.hasLogits { engine.logits = try floats("logits", count: engine.logits.count) }

@@ -193,11 +193,14 @@ final class ServingCaches {
     /// Caches of ended answers that are kept for what may follow.
     var keptCount: Int { slots.count { !$0.isBusy && !$0.fed.isEmpty } }
 
-    /// Bytes of the entries that hold something.
+    /// Bytes of the entries that hold something, and of what blocks without attention remember.
     var usedBytes: Int {
         slots.reduce(0) { sum, slot in
             guard let engine = slot.engine, engine.seen > 0 else { return sum }
-            return engine.statistics.layers.reduce(sum) { $0 + $1.allocatedBytes * $1.used / max(1, $1.slots) }
+            let statistics = engine.statistics
+            return statistics.layers.reduce(sum + statistics.recurrentBytes) {
+                $0 + $1.allocatedBytes * $1.used / max(1, $1.slots)
+            }
         }
     }
 }

@@ -1,3 +1,4 @@
+internal import ArgumentParser
 internal import Foundation
 internal import MorphKV
 
@@ -10,7 +11,11 @@ final class ShiftingBaseline: FedSequence {
     private(set) var logits: [Float]
 
     /// - Parameter length: entries of the context.
+    /// - Throws: `GgmlError` if the file cannot be used; `ValidationError` for models whose state cannot forget a part.
     init(_ model: Model, length: Int, threads: Int) throws {
+        guard model.description.recurrentBlocks.isEmpty else {
+            throw ValidationError("libllama cannot shift the context of a model with blocks without attention")
+        }
         baseline = try LibllamaBaseline(
             LibllamaBaseline.Weights(path: model.url.path), context: length, flashAttention: false, threads: threads)
         self.length = length

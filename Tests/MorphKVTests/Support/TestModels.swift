@@ -17,7 +17,7 @@ enum TestModels {
     }
 
     /// What the files of an architecture have.
-    private static func adapt(_ shape: inout ModelShape) {
+    static func adapt(_ shape: inout ModelShape) {
         switch shape.architecture {
         case "gemma3":
             shape.layers = 4
@@ -39,6 +39,22 @@ enum TestModels {
             shape.tiesEmbeddings = false
             shape.experts = .init(count: 8, used: 3)
             shape.slidingWindow = 48
+        case "lfm2":
+            // With blocks before the first layer, between two, and behind the last one.
+            shape.layers = 6
+            shape.recurrence = .shortConvolution(taps: 3)
+            shape.attentionBlocks = [1, 4]
+        case "qwen35", "qwen35moe", "qwen3next":
+            shape.layers = 4
+            shape.attentionInterval = 2
+            shape.ropeDimensions = shape.headDimension / 2
+            shape.recurrence = .gatedDeltaNet(
+                .init(keyHeads: 2, valueHeads: 4, size: 24, taps: 4, groupsHeads: shape.architecture == "qwen3next"))
+            if shape.architecture != "qwen3next" {
+                shape.extraLists["rope.dimension_sections"] = ModelShape.ropeSections(pairs: shape.headDimension / 4)
+            }
+            guard shape.architecture != "qwen35" else { return }
+            shape.experts = .init(count: 8, used: 2, sharedLength: 64, gatesShared: true)
         case "qwen3moe": shape.experts = .init(count: 8, used: 2)
         case "olmo2", "olmoe":
             shape.tiesEmbeddings = false

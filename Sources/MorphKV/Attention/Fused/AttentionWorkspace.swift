@@ -8,7 +8,7 @@ final class AttentionWorkspace {
     private var workspace: UnsafeMutableRawPointer?
     private var stride = 0
     private let barrier: UnsafeMutablePointer<attention_barrier>
-    private let level: attention_level
+    let level: attention_level
 
     init(threads: Int) throws {
         self.threads = threads

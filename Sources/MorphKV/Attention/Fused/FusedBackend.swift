@@ -76,7 +76,7 @@ final class FusedBackend: AttentionBackend {
             model.description, columns: shape.columns, features: features, workspace: workspace)
         let graph = try StepGraph(
             model, columns: shape.columns, outputs: shape.outputs, frozenLimit: shape.kind.frozenLimit,
-            attention: attention, operations: 64, on: device, allocator: allocator)
+            attention: attention, operations: 72, on: device, allocator: allocator)
         graphs[shape] = (graph, allocator)
         return graph
     }
@@ -88,6 +88,7 @@ final class FusedAttention: StepAttention {
     private let features: [FeatureSource]
     private let metadata: AttentionMetadata
     private let workspace: AttentionWorkspace
+    private let recurrent: KernelRecurrence
 
     /// - Parameter features: see ``KVCache/featureSources``.
     init(
@@ -98,7 +99,10 @@ final class FusedAttention: StepAttention {
         self.features = features
         self.workspace = workspace
         metadata = AttentionMetadata(description, columns: columns)
+        recurrent = KernelRecurrence(description, runs: columns, level: workspace.level)
     }
+
+    var recurrence: any Recurrence { recurrent }
 
     func attend(_ p: BlockGraph.Projections, layer: Int, in graph: Graph) -> Tensor {
         let formula = features.isEmpty ? nil : features[layer].formula
@@ -108,5 +112,8 @@ final class FusedAttention: StepAttention {
             sinks: p.sinks, batch: metadata.batch(layer))
     }
 
-    func prepare(_ feeds: ArraySlice<Feed>) { metadata.describe(feeds, in: workspace) }
+    func prepare(_ feeds: ArraySlice<Feed>) {
+        metadata.describe(feeds, in: workspace)
+        recurrent.describe(feeds.lazy.map { ($0.cache.recurrent, $0.tokens.count) })
+    }
 }

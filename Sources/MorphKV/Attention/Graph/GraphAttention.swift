@@ -4,6 +4,7 @@ internal import Ggml
 final class GraphAttention: StepAttention {
     private let description: DecoderDescription
     private let layers: [LayerCache]
+    let recurrence: any Recurrence
     private var inputs: [Key: StepInputs] = [:]
 
     /// What layers must have in common to share the inputs of a step.
@@ -20,8 +21,9 @@ final class GraphAttention: StepAttention {
         }
     }
 
-    init(_ description: DecoderDescription, _ layers: [LayerCache]) {
+    init(_ description: DecoderDescription, _ layers: [LayerCache], recurrence: any Recurrence) {
         self.description = description
+        self.recurrence = recurrence
         self.layers = layers
     }
 

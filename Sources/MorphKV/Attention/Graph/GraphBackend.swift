@@ -13,8 +13,9 @@ final class GraphBackend: AttentionBackend {
             allocator = try GraphAllocator(on: device)
             // Reductions over the queries of a window take a few operations per halving, besides those of the block.
             graph = try StepGraph(
-                model, columns: 1, outputs: 1, attention: GraphAttention(model.description, layers), operations: 384,
-                on: device, allocator: allocator)
+                model, columns: 1, outputs: 1,
+                attention: GraphAttention(model.description, layers, recurrence: GraphRecurrence(cache.recurrent)),
+                operations: 384, on: device, allocator: allocator)
         }
 
         var allocatedBytes: Int { allocator.allocatedBytes }

@@ -21,7 +21,8 @@ struct LayerRun {
     var features: ((Tensor, Graph) -> Tensor)?
 
     private var entries: Int { oldCount + stream[1] }
-    private var isLast: Bool { index == model.description.layers.count - 1 }
+    /// Whether no block follows.
+    var isLast: Bool { index == model.description.layers.count - 1 && model.description.endsWithAttention }
 
     /// Runs tokens `range`; only tokens `output` get through attention and the feed-forward network.
     ///
@@ -49,7 +50,8 @@ struct LayerRun {
         var maskInput: Tensor?
         if !output.isEmpty {
             let attended = attend(p, from: range.lowerBound, output: output, in: graph, mask: &maskInput)
-            let result = block.finish(attended, input: columns(output, in: graph), layer: index)
+            let gate = p.gate.map { part($0, output.lowerBound - range.lowerBound, output.count, in: graph) }
+            let result = block.finish(attended, gate: gate, input: columns(output, in: graph), layer: index)
             if isLast { logits = block.logits(result) }
             logits.map(graph.output) ?? graph.schedule(graph.copy(result, to: columns(output, in: graph)))
         }
@@ -63,9 +65,12 @@ struct LayerRun {
     }
 
     private func columns(_ range: Range<Int>, in graph: Graph) -> Tensor {
+        part(stream, range.lowerBound, range.count, in: graph)
+    }
+
+    private func part(_ columns: Tensor, _ first: Int, _ count: Int, in graph: Graph) -> Tensor {
         graph.view(
-            stream, [stream[0], range.count], strides: [stream.strides[1]],
-            offset: range.lowerBound * stream.strides[1])
+            columns, [columns[0], count], strides: [columns.strides[1]], offset: first * columns.strides[1])
     }
 
     /// Attention of tokens `output` over everything up to them.

@@ -25,10 +25,17 @@ struct Prefill {
         let scratch = try PrefillScratch(
             model.description, cache.options.keyType, cache.options.valueType, entries: held + tokens,
             queries: min(tokens, Self.chunk), isFused: cache.isFused, on: backend)
+        let recurrent = try RecurrentRun(
+            model, cache.recurrent, isFused: cache.isFused, on: backend, allocator: allocator)
         var logits: [Float] = []
         for index in cache.parts.indices {
+            try recurrent.run(stream, before: index)
             var pass = LayerPass(self, index: index, scratch: scratch, stream: stream)
             logits = try pass.run(wantsAllLogits: wantsAllLogits)
+        }
+        if !model.description.endsWithAttention {
+            try recurrent.run(stream, before: cache.parts.count)
+            logits = try recurrent.logits(stream, of: wantsAllLogits ? 0..<tokens : tokens - 1..<tokens)
         }
         cache.admitPrompt(tokens)
         return logits
@@ -77,7 +84,7 @@ private struct LayerPass {
     private var seen: Int { prefill.cache.seen }
     private var oldCount: Int { old[0].count }
     private var entries: Int { oldCount + tokens }
-    private var isLast: Bool { index == prefill.cache.parts.count - 1 }
+    private var isLast: Bool { layerRun.isLast }
     private var layerRun: LayerRun {
         LayerRun(
             model: prefill.model, backend: prefill.backend, allocator: prefill.allocator, index: index,
