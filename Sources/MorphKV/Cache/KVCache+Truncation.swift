@@ -1,9 +1,10 @@
 /// Going back to an earlier place of a sequence.
 extension KVCache {
     /// Whether the cache still holds every token after some place as it was read, so that the sequence can go on from there:
-    /// nothing keeps scores of what was read later, nothing was dropped, cut or moved.
+    /// nothing keeps scores of what was read later, nothing was dropped, cut or moved. A recurrent state cannot go back.
     func canTruncate(to tokens: Int) -> Bool {
         guard tokens >= (context?.tokens ?? 0), tokens <= seen, frame == RotaryFrame() else { return false }
+        guard recurrent == nil || tokens == seen else { return false }
         return parts.joined().allSatisfy { $0.canTruncate(to: tokens, seen: seen) }
     }
 
