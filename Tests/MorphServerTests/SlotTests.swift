@@ -1,6 +1,7 @@
 #if Server
 import Foundation
 import MorphKV
+import MorphServer
 import TestSupport
 import Testing
 
@@ -46,7 +47,9 @@ import Testing
         }
     }
 
-    @Test("a slot goes on from its file as from itself", arguments: ["full", "morphkv:capacity=40,window=8", "streaming:capacity=40"])
+    @Test(
+        "a slot goes on from its file as from itself",
+        arguments: ["full", "morphkv:capacity=40,window=8", "streaming:capacity=40"])
     func saving(_ policy: String) async throws {
         let folder = try TemporaryFolder()
         let cache = CacheOptions(policy: try PolicyRegistry.standard.policy(policy))
