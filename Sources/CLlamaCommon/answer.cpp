@@ -77,14 +77,16 @@ static common_chat_msg fallback(const llama_common_chat_parser &parser) {
         // What was understood before.
     }
     if (!found.tool_calls.empty()) { return found; }
-    const auto &anchor = found.content.empty() ? found.reasoning_content : found.content;
-    if (anchor.empty()) {
-        found.content = parser.text;
-        return found;
+    const auto &opening = parser.parameters.generation_prompt;
+    auto all = opening + parser.text;
+    size_t place = parser.parameters.is_continuation ? 0 : opening.size();
+    if (!found.reasoning_content.empty()) {
+        place = all.find(found.reasoning_content, place);
+        if (place == std::string::npos) { return found; }
+        place += found.reasoning_content.size();
     }
-    auto all = parser.parameters.generation_prompt + parser.text;
-    size_t place = all.rfind(anchor);
-    if (place != std::string::npos) { found.content = all.substr(found.content.empty() ? place + anchor.size() : place); }
+    if (!found.content.empty()) { place = all.find(found.content, place); }
+    if (place != std::string::npos) { found.content = all.substr(place); }
     return found;
 }
 

@@ -31,24 +31,42 @@ static common_chat_msg message(const char *role, const char *content) {
 
 using inputs = common_chat_templates_inputs;
 
+common_chat_params filled_in(const llama_common_chat_template &chat, inputs wanted) {
+    wanted.chat_template_kwargs.emplace("bos_token", json(chat.begin_token).dump());
+    wanted.chat_template_kwargs.emplace("eos_token", json(chat.end_token).dump());
+    auto made = common_chat_templates_apply(chat.templates.get(), wanted);
+    const auto &begin = chat.begin_token, &end = chat.end_token;
+    auto &prompt = made.prompt;
+    if (chat.adds_begin && !begin.empty() && prompt.compare(0, begin.size(), begin) == 0) { prompt.erase(0, begin.size()); }
+    bool isEnded = prompt.size() >= end.size() && prompt.compare(prompt.size() - end.size(), end.size(), end) == 0;
+    if (chat.adds_end && !end.empty() && isEnded) { prompt.erase(prompt.size() - end.size()); }
+    return made;
+}
+
+static std::string name(const llama_vocab *vocabulary, llama_token token) {
+    return token == LLAMA_TOKEN_NULL ? "" : llama_vocab_get_text(vocabulary, token);
+}
+
 /// Whether answers come as they are, and whether the model thinks.
 static void explore_answers(llama_common_chat_template &chat) {
     inputs asked;
     asked.messages = {message("user", "first"), message("assistant", "second"), message("user", "third")};
     asked.force_pure_content = true;
     // A template that cannot do this is of no use.
-    auto pure = common_chat_templates_apply(chat.templates.get(), asked);
+    auto pure = filled_in(chat, asked);
     asked.force_pure_content = false;
     asked.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
     common_chat_params full;
     try {
-        full = common_chat_templates_apply(chat.templates.get(), asked);
+        full = filled_in(chat, asked);
     } catch (const std::exception &) {
-        chat.is_plain = true;
+        chat.is_plain = chat.is_text_simple = true;
         return;
     }
     chat.reasons = full.supports_thinking;
-    if (chat.reasons || full.prompt != pure.prompt || !full.additional_stops.empty()) { return; }
+    chat.stops = full.additional_stops;
+    chat.is_text_simple = full.prompt == pure.prompt;
+    if (chat.reasons || !chat.is_text_simple || !full.additional_stops.empty()) { return; }
     try {
         common_chat_parser_params parameters(full);
         if (!full.parser.empty()) { parameters.parser.load(full.parser); }
@@ -65,7 +83,7 @@ static void explore_tools(llama_common_chat_template &chat) {
     asked.tools = {{"some_function", "what it does", R"({"type": "object", "properties": {}})"}};
     asked.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
     try {
-        auto made = common_chat_templates_apply(chat.templates.get(), asked);
+        auto made = filled_in(chat, asked);
         chat.has_tools = !made.grammar.empty() && made.prompt.find("some_function") != std::string::npos;
     } catch (const std::exception &) {
         // It has none then.
@@ -80,7 +98,7 @@ static void explore_parts(llama_common_chat_template &chat) {
         asked.messages = {message("system", isList ? "" : "of the system"), message("user", "first")};
         if (isList) { asked.messages[0].content_parts = {{"text", "of the system"}}; }
         try {
-            auto made = common_chat_templates_apply(chat.templates.get(), asked);
+            auto made = filled_in(chat, asked);
             return made.prompt.find("of the system") != std::string::npos;
         } catch (const std::exception &) {
             return false;
@@ -95,18 +113,23 @@ llama_common_chat_template *llama_common_chat_template_create(const void *model,
     std::call_once(once, [] { common_log_set_verbosity_thold(-1); });
     return attempt_briefly(error, [&]() -> llama_common_chat_template * {
         auto from = static_cast<const llama_model *>(model);
-        auto own = llama_model_chat_template(from, nullptr);
+        // Of two templates the one with tools can do more.
+        auto own = llama_model_chat_template(from, "tool_use");
+        if (!own) { own = llama_model_chat_template(from, nullptr); }
         if (!source && !own) { throw std::runtime_error("the model has no chat template"); }
         std::string text = source ? source : own;
         check_size(text);
-        auto other = source ? nullptr : llama_model_chat_template(from, "tool_use");
-        if (other) { check_size(other); }
         // The function below says of one that makes no sense only that it makes none.
         if (text != "chatml") { common_chat_template(text, "", ""); }
-        auto templates = common_chat_templates_init(from, source ? text : "");
-        text = common_chat_templates_source(templates.get());
-        auto chat = std::unique_ptr<llama_common_chat_template>(new llama_common_chat_template{
-            std::move(templates), text, control_names(llama_model_get_vocab(from))});
+        auto templates = common_chat_templates_init(nullptr, text);
+        if (text == "chatml") { text = common_chat_templates_source(templates.get()); }
+        auto vocabulary = llama_model_get_vocab(from);
+        std::unique_ptr<llama_common_chat_template> chat(
+            new llama_common_chat_template{std::move(templates), text, control_names(vocabulary)});
+        chat->begin_token = name(vocabulary, llama_vocab_bos(vocabulary));
+        chat->end_token = name(vocabulary, llama_vocab_eos(vocabulary));
+        chat->adds_begin = llama_vocab_get_add_bos(vocabulary);
+        chat->adds_end = llama_vocab_get_add_eos(vocabulary);
         explore_answers(*chat);
         explore_tools(*chat);
         explore_parts(*chat);
@@ -126,6 +149,7 @@ char *llama_common_chat_template_description(const llama_common_chat_template *c
             {"source", chat->source},
             {"reasons", chat->reasons},
             {"tools", chat->has_tools},
+            {"stops", chat->stops},
             {"capabilities", capabilities},
         };
         return copied(result.dump_safe());

@@ -10,11 +10,23 @@
 #include <stdexcept>
 
 struct llama_common_chat_template {
+    /// Without the model's tokens at the beginning and end of texts: what llama.cpp finds out about a template is right only
+    /// without them. They are variables of each prompt instead.
     common_chat_templates_ptr templates;
     std::string source;
     control_names names;
+    /// Names of those tokens.
+    std::string begin_token = "";
+    std::string end_token = "";
+    /// Whether the tokenizer adds them.
+    bool adds_begin = false;
+    bool adds_end = false;
     /// Whether the model thinks before it answers.
     bool reasons = false;
+    /// Whether the text of a prompt does not depend on what else is wanted of it.
+    bool is_text_simple = false;
+    /// Texts that end an answer.
+    std::vector<std::string> stops = {};
     /// Whether the template has tools itself.
     bool has_tools = false;
     /// Whether answers without tools and reasoning are texts as they are.
@@ -25,13 +37,17 @@ struct llama_common_chat_template {
     common_chat_templates_ptr plain_tools = nullptr;
 };
 
+/// Fills in a template; the prompt has no tokens that the tokenizer adds.
+common_chat_params filled_in(const llama_common_chat_template &chat, common_chat_templates_inputs wanted);
+
 /// What is said of an exception: templates' own have the place in the source before the reason.
 inline std::string reason(const std::exception &failure) {
     std::string text = failure.what();
     size_t last = text.rfind("\nError: ");
     if (last != std::string::npos) { text = text.substr(last + 8); }
     const std::string jinja = "Jinja Exception: ";
-    return text.compare(0, jinja.size(), jinja) == 0 ? text.substr(jinja.size()) : text;
+    if (text.compare(0, jinja.size(), jinja) == 0) { text = text.substr(jinja.size()); }
+    return text.substr(0, text.find('\n', 1));
 }
 
 /// What `body` returns, with errors of templates in short.

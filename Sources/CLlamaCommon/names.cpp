@@ -11,9 +11,7 @@ control_names::control_names(const llama_vocab *vocabulary) {
         if (!(llama_vocab_get_attr(vocabulary, token) & control)) { continue; }
         std::string name = llama_vocab_get_text(vocabulary, token);
         // Quotes would not survive in JSON and in grammars; no model has such names.
-        bool isSimple = std::all_of(name.begin(), name.end(), [](unsigned char byte) {
-            return byte >= ' ' && byte != '"' && byte != '\\';
-        });
+        bool isSimple = name.find_first_of("\"\\") == std::string::npos;
         if (!name.empty() && isSimple) { names[static_cast<unsigned char>(name[0])].push_back(name); }
     }
     for (auto &list : names) {

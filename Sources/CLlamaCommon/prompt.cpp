@@ -46,6 +46,7 @@ static inputs asked(const llama_common_chat_template &chat, const llama_common_c
     result.tool_choice = common_chat_tool_choice_parse_oaicompat(wanted.tool_choice);
     result.reasoning_format = common_reasoning_format_from_name(wanted.reasoning_format);
     result.enable_thinking = wanted.enable_thinking;
+    result.force_pure_content = wanted.text_only;
     auto capabilities = common_chat_templates_get_caps(chat.templates.get());
     result.parallel_tool_calls = wanted.parallel_tool_calls > 0
         || (wanted.parallel_tool_calls < 0 && (!chat.has_tools || capabilities["supports_parallel_tool_calls"]));
@@ -56,6 +57,7 @@ static inputs asked(const llama_common_chat_template &chat, const llama_common_c
     }
     if (wanted.arguments) {
         const json arguments = json::parse(wanted.arguments);
+        if (!arguments.is_object()) { throw std::runtime_error("the template's arguments are no object"); }
         for (const auto &[key, value] : arguments.items()) {
             result.chat_template_kwargs[key] = names.hide(value).dump();
         }
@@ -71,7 +73,7 @@ static bool is_plain(const llama_common_chat_template &chat, const inputs &wante
 
 static common_chat_params applied(const llama_common_chat_template &chat, inputs wanted) {
     wanted.force_pure_content = is_plain(chat, wanted);
-    return common_chat_templates_apply(chat.templates.get(), wanted);
+    return filled_in(chat, wanted);
 }
 
 /// Whether a prompt ends inside of what the model thinks.
@@ -104,6 +106,27 @@ static std::string forced(const common_chat_templates *templates, inputs wanted,
     return "";
 }
 
+static void replace(std::string &text, const std::string &part, const std::string &other) {
+    size_t place = text.find(part);
+    if (place != std::string::npos) { text.replace(place, part.size(), other); }
+}
+
+/// A grammar without what llama.cpp's lets through: several calls where one is wanted, and identifiers of any length, which
+/// Mistral's have not.
+static std::string tightened(std::string grammar, const inputs &wanted) {
+    if (!wanted.parallel_tool_calls) {
+        replace(grammar, "\ntool-calls ::= (tool-call space)+\n", "\ntool-calls ::= tool-call space\n");
+        replace(grammar, "\ntool-calls ::= (tool-call? space)+\n", "\ntool-calls ::= tool-call space\n");
+    }
+    const std::string before = "\"[CALL_ID]\" ", identifier = "[a-zA-Z0-9]{9}";
+    for (size_t place = grammar.find(before + "until-"); place != std::string::npos; place = grammar.find(before + "until-", place + 1)) {
+        size_t start = place + before.size();
+        size_t end = grammar.find_first_not_of("until-0123456789", start);
+        grammar.replace(start, end - start, identifier);
+    }
+    return grammar;
+}
+
 /// What common says about a prompt, in our words.
 static json described(const common_chat_params &made, const inputs &wanted, const disguise &names, const std::string &begin) {
     json words = json::array(), patterns = json::array();
@@ -120,7 +143,7 @@ static json described(const common_chat_params &made, const inputs &wanted, cons
     };
     return {
         {"parts", names.parts(made.prompt)},
-        {"grammar", names.reveal(made.grammar)},
+        {"grammar", names.reveal(tightened(made.grammar, wanted))},
         {"lazy", made.grammar_lazy},
         {"opening", names.reveal(made.generation_prompt)},
         {"begin", begin},
@@ -134,11 +157,18 @@ static json described(const common_chat_params &made, const inputs &wanted, cons
     };
 }
 
+/// A prompt of which nothing but the text matters.
+static json parts_only(const llama_common_chat_template &chat, inputs wanted, const disguise &names) {
+    wanted.force_pure_content = chat.is_text_simple;
+    return {{"parts", names.parts(filled_in(chat, wanted).prompt)}};
+}
+
 /// A prompt by a template that has tools itself, or without tools.
 static json by_template(
     const llama_common_chat_template &chat, inputs wanted, const json &messages, const json &tools, const disguise &names) {
     wanted.messages = parsed(chat, messages);
     wanted.tools = common_chat_tools_parse_oaicompat(tools);
+    if (wanted.force_pure_content) { return parts_only(chat, wanted, names); }
     auto made = applied(chat, wanted);
     auto result = described(made, wanted, names, forced(chat.templates.get(), wanted, made));
     if (is_plain(chat, wanted)) { result["parser"] = nullptr; }
@@ -152,6 +182,7 @@ static json with_plain_tools(
     bool isRequired = wanted.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED;
     texts.messages = parsed(chat, plain_tools_messages(messages, tools, isRequired));
     texts.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
+    if (wanted.force_pure_content) { return parts_only(chat, texts, names); }
     auto made = applied(chat, texts);
     if (!chat.plain_tools) {
         auto source = chat.reasons && made.thinking_start_tag == "<think>" ? plain_tools_template_with_thinking : plain_tools_template;

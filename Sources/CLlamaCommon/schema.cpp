@@ -20,7 +20,7 @@ char *llama_common_json_member(const char *json, const char *const *keys, size_t
         auto value = common_json::parse(json);
         for (size_t index = 0; index < count; index++) {
             // A copy of the member, since the value it is a part of goes.
-            common_json member = value.at(keys[index]);
+            common_json member = value.is_array() ? value.at(std::stoul(keys[index])) : value.at(keys[index]);
             value = member;
         }
         return copied(value.dump());

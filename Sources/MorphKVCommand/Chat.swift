@@ -24,14 +24,17 @@ struct Chat {
         case saved(String)
     }
 
-    /// - Parameter pinsSystem: whether system messages are pinned; nil pins what fits of them.
+    /// - Parameters:
+    ///   - template: a chat template in Jinja, in place of the model's own.
+    ///   - pinsSystem: whether system messages are pinned; nil pins what fits of them.
     init(
-        _ model: Model, _ beginning: Beginning, pinsSystem: Bool?, options: GenerationOptions, threads: Int
+        _ model: Model, _ beginning: Beginning, template: String? = nil, pinsSystem: Bool?, options: GenerationOptions,
+        threads: Int
     ) async throws {
         guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
         self.model = model
         self.threads = threads
-        format = ChatFormat(tokenizer)
+        format = ChatFormat(tokenizer, template: try template.map { try ChatTemplate(tokenizer, source: $0) })
         pins = ChatPins(format: format, pinsSystem: pinsSystem)
         var options = options
         options.stop += format.stops

@@ -34,6 +34,7 @@ struct ChatCommand: AsyncParsableCommand {
     @Option(help: "Go on with a conversation that /save wrote, in the cache and with the policy that it had.")
     var resume: String?
 
+    @OptionGroup var chatTemplate: ChatTemplateFlags
     @OptionGroup var length: LengthFlags
 
     func validate() throws {
@@ -47,7 +48,8 @@ struct ChatCommand: AsyncParsableCommand {
         var options = try cache.options(for: model)
         options.pins = true
         var chat = try await Chat(
-            model, resume.map { .saved($0) } ?? .new(options, system: system), pinsSystem: pinSystem,
+            model, resume.map { .saved($0) } ?? .new(options, system: system), template: chatTemplate.source(),
+            pinsSystem: pinSystem,
             options: GenerationOptions(maxTokens: length.maxTokens ?? 1024, sampling: sampling.options),
             threads: modelFlags.threadCount)
         if let prompt { try await Self.goOn { try await chat.answer(prompt) } }

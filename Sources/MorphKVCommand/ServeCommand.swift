@@ -29,6 +29,11 @@ struct ServeCommand: AsyncParsableCommand {
         help: "Pin the system prompts of chats, as far as they fit, so that caches of constant size never drop them.")
     var pinSystem = true
 
+    @OptionGroup var chatTemplate: ChatTemplateFlags
+
+    @Option(help: "What becomes of what models think before they answer: it stays text (none), or is kept apart.")
+    var reasoningFormat = ChatInput.ReasoningFormat.auto
+
     @Option(
         name: .customLong("context"),
         help: "A text that `morphkv compress` saved, for requests that name it; NAME=FILE, may be given several times.")
@@ -144,6 +149,8 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.port = port
         configuration.maxBodyBytes = maxBody
         configuration.pinsSystem = pinSystem
+        configuration.chatTemplate = try chatTemplate.source()
+        configuration.reasoningFormat = reasoningFormat
         configuration.maxConnections = maxConnections
         configuration.shutdownTime = .seconds(shutdownTime)
         if let apiKeyFile {

@@ -21,16 +21,18 @@ public struct CompletionServer: Sendable {
 
     /// Puts a server in front of a scheduler.
     ///
-    /// - Throws: ``ServerError`` if the model has no tokenizer.
+    /// - Throws: ``ServerError`` if the model has no tokenizer, `ModelError` if the configuration's chat template makes no
+    ///   sense.
     public init(_ scheduler: Scheduler, configuration: ServerConfiguration, logger: Logger) throws {
         guard let tokenizer = scheduler.model.tokenizer else { throw ServerError.noTokenizer }
         self.scheduler = scheduler
         self.configuration = configuration
         self.logger = logger
+        let template = try configuration.chatTemplate.map { try ChatTemplate(tokenizer, source: $0) }
         completions = CompletionRoutes(
             scheduler: scheduler, configuration: configuration, tokenizer: tokenizer,
             responder: Responder(scheduler: scheduler, connections: connections),
-            chatFormat: ChatFormat(tokenizer), lengthNotice: LengthNotice(logger),
+            chatFormat: ChatFormat(tokenizer, template: template), lengthNotice: LengthNotice(logger),
             pinNotice: OneTimeWarning(logger), reader: RequestReader(configuration))
     }
 
@@ -104,7 +106,9 @@ public struct CompletionServer: Sendable {
     ///   it will take at most.
     public func run(onListening: @escaping @Sendable (Int, ServerMemory) async -> Void = { _, _ in }) async throws {
         if !Grammar.isAvailable {
-            logger.notice("no structured answers: this copy of llama.cpp comes without its library common")
+            logger.notice(
+                "no structured answers, tools, reasoning or templates but those that libllama knows: this copy of llama.cpp comes without its library common"
+            )
         }
         // The scheduler's thread does the work, so an event loop per core would only cost memory.
         NIOSingletons.groupLoopCountSuggestion = 1

@@ -59,6 +59,10 @@ public struct ServerConfiguration: Sendable {
     public var isVerbose = false
     /// The policies that requests can name.
     public var policies = PolicyRegistry.standard
+    /// A chat template in Jinja, in place of the model's own.
+    public var chatTemplate: String?
+    /// What becomes of what models think before they answer, if requests do not say.
+    public var reasoningFormat = ChatInput.ReasoningFormat.auto
 
     /// Creates a configuration with the defaults of the command `morphkv serve`.
     public init(modelName: String) { self.modelName = modelName }

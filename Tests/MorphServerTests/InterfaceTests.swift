@@ -34,7 +34,7 @@ import Testing
             (chat, #"{"messages":[{"role":"user","content":5}]}"#, 400, "messages[0].content"),
             (chat, #"{"messages":[{"role":"robot","content":"x"}]}"#, 400, "messages[0].role"),
             (chat, "{\(message),\"top_logprobs\":3}", 400, "top_logprobs"),
-            (chat, "{\(message),\"tools\":[{\"type\":\"function\"}]}", 400, "tools"),
+            (chat, "{\(message),\"tools\":[{\"type\":\"function\"}]}", 400, "tools[0].function"),
             (chat, "{\(message),\"response_format\":{\"type\":\"xml\"}}", 400, "response_format"),
             (chat, #"{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}"#, 400, "messages[0].content"),
             ("/v1/nothing", "{}", 404, nil),

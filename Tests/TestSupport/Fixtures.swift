@@ -25,6 +25,9 @@ package enum Fixtures {
     /// Samples and a prediction of our own in the format of LongGenBench.
     package static let longGenBench = folder.appending(path: "longgenbench")
 
+    /// Chat templates of well-known models.
+    package static let templates = folder.appending(path: "templates")
+
     /// What an older version of the program wrote.
     package static let older = folder.appending(path: "older")
 

@@ -21,7 +21,7 @@ bool llama_common_is_available(void);
 
 void llama_common_free(char *text);
 
-/// A member of a JSON object, found by the keys on the way to it, as JSON again, with its own members in their order.
+/// A member of a JSON object, found by the keys and numbers on the way to it, as JSON again, with its own members in their order.
 ///
 /// Returns NULL where it is not there, and the reason in `error`.
 char *llama_common_json_member(const char *json, const char *const *keys, size_t count, char **error);

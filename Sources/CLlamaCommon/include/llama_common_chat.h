@@ -45,6 +45,8 @@ typedef struct {
     bool add_generation_prompt;
     /// Whether the last message, the assistant's, is to be gone on with.
     bool continue_final_message;
+    /// Whether only `parts` are wanted, which is much faster with tools.
+    bool text_only;
 } llama_common_chat_input;
 
 /// The text of a conversation and what its answer is like, as a JSON object:

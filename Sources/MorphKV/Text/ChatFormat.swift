@@ -9,7 +9,7 @@
 ///
 ///     Assistant:
 public struct ChatFormat: Sendable {
-    private let tokenizer: Tokenizer
+    let tokenizer: Tokenizer
     /// The template that is interpreted, for conversations with tools; nil if there is none.
     public let template: ChatTemplate?
     /// Whether a template is used.
@@ -20,13 +20,13 @@ public struct ChatFormat: Sendable {
     /// - Parameter template: one to use instead of the model's own.
     public init(_ tokenizer: Tokenizer, template: ChatTemplate? = nil) {
         self.tokenizer = tokenizer
-        self.template = template ?? tokenizer.chatTemplate
+        self.template = template ?? tokenizer.jinjaTemplate
         usesTemplate =
             self.template != nil || (try? tokenizer.applyChatTemplate([.init(role: "user", content: "x")])) != nil
     }
 
     /// Texts that end an answer besides the model's own end of text.
-    public var stops: [String] { usesTemplate ? [] : ["\nUser:", "\nSystem:"] }
+    public var stops: [String] { usesTemplate ? template?.stops ?? [] : ["\nUser:", "\nSystem:"] }
 
     /// The tokens of a conversation, ending where the assistant's answer begins.
     ///
@@ -61,24 +61,25 @@ public struct ChatFormat: Sendable {
     public func range(
         of part: Range<Int>, in tokens: [Token], of messages: [Tokenizer.Message], isBehindContext: Bool = false
     ) throws -> Range<Int> {
+        if template != nil {
+            return try range(
+                of: part, in: tokens, of: ChatInput(messages.map(ChatMessage.init)), isBehindContext: isBehindContext)
+        }
+        return try Self.range(of: part, in: tokens) { count in
+            try self.tokens(Array(messages.prefix(count)), isBehindContext: isBehindContext, answers: false)
+        }
+    }
+
+    /// - Parameter beginning: the tokens of a conversation's first messages.
+    static func range(
+        of part: Range<Int>, in tokens: [Token], beginning: (Int) throws -> [Token]
+    ) throws -> Range<Int> {
         func end(_ count: Int) throws -> Int {
             guard count > 0 else { return 0 }
-            let beginning = try beginning(count, of: messages, isBehindContext)
-            return zip(beginning, tokens).prefix { $0 == $1 }.count
+            return zip(try beginning(count), tokens).prefix { $0 == $1 }.count
         }
         let start = try end(part.lowerBound)
         return start..<max(start, try end(part.upperBound))
-    }
-
-    /// The tokens of a conversation's first messages, and of others than those that follow them where the template takes no
-    /// conversation that ends there.
-    private func beginning(
-        _ count: Int, of messages: [Tokenizer.Message], _ isBehindContext: Bool
-    ) throws -> [Token] {
-        let kept = Array(messages.prefix(count))
-        if let tokens = try? tokens(kept, isBehindContext: isBehindContext, answers: false) { return tokens }
-        let others = messages.dropFirst(count).map { Tokenizer.Message(role: $0.role, content: "?" + $0.content) }
-        return try tokens(kept + others, isBehindContext: isBehindContext, answers: true)
     }
 
     /// - Parameter answers: whether the tokens end where the assistant's answer begins, else where the last message ends.
@@ -89,7 +90,12 @@ public struct ChatFormat: Sendable {
             let text = (isBehindContext ? "\n\n" : "") + Self.plain(messages, answers: answers)
             return encode(text[...], messages, isStart: !isBehindContext)
         }
-        if let template { return try tokens(messages, by: template, isBehindContext, answers: answers) }
+        if template != nil {
+            var input = ChatInput(messages.map(ChatMessage.init))
+            input.addsGenerationPrompt = answers
+            input.isTextOnly = true
+            return tokens(of: try prompt(input, isBehindContext: isBehindContext), isBehindContext: isBehindContext)
+        }
         guard isBehindContext, var first = messages.first else {
             let text = try tokenizer.applyChatTemplate(messages, addAssistant: answers)
             return encode(text[...], messages, isStart: true)
@@ -99,18 +105,6 @@ public struct ChatFormat: Sendable {
         let parts = try tokenizer.chatParts(
             [first] + messages.dropFirst(), addAssistant: answers, around: context)
         return encode(parts[1][...], messages, isStart: false)
-    }
-
-    private func tokens(
-        _ messages: [Tokenizer.Message], by template: ChatTemplate, _ isBehindContext: Bool, answers: Bool
-    ) throws -> [Token] {
-        guard isBehindContext, var first = messages.first else {
-            return tokenizer.encode(try template.prompt(messages, addAssistant: answers))
-        }
-        let context = "<<context>>"
-        first.content = context + "\n\n" + first.content
-        let prompt = try template.prompt([first] + messages.dropFirst(), addAssistant: answers).after(context)
-        return tokenizer.encode(prompt, addSpecial: false)
     }
 
     private func encode(_ text: Substring, _ messages: [Tokenizer.Message], isStart: Bool) -> [Token] {

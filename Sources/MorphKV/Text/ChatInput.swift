@@ -40,6 +40,8 @@ public struct ChatInput: Sendable, Hashable {
     public var addsGenerationPrompt = true
     /// Whether the answer goes on with the last message, the assistant's.
     public var continuesLastMessage = false
+    /// Whether nothing but the text is wanted, which is much faster with tools.
+    var isTextOnly = false
 
     /// Creates an input without tools.
     public init(_ messages: [ChatMessage]) { self.messages = messages }

@@ -5,9 +5,9 @@ public struct ChatPrompt: Sendable {
     /// What the C library says.
     private struct Applied: Decodable {
         let parts: [String]
-        let grammar: String
-        let preserved: [String]
-        let stops: [String]
+        let grammar: String?
+        let preserved: [String]?
+        let stops: [String]?
         let parser: String?
     }
 
@@ -37,15 +37,15 @@ public struct ChatPrompt: Sendable {
         let data = Data(json.utf8)
         let applied = try JSONDecoder().decode(Applied.self, from: data)
         parts = applied.parts
-        stops = applied.stops
-        preservedNames = applied.preserved
+        stops = applied.stops ?? []
+        preservedNames = applied.preserved ?? []
         parser = applied.parser
-        guard !applied.grammar.isEmpty else {
+        guard let rules = applied.grammar, !rules.isEmpty else {
             grammar = nil
             return
         }
         let use = try JSONEncoder().encode(JSONDecoder().decode(Use.self, from: data))
-        grammar = try Grammar(gbnf: applied.grammar, use: String(decoding: use, as: UTF8.self))
+        grammar = try Grammar(gbnf: rules, use: String(decoding: use, as: UTF8.self))
     }
 
     /// The prompt.

@@ -19,6 +19,7 @@ public final class ChatTemplate: Sendable {
         let source: String
         let reasons: Bool
         let tools: Bool
+        let stops: [String]
         let capabilities: [String: Bool]
     }
 
@@ -55,6 +56,9 @@ public final class ChatTemplate: Sendable {
     /// Whether the template has tools itself.
     public var hasTools: Bool { description.tools }
 
+    /// Texts that end an answer, besides the model's own end.
+    public var stops: [String] { description.stops }
+
     /// What llama.cpp found out about it, such as `supports_system_role`.
     public var capabilities: [String: Bool] { description.capabilities }
 
@@ -71,13 +75,6 @@ public final class ChatTemplate: Sendable {
             return try LargeStack.run { try handle.apply(texts) }
         }
         return try ChatPrompt(json: json)
-    }
-
-    /// The prompt of a conversation without tools.
-    func prompt(_ messages: [Tokenizer.Message], addAssistant: Bool = true) throws -> ChatPrompt {
-        var input = ChatInput(messages.map(ChatMessage.init))
-        input.addsGenerationPrompt = addAssistant
-        return try apply(input)
     }
 
     /// Refuses what would take too much memory or stack: all of it is read by recursion.

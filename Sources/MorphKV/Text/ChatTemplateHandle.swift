@@ -72,7 +72,7 @@ struct ChatInputTexts: Sendable {
             arguments: pointers[4], reasoning_format: pointers[5],
             parallel_tool_calls: input.parallelToolCalls.map { $0 ? 1 : 0 } ?? -1,
             enable_thinking: input.enableThinking, add_generation_prompt: input.addsGenerationPrompt,
-            continue_final_message: input.continuesLastMessage)
+            continue_final_message: input.continuesLastMessage, text_only: input.isTextOnly)
         return body(&given)
     }
 }

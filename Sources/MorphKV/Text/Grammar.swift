@@ -46,7 +46,8 @@ public struct Grammar: Sendable, Hashable, Codable {
     init(gbnf: String, use: String) throws {
         guard gbnf.utf8.count <= Self.mostTemplateBytes else {
             throw GenerationError(
-                .grammar, "tools and schema give a grammar of \(gbnf.utf8.count) bytes: \(Self.mostTemplateBytes) at most")
+                .grammar,
+                "tools and schema give a grammar of \(gbnf.utf8.count) bytes: \(Self.mostTemplateBytes) at most")
         }
         self.gbnf = gbnf
         self.use = use

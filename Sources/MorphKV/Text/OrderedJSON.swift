@@ -7,7 +7,7 @@ package enum OrderedJSON {
     ///
     /// - Parameters:
     ///   - json: an object.
-    ///   - path: the keys on the way to it.
+    ///   - path: the keys on the way to it, and numbers of items in lists.
     /// - Throws: ``GenerationError`` of kind `grammar` if it is not there, or nested deeper than ``Grammar/mostDepth``.
     package static func member(of json: some Collection<UInt8>, at path: [String]) throws -> String {
         guard Nesting.depth(of: json) <= Grammar.mostDepth else {

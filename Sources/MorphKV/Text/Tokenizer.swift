@@ -11,6 +11,7 @@ public final class Tokenizer: @unchecked Sendable {
     // Sound to share: libllama's vocabulary functions only read.
     private let file: VocabularyFile
     private let vocabulary: OpaquePointer
+    private var model: OpaquePointer { file.model }
     private let ownTemplate = Mutex<ChatTemplate??>(nil)
 
     /// Number of token ids.
@@ -156,7 +157,7 @@ public final class Tokenizer: @unchecked Sendable {
 
     /// The model's own chat template as it can be filled in with anything; nil if it has none that makes sense, or this copy of
     /// llama.cpp has no interpreter for it. Read at the first use.
-    public var chatTemplate: ChatTemplate? {
+    public var jinjaTemplate: ChatTemplate? {
         ownTemplate.withLock { template in
             if let known = template { return known }
             let read = try? ChatTemplate(self)
@@ -172,18 +173,25 @@ public final class Tokenizer: @unchecked Sendable {
 
     /// The prompt of a conversation by the model's own template, ending where the assistant's answer begins.
     ///
-    /// Without ``chatTemplate`` libllama recognises the well-known templates.
+    /// Without ``jinjaTemplate`` libllama recognises the well-known templates. Templates of Llama 3 get the date that they have
+    /// where nobody gives one, so that a prompt does not depend on the day.
     ///
     /// - Throws: ``ModelError`` of kind `chatTemplate` if the file has none, or libllama does not know it, or it refuses the
     ///   conversation.
     public func applyChatTemplate(_ messages: [Message], addAssistant: Bool = true) throws -> String {
-        if let chatTemplate { return try chatTemplate.prompt(messages, addAssistant: addAssistant).text }
+        if let jinjaTemplate {
+            var input = ChatInput(messages.map(ChatMessage.init))
+            input.addsGenerationPrompt = addAssistant
+            input.isTextOnly = true
+            input.templateArguments = #"{"date_string": "26 Jul 2024"}"#
+            return try jinjaTemplate.apply(input).text
+        }
         return try applyKnownTemplate(messages, addAssistant: addAssistant)
     }
 
     /// The same by libllama alone, which interprets no template but knows many.
     private func applyKnownTemplate(_ messages: [Message], addAssistant: Bool) throws -> String {
-        guard let template = llama_model_chat_template(file.model, nil) else {
+        guard let template = llama_model_chat_template(model, nil) else {
             throw ModelError(.chatTemplate, "the model has no chat template; use it without --chat")
         }
         let roles = messages.map { strdup($0.role) }

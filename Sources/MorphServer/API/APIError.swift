@@ -99,7 +99,7 @@ struct APIError: Error, Sendable {
         case let error as CacheError: self = .invalid(error.description, param: "morphkv")
         case let error as GenerationError where error.kind == .invalidOption: self = .invalid(error.description)
         case let error as ModelError where error.kind == .chatTemplate:
-            self = .invalid("the model's chat template cannot be applied to these messages", param: "messages")
+            self = .invalid(error.description, param: "messages")
         default: return nil
         }
     }

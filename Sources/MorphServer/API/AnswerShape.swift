@@ -30,10 +30,7 @@ struct AnswerShape: Decodable, Sendable {
     /// - Parameter body: the request as it came, since the order of a schema's members matters.
     /// - Throws: ``APIError`` naming the field that makes no sense; nothing is ever left out silently.
     func grammar(in body: ByteBuffer, _ tokenizer: Tokenizer) throws -> Grammar? {
-        let wanted = [
-            gbnf.map { _ in "grammar" }, jsonSchema.map { _ in "json_schema" }, format.map { _ in "response_format" },
-        ]
-        .compactMap(\.self)
+        let wanted = fields
         guard let field = wanted.first else { return nil }
         guard wanted.count == 1 else {
             throw APIError.invalid("'\(wanted[0])' and '\(wanted[1])' do not go together", param: wanted[1])
@@ -49,6 +46,19 @@ struct AnswerShape: Decodable, Sendable {
         } catch let error as GenerationError where error.kind == .grammar {
             throw APIError.invalid(error.description, param: field)
         }
+    }
+
+    /// The field that prescribes a form, if one does.
+    var field: String? { fields.first }
+
+    private var fields: [String] {
+        [gbnf.map { _ in "grammar" }, jsonSchema.map { _ in "json_schema" }, format.map { _ in "response_format" }]
+            .compactMap(\.self)
+    }
+
+    /// The JSON schema of the answers; nil if they have none.
+    func jsonSchema(in body: ByteBuffer) throws -> String? {
+        try jsonSchema == nil && format == nil ? nil : schema(in: body)
     }
 
     /// The kind of format, if it is not any text.

@@ -6,8 +6,34 @@ struct ChatRequest: Decodable, Sendable {
     struct Message: Decodable, Sendable {
         var role: String
         var content: Content?
-        var toolCalls: [Ignored]?
+        var toolCalls: [Call]?
+        var toolCallId: String?
+        var name: String?
+        var reasoningContent: String?
         var morphkv: Extension?
+    }
+
+    /// A call that the model asked for.
+    struct Call: Decodable, Sendable {
+        struct Function: Decodable, Sendable {
+            var name: String
+            var arguments: Arguments?
+        }
+
+        /// A text, or an object, which is looked up in the body.
+        struct Arguments: Decodable, Sendable {
+            var text: String?
+
+            init(from decoder: any Decoder) throws {
+                let container = try decoder.singleValueContainer()
+                text = try? container.decode(String.self)
+                if text == nil { _ = try container.decode([String: AnswerShape.Present].self) }
+            }
+        }
+
+        var id: String?
+        var type: String?
+        var function: Function
     }
 
     /// This server's own extensions of a message.
@@ -43,12 +69,12 @@ struct ChatRequest: Decodable, Sendable {
     var messages: [Message]
     var logprobs: Bool?
     var topLogprobs: Int?
-    var tools: [Ignored]?
     var functions: [Ignored]?
+    var toolFields: ToolFields
     var shape: AnswerShape
 
     private enum CodingKeys: CodingKey {
-        case messages, logprobs, topLogprobs, tools, functions
+        case messages, logprobs, topLogprobs, functions
     }
 
     init(from decoder: any Decoder) throws {
@@ -57,8 +83,8 @@ struct ChatRequest: Decodable, Sendable {
         messages = try container.decode([Message].self, forKey: .messages)
         logprobs = try container.decodeIfPresent(Bool.self, forKey: .logprobs)
         topLogprobs = try container.decodeIfPresent(Int.self, forKey: .topLogprobs)
-        tools = try container.decodeIfPresent([Ignored].self, forKey: .tools)
         functions = try container.decodeIfPresent([Ignored].self, forKey: .functions)
+        toolFields = try ToolFields(from: decoder)
         shape = try AnswerShape(from: decoder)
     }
 
@@ -72,18 +98,21 @@ struct ChatRequest: Decodable, Sendable {
         guard topLogprobs == nil || logprobs == true else {
             throw APIError.invalid("'top_logprobs' needs 'logprobs'", param: "top_logprobs")
         }
-        guard (tools ?? []).isEmpty, (functions ?? []).isEmpty else {
-            throw APIError.invalid("this server has no tools", param: "tools", code: "unsupported")
+        guard (functions ?? []).isEmpty else {
+            throw APIError.invalid("'functions' are 'tools' by now", param: "functions", code: "unsupported")
         }
+        try toolFields.validate()
     }
 
     /// The conversation in the words of the library.
     func conversation() throws -> [Tokenizer.Message] {
         try messages.enumerated().map { index, message in
-            let roles = ["system": "system", "developer": "system", "user": "user", "assistant": "assistant"]
+            let roles = [
+                "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
+            ]
             guard let role = roles[message.role] else {
                 throw APIError.invalid(
-                    "the role '\(message.role.prefix(40))' is not one of system, developer, user, assistant",
+                    "the role '\(message.role.prefix(40))' is not one of system, developer, user, assistant, tool",
                     param: "messages[\(index)].role")
             }
             return Tokenizer.Message(role: role, content: try text(of: message, index))
@@ -91,10 +120,6 @@ struct ChatRequest: Decodable, Sendable {
     }
 
     private func text(of message: Message, _ index: Int) throws -> String {
-        guard (message.toolCalls ?? []).isEmpty else {
-            throw APIError.invalid(
-                "this server has no tools", param: "messages[\(index)].tool_calls", code: "unsupported")
-        }
         switch message.content {
         case nil: return ""
         case .text(let text): return text

@@ -20,19 +20,23 @@ struct PinnedMessages {
     /// - Parameters:
     ///   - messages: as they were asked for.
     ///   - conversation: the same in the words of the library.
+    ///   - input: the same with tools; nil if there are none.
     ///   - tokens: the whole conversation's.
     ///   - room: how many tokens can be pinned; nil if all can.
     /// - Throws: ``APIError`` when too many messages ask for it, `ModelError` when the template cannot be applied.
     func choose(
-        _ messages: [ChatRequest.Message], _ conversation: [Tokenizer.Message], tokens: [Token], room: Int?,
-        isBehindContext: Bool
+        _ messages: [ChatRequest.Message], _ conversation: [Tokenizer.Message], _ input: ChatInput?, tokens: [Token],
+        room: Int?, isBehindContext: Bool
     ) throws -> Choice {
         let asked = messages.indices.filter { messages[$0].morphkv?.pin == true }
         guard asked.count <= Self.limit else {
             throw APIError.invalid("\(asked.count) messages are pinned; \(Self.limit) can be", param: "messages")
         }
         func range(_ part: Range<Int>) throws -> Range<Int> {
-            try format.range(of: part, in: tokens, of: conversation, isBehindContext: isBehindContext)
+            if let input {
+                return try format.range(of: part, in: tokens, of: input, isBehindContext: isBehindContext)
+            }
+            return try format.range(of: part, in: tokens, of: conversation, isBehindContext: isBehindContext)
         }
         var choice = Choice()
         for part in Self.runs(asked) { choice.ranges.append(try range(part)) }

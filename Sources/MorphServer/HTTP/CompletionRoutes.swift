@@ -18,21 +18,29 @@ struct CompletionRoutes: Sendable {
     // MARK: The two endpoints
 
     func chat(_ request: Request, context: ServerRequestContext) async throws -> Response {
-        try await answer(try await reader.understand(request, chatJob), context)
+        let job = try await reader.understand(request, chatJob)
+        guard !job.parsers.isEmpty else {
+            let format = ChatAnswers(hasLogprobs: job.hasLogprobs)
+            return try await answer(Job(job.fields, requests: job.requests, format: format), context)
+        }
+        let format = MessageAnswers(hasLogprobs: job.hasLogprobs, parsers: job.parsers)
+        return try await answer(Job(job.fields, requests: job.requests, format: format), context)
     }
 
     /// What a chat's body asks for.
-    @Sendable func chatJob(_ body: ByteBuffer) throws -> Job<ChatAnswers> {
+    @Sendable func chatJob(_ body: ByteBuffer) throws -> ChatJob {
         let wanted = try Coding.decode(ChatRequest.self, from: body)
         try wanted.validate(configuration)
-        let conversation = try wanted.conversation()
-        let tokens = try chatTokens(wanted, conversation)
+        let chat = try ChatPlan(wanted, body, chatFormat, tokenizer, configuration)
         let topLogprobs = wanted.logprobs == true ? wanted.topLogprobs ?? 0 : nil
-        let grammar = try wanted.shape.grammar(in: body, tokenizer)
-        let requests = try requests(wanted.fields, [tokens], topLogprobs, grammar, stops: chatFormat.stops) { cache in
-            try pins(wanted, conversation, tokens, cache)
+        var requests = try requests(wanted.fields, [chat.tokens], topLogprobs, chat.grammar, stops: chat.stops) {
+            cache in
+            try pins(wanted, chat, cache)
         }
-        return Job(wanted.fields, requests: requests, format: ChatAnswers(hasLogprobs: topLogprobs != nil))
+        for index in requests.indices { requests[index].options.preservedTokens = chat.preservedTokens }
+        return ChatJob(
+            fields: wanted.fields, requests: requests, hasLogprobs: topLogprobs != nil,
+            parsers: try requests.compactMap { _ in try chat.prompt?.makeParser() })
     }
 
     func completion(_ request: Request, context: ServerRequestContext) async throws -> Response {
@@ -62,15 +70,15 @@ struct CompletionRoutes: Sendable {
 
     /// The pins of a chat; a system prompt that does not fit is pinned as far as it does.
     private func pins(
-        _ wanted: ChatRequest, _ conversation: [Tokenizer.Message], _ tokens: [Token], _ cache: CacheOptions?
+        _ wanted: ChatRequest, _ chat: ChatPlan, _ cache: CacheOptions?
     ) throws -> PromptPins {
         // What is too long is refused later, and not looked at in detail.
-        guard tokens.count <= scheduler.options.maxPromptTokens else { return .none }
+        guard chat.tokens.count <= scheduler.options.maxPromptTokens else { return .none }
         let options = cache ?? scheduler.options.cache
         let choice = try PinnedMessages(
             format: chatFormat, pinsSystem: configuration.pinsSystem && options.pins
         ).choose(
-            wanted.messages, conversation, tokens: tokens,
+            wanted.messages, chat.conversation, chat.input, tokens: chat.tokens,
             room: scheduler.pinRoom(cache, after: wanted.fields.morphkv?.context),
             isBehindContext: wanted.fields.morphkv?.context != nil)
         if let cut = choice.cut {
@@ -82,23 +90,28 @@ struct CompletionRoutes: Sendable {
     }
 
     /// The prompt of a chat as a text, with the names of special tokens.
-    func chatPrompt(_ body: ByteBuffer) throws -> String { tokenizer.decode(try chatTokens(body), special: true) }
+    func chatPrompt(_ body: ByteBuffer) throws -> String {
+        let wanted = try Coding.decode(ChatRequest.self, from: body)
+        try wanted.validate(configuration)
+        guard chatFormat.template != nil else { return tokenizer.decode(try chatTokens(body), special: true) }
+        let input = try wanted.input(try wanted.conversation(), in: body, usual: configuration.reasoningFormat)
+        return try chatFormat.prompt(input, isBehindContext: false).text
+    }
 
     /// The prompt of a chat.
     func chatTokens(_ body: ByteBuffer) throws -> [Token] {
         let wanted = try Coding.decode(ChatRequest.self, from: body)
         try wanted.validate(configuration)
-        return try chatTokens(wanted, try wanted.conversation())
+        return try ChatPlan(wanted, body, chatFormat, tokenizer, configuration).tokens
     }
 
-    private func chatTokens(_ wanted: ChatRequest, _ conversation: [Tokenizer.Message]) throws -> [Token] {
-        guard wanted.fields.morphkv?.context != nil else { return try chatFormat.tokens(conversation) }
-        guard conversation[0].role == "user" else {
-            throw APIError.invalid(
-                "behind a context, which has its own beginning, the first message is the user's",
-                param: "messages[0].role")
-        }
-        return try chatFormat.tokensBehindContext(conversation)
+    /// A chat request that was understood.
+    struct ChatJob: Sendable {
+        let fields: GenerationFields
+        let requests: [ServingRequest]
+        let hasLogprobs: Bool
+        /// One per answer, which is taken apart; none where answers are texts as they come.
+        let parsers: [ChatParser]
     }
 
     /// A request that was understood.

@@ -46,10 +46,10 @@ extension CompletionRoutes {
     private static func newID() -> String { UUID().uuidString.filter { $0 != "-" }.lowercased() }
 
     private func answer(
-        _ job: Job<ChatAnswers>, _ format: some EventFormat, _ context: ServerRequestContext
+        _ job: ChatJob, _ format: some EventFormat, _ context: ServerRequestContext
     ) async throws -> Response {
         try await responder.respond(to: job.requests, isStreamed: job.fields.stream == true, context) { answers in
-            EventWriter(pieces: PieceReader(answers, onEnd: lengthNotice.check), format: format, parser: nil)
+            EventWriter(pieces: PieceReader(answers, onEnd: lengthNotice.check), format: format, parser: job.parsers.first)
         }
     }
 }

@@ -131,6 +131,7 @@ async function send(text) {
   addMessage("user", text);
   const output = addMessage("assistant", "");
   let answer = "";
+  let thought = "";
   running = new AbortController();
   $("send").disabled = true;
   $("stop").disabled = false;
@@ -141,10 +142,11 @@ async function send(text) {
     if (!response.ok) throw new Error(await failure(response));
     await readEvents(response, (event) => {
       if (event.error) throw new Error(event.error.message);
-      const delta = event.choices[0]?.delta.content;
-      if (delta) {
-        answer += delta;
-        output.textContent = answer;
+      const delta = event.choices[0]?.delta;
+      if (delta?.content || delta?.reasoning_content) {
+        answer += delta.content ?? "";
+        thought += delta.reasoning_content ?? "";
+        output.textContent = thought && answer ? `${thought.trim()}\n\n${answer}` : thought + answer;
         $("messages").scrollTop = $("messages").scrollHeight;
       }
       if (event.morphkv?.view) draw(event.morphkv.view);
