@@ -132,8 +132,13 @@ struct CompletionRoutes: Sendable {
             AnswerWriter(
                 answers: answers, format: job.format, model: configuration.modelName,
                 choices: job.fields.n ?? 1, includesUsage: job.fields.streamOptions?.includeUsage == true,
-                hasTimings: job.fields.timingsPerToken == true, onEnd: lengthNotice.check)
+                hasTimings: job.fields.timingsPerToken == true, seen: seenPrompt(of: job), onEnd: lengthNotice.check)
         }
+    }
+
+    private func seenPrompt(of job: Job<some AnswerFormat>) -> SeenPrompt? {
+        guard configuration.isVerbose || job.fields.verbose == true, let request = job.requests.first else { return nil }
+        return SeenPrompt(prompt: tokenizer.decode(request.prompt, special: true))
     }
 
     // MARK: What is asked of the scheduler
