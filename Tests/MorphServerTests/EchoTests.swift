@@ -11,7 +11,8 @@ import Testing
     @Test("log-likelihoods are those of Perplexity, also where the cache is full", arguments: [128, 20])
     func logLikelihoods(_ capacity: Int) async throws {
         var options = TestServer.options
-        options.cache = .morphKV(capacity: capacity, window: 8)
+        let cache = CacheOptions.morphKV(capacity: capacity, window: 8)
+        options.cache = cache
         try await TestServer.run(options) { client, scheduler in
             let tokens = try #require(scheduler.model.tokenizer).encode(Self.text)
             let more: [String: Any] = ["prompt": tokens.map(Int.init), "echo": true, "logprobs": 1]
@@ -21,7 +22,7 @@ import Testing
             #expect(values.count == tokens.count && values[0] is NSNull, "\(reply.body)")
             let mean = values.dropFirst().reduce(0.0) { $0 + ($1 as? Double ?? 1000) } / Double(tokens.count - 1)
             let measured = try Perplexity.measure(
-                scheduler.model, options.cache, tokens: tokens, context: tokens.count, threads: 1)
+                scheduler.model, cache, tokens: tokens, context: tokens.count, threads: 1)
             #expect(abs(-mean - log(measured.perplexity)) < 1e-4)
             // With a token to answer, as harnesses ask, it is one more.
             let one = try await client.complete("", 1, more)

@@ -1,6 +1,7 @@
 #if Server
 import Foundation
 import MorphKV
+import MorphServer
 import TestSupport
 import Testing
 

@@ -27,6 +27,9 @@ extension Engine {
                 throw reader.damaged("it has the ids of \(tokens.count) tokens; its sequence has \(seen)")
             }
             return tokens
+        } catch let error as GgmlError {
+            clear()
+            throw ServingError(.invalidRequest, error.description)
         } catch {
             clear()
             throw error

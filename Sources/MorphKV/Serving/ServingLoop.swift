@@ -30,7 +30,10 @@ final class ServingLoop {
         try caches.warmUp(batch)
         try caches.warmUpContexts(batch)
         for slot in caches.slots { slot.clear() }
-        meter.update { [caches] in $0.cacheBytesPlanned = caches.bytes }
+        meter.update { [caches] in
+            $0.cacheBytesPlanned = caches.bytes
+            $0.slots = caches.slots.map { $0.state(nil) }
+        }
     }
 
     /// What was allocated.

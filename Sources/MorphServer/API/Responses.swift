@@ -54,6 +54,11 @@ struct ResponseExtension: Encodable, Sendable {
     }
 }
 
+/// A prompt as the model saw it, with the names of special tokens.
+struct SeenPrompt: Encodable, Sendable {
+    var prompt: String
+}
+
 /// A whole response, or a part of a streamed one.
 struct APIResponse<Choice: Encodable & Sendable>: Encodable, Sendable {
     var id: String
@@ -67,6 +72,13 @@ struct APIResponse<Choice: Encodable & Sendable>: Encodable, Sendable {
     var timings: Timings?
     var promptProgress: PromptProgress?
     var morphkv: ResponseExtension?
+    /// The prompt as the model saw it, if it was asked for.
+    var seen: SeenPrompt?
+
+    private enum CodingKeys: String, CodingKey {
+        case id, object, created, model, systemFingerprint, choices, usage, timings, promptProgress, morphkv
+        case seen = "__verbose"
+    }
 }
 
 /// Probabilities as chats state them.

@@ -14,13 +14,15 @@ struct AnswerWriter<Format: AnswerFormat>: ResponseWriter {
     private let includesUsage: Bool
     /// Whether each part says what took how long.
     private let hasTimings: Bool
+    /// The prompt as the model saw it, for whole answers that have it.
+    private let seen: SeenPrompt?
     private let id: String
     private let created = Int(Date().timeIntervalSince1970)
 
     /// - Parameter onEnd: is told of every answer's end.
     init(
         answers: [AnswerStream], format: Format, model: String, choices: Int, includesUsage: Bool,
-        hasTimings: Bool = false,
+        hasTimings: Bool = false, seen: SeenPrompt? = nil,
         onEnd: @escaping @Sendable (ServingPiece.End) -> Void
     ) {
         pieces = PieceReader(answers, onEnd: onEnd)
@@ -29,6 +31,7 @@ struct AnswerWriter<Format: AnswerFormat>: ResponseWriter {
         self.choices = choices
         self.includesUsage = includesUsage
         self.hasTimings = hasTimings
+        self.seen = seen
         id = "\(format.prefix)-" + UUID().uuidString.filter { $0 != "-" }.lowercased()
     }
 
@@ -59,6 +62,7 @@ struct AnswerWriter<Format: AnswerFormat>: ResponseWriter {
             response.timings = Timings(end.timings)
         }
         response.usage = usage
+        response.seen = seen
         return try Coding.encode(response)
     }
 

@@ -19,25 +19,28 @@ struct CompletionRoutes: Sendable {
 
     func chat(_ request: Request, context: ServerRequestContext) async throws -> Response {
         let job = try await reader.understand(request, chatJob)
-        guard job.parsers.isEmpty else {
-            let format = MessageAnswers(hasLogprobs: job.hasLogprobs, parsers: job.parsers)
+        guard !job.parsers.isEmpty else {
+            let format = ChatAnswers(hasLogprobs: job.hasLogprobs)
             return try await answer(Job(job.fields, requests: job.requests, format: format), context)
         }
-        let format = ChatAnswers(hasLogprobs: job.hasLogprobs)
+        let format = MessageAnswers(hasLogprobs: job.hasLogprobs, parsers: job.parsers)
         return try await answer(Job(job.fields, requests: job.requests, format: format), context)
     }
 
     /// What a chat's body asks for.
     @Sendable func chatJob(_ body: ByteBuffer) throws -> ChatJob {
-        let (wanted, chat) = try plan(body)
+        let wanted = try Coding.decode(ChatRequest.self, from: body)
+        try wanted.validate(configuration)
+        let chat = try ChatPlan(wanted, body, chatFormat, tokenizer, configuration)
         let topLogprobs = wanted.logprobs == true ? wanted.topLogprobs ?? 0 : nil
         var requests = try requests(wanted.fields, [chat.tokens], topLogprobs, chat.grammar, stops: chat.stops) {
             cache in
             try pins(wanted, chat, cache)
         }
         for index in requests.indices { requests[index].options.preservedTokens = chat.preservedTokens }
-        let parsers = try requests.compactMap { _ in try chat.prompt?.makeParser() }
-        return ChatJob(fields: wanted.fields, requests: requests, parsers: parsers, hasLogprobs: topLogprobs != nil)
+        return ChatJob(
+            fields: wanted.fields, requests: requests, hasLogprobs: topLogprobs != nil,
+            parsers: try requests.compactMap { _ in try chat.prompt?.makeParser() })
     }
 
     func completion(_ request: Request, context: ServerRequestContext) async throws -> Response {
@@ -87,24 +90,28 @@ struct CompletionRoutes: Sendable {
     }
 
     /// The prompt of a chat as a text, with the names of special tokens.
-    func chatPrompt(_ body: ByteBuffer) throws -> String { tokenizer.decode(try chatTokens(body), special: true) }
-
-    /// The prompt of a chat.
-    func chatTokens(_ body: ByteBuffer) throws -> [Token] { try plan(body).chat.tokens }
-
-    private func plan(_ body: ByteBuffer) throws -> (wanted: ChatRequest, chat: ChatPlan) {
+    func chatPrompt(_ body: ByteBuffer) throws -> String {
         let wanted = try Coding.decode(ChatRequest.self, from: body)
         try wanted.validate(configuration)
-        return (wanted, try ChatPlan(wanted, body, chatFormat, tokenizer, configuration))
+        guard chatFormat.template != nil else { return tokenizer.decode(try chatTokens(body), special: true) }
+        let input = try wanted.input(try wanted.conversation(), in: body, usual: configuration.reasoningFormat)
+        return try chatFormat.prompt(input, isBehindContext: false).text
     }
 
-    /// A chat that was understood.
+    /// The prompt of a chat.
+    func chatTokens(_ body: ByteBuffer) throws -> [Token] {
+        let wanted = try Coding.decode(ChatRequest.self, from: body)
+        try wanted.validate(configuration)
+        return try ChatPlan(wanted, body, chatFormat, tokenizer, configuration).tokens
+    }
+
+    /// A chat request that was understood.
     struct ChatJob: Sendable {
         let fields: GenerationFields
         let requests: [ServingRequest]
-        /// They take the answers apart, one each; none where answers are texts as they come.
-        let parsers: [ChatParser]
         let hasLogprobs: Bool
+        /// One per answer, which is taken apart; none where answers are texts as they come.
+        let parsers: [ChatParser]
     }
 
     /// A request that was understood.
@@ -125,8 +132,15 @@ struct CompletionRoutes: Sendable {
             AnswerWriter(
                 answers: answers, format: job.format, model: configuration.modelName,
                 choices: job.fields.n ?? 1, includesUsage: job.fields.streamOptions?.includeUsage == true,
-                hasTimings: job.fields.timingsPerToken == true, onEnd: lengthNotice.check)
+                hasTimings: job.fields.timingsPerToken == true, seen: seenPrompt(of: job), onEnd: lengthNotice.check)
         }
+    }
+
+    private func seenPrompt(of job: Job<some AnswerFormat>) -> SeenPrompt? {
+        guard configuration.isVerbose || job.fields.verbose == true, let request = job.requests.first else {
+            return nil
+        }
+        return SeenPrompt(prompt: tokenizer.decode(request.prompt, special: true))
     }
 
     // MARK: What is asked of the scheduler
