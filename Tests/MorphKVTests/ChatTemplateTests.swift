@@ -110,7 +110,8 @@ import Testing
         let whole = try Self.parsed([answer], prompt)
         let calls = try #require(whole.message.toolCalls, "\(answer)")
         #expect(calls.map(\.function.name) == ["get_weather"])
-        #expect((whole.message.content ?? "").allSatisfy(\.isWhitespace))
+        let said = whole.message.content ?? ""
+        #expect(said.allSatisfy { $0.isWhitespace })
         let text = Data(calls[0].function.arguments.utf8)
         let arguments = try JSONSerialization.jsonObject(with: text) as? [String: Any]
         #expect(arguments?["city"] as? String == "Bonn, \"there\"" && arguments?["days"] as? Int == 3)
