@@ -123,7 +123,9 @@ struct SessionModelTests {
 
     @Test("what stands around a message comes from the model's own template")
     func template() throws {
-        let template = "{% for m in messages %}<|im_start|>{{ m.role }}{{ m.content }}<|im_end|>{% endfor %}"
+        let template =
+            "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
+            + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
         let model = try stories { $0["tokenizer.chat_template"] = .text(template) }
         #expect(
             try model.chatFrame(system: nil)
