@@ -46,7 +46,9 @@ import Testing
             var changes: [(inout RawGguf.Tensor) -> Void] = [
                 // As many numbers, so that all else is where it was.
                 {
-                    $0.extents = [$0.extents[0] / 2, 2 * ($0.extents.dropFirst().first ?? 1)] + $0.extents.dropFirst(2)
+                    let (first, second) = ($0.extents[0], $0.extents.dropFirst().first ?? 1)
+                    $0.extents =
+                        (first % 2 == 0 ? [first / 2, 2 * second] : [second, first]) + $0.extents.dropFirst(2)
                 },
                 { $0.type = ElementType.i32.rawValue },
             ]

@@ -149,11 +149,32 @@ import Testing
         }
     }
 
-    @Test("a conversation goes on from its state; one that drops its end is read anew")
-    func conversations() async throws {
+    @Test("what graphs remember comes back with a saved session", arguments: architectures)
+    func graphsComeBack(_ architecture: String) async throws {
+        let model = try TestContexts.model(architecture)
+        let options = CacheOptions(
+            policy: MorphKVPolicy(capacity: 24, window: 6), elementType: .f32, attention: .graph)
+        let session = try Session(model, cache: options, threads: 1)
+        let length = GenerationOptions(maxTokens: 9)
+        _ = try await SessionTests.tokens(session.generate(tokens: TestModels.tokens(40, seed: 3), options: length))
+        let url = TestContexts.temporaryFile()
+        defer { try? FileManager.default.removeItem(at: url) }
+        try await session.save(to: url)
+        let restored = try Session(contentsOf: url, model: model, threads: 1)
+        #expect(await restored.state == session.state)
+        let rest = try await SessionTests.tokens(session.generate(tokens: [], options: length))
+        #expect(try await SessionTests.tokens(restored.generate(tokens: [], options: length)) == rest)
+    }
+
+    @Test(
+        "a conversation goes on from its state; one that drops its end is read anew, whatever the layers still hold",
+        arguments: ["morphkv:capacity=400,window=8", "full", "streaming:capacity=400"])
+    func conversations(_ policy: String) async throws {
         let tests = SchedulerTests()
         let model = try TestContexts.model("qwen35")
-        let scheduler = try Scheduler(model, tests.options(capacity: 400))
+        var options = tests.options()
+        options.cache = CacheOptions(policy: try PolicyRegistry.standard.policy(policy), elementType: .f32)
+        let scheduler = try Scheduler(model, options)
         var request = tests.request(30, seed: 5)
         let first = request
         let answer = try await tests.tokens(of: scheduler.submit([request])[0])
@@ -167,7 +188,7 @@ import Testing
                 end = piece.end ?? end
             }
             #expect(end?.cachedTokens == cached)
-            let fresh = try Scheduler(model, tests.options(capacity: 400))
+            let fresh = try Scheduler(model, options)
             #expect(try await tests.tokens(of: fresh.submit([next])[0]) == tokens)
         }
     }

@@ -32,6 +32,7 @@ enum Qwen3Next: Architecture {
     static let mixesExperts = true
 
     static func adapt(_ description: inout DecoderDescription, _ metadata: Metadata) throws {
+        try description.requireExperts(metadata)
         try description.applyGatedDeltaNet(metadata, groupsHeads: true)
     }
 }
