@@ -112,6 +112,8 @@ public struct CompletionServer: Sendable {
         }
         // The scheduler's thread does the work, so an event loop per core would only cost memory.
         NIOSingletons.groupLoopCountSuggestion = 1
+        // What is asked before it has answered itself is forgotten with that.
+        readiness.warmUp()
         let (addresses, bound) = AsyncStream.makeStream(of: SocketAddress.self)
         var group = ServiceGroupConfiguration(
             services: [.init(service: application { bound.yield($0) })], logger: logger)
@@ -156,6 +158,7 @@ public struct CompletionServer: Sendable {
             await scheduler.forgetHistory()
             let memory = ServerMemory(scheduler, configuration, ProcessFigures())
             announced.memory = memory
+            readiness.begin()
             await onListening(address.port ?? 0, memory)
         }
     }

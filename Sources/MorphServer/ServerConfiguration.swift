@@ -63,6 +63,8 @@ public struct ServerConfiguration: Sendable {
     public var chatTemplate: String?
     /// What becomes of what models think before they answer, if requests do not say.
     public var reasoningFormat = ChatInput.ReasoningFormat.auto
+    /// Whether models that think before they answer do so, if requests do not say.
+    public var thinks = true
 
     /// Creates a configuration with the defaults of the command `morphkv serve`.
     public init(modelName: String) { self.modelName = modelName }

@@ -21,6 +21,9 @@ struct ServeInterfaceFlags: ParsableArguments {
     @Option(help: "A folder to which slots can be saved.")
     var slotSavePath: String?
 
+    @Flag(help: "Models that can answer without thinking before do so, if requests do not say.")
+    var noThinking = false
+
     @Flag(help: "No GET /slots.")
     var noSlots = false
 
@@ -79,6 +82,7 @@ struct ServeInterfaceFlags: ParsableArguments {
         (configuration.servesSlots, configuration.servesMetrics) = (!noSlots, !noMetrics)
         configuration.servesPage = !noPage
         configuration.defaultMaxTokens = defaultMaxTokens
+        configuration.thinks = !noThinking
         configuration.sampling = SamplingDefaults(
             temperature: temperature, topK: topK, topP: topP, minP: minP, seed: seed)
         guard let slotSavePath else { return }

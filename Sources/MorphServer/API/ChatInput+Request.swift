@@ -34,9 +34,10 @@ extension ChatRequest {
     ///   - conversation: its texts.
     ///   - body: the request as it came, since the order of a schema's members matters.
     ///   - usual: what becomes of what the model thinks if the request does not say.
+    ///   - thinks: whether it thinks if the request does not say.
     /// - Throws: ``APIError`` naming what makes no sense.
     func input(
-        _ conversation: [Tokenizer.Message], in body: ByteBuffer, usual: ChatInput.ReasoningFormat
+        _ conversation: [Tokenizer.Message], in body: ByteBuffer, usual: ChatInput.ReasoningFormat, thinks: Bool
     ) throws -> ChatInput {
         var input = ChatInput(
             try zip(conversation, messages).enumerated().map { index, pair in
@@ -49,7 +50,8 @@ extension ChatRequest {
         input.reasoningFormat = try toolFields.reasoning(usual: usual)
         input.addsGenerationPrompt = toolFields.addGenerationPrompt ?? true
         input.continuesLastMessage = try continuesLastMessage()
-        input.enableThinking = toolFields.chatTemplateKwargs?.enableThinking ?? (toolFields.reasoningEffort != "none")
+        let usuallyThinks = toolFields.reasoningEffort.map { $0 != "none" } ?? thinks
+        input.enableThinking = toolFields.chatTemplateKwargs?.enableThinking ?? usuallyThinks
         input.templateArguments = try templateArguments(body)
         return input
     }

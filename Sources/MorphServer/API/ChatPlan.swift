@@ -35,7 +35,7 @@ struct ChatPlan: Sendable {
             self.grammar = grammar
             return
         }
-        var input = try wanted.input(conversation, in: body, usual: configuration.reasoningFormat)
+        var input = try wanted.input(conversation, in: body, usual: configuration.reasoningFormat, thinks: configuration.thinks)
         let mayCall = input.tools != nil && input.toolChoice != .none
         if mayCall, let field = wanted.shape.field {
             throw APIError.invalid("'tools' and '\(field)' do not go together", param: field)
@@ -88,7 +88,7 @@ struct ChatPlan: Sendable {
         let fields = wanted.toolFields
         let isAsked =
             fields.hasTools || fields.chatTemplateKwargs != nil || fields.reasoningEffort != nil
-            || fields.addGenerationPrompt == false
+            || fields.addGenerationPrompt == false || template.reasons && !configuration.thinks
         let reasons = try template.reasons && fields.reasoning(usual: configuration.reasoningFormat) != .none
         let hasMore = wanted.messages.contains {
             $0.role == "tool" || !($0.toolCalls ?? []).isEmpty || $0.reasoningContent != nil

@@ -107,8 +107,8 @@ struct InfoRoutes: Sendable {
     }
 
     func health() throws -> Response {
-        readiness.isReady
-            ? try json(["status": "ok"]) : try json(["status": "shutting down"], status: .serviceUnavailable)
+        let state = readiness.state
+        return try json(["status": state.rawValue], status: state == .ready ? .ok : .serviceUnavailable)
     }
 
     func metrics() throws -> Response {
