@@ -35,7 +35,8 @@ struct ChatPlan: Sendable {
             self.grammar = grammar
             return
         }
-        var input = try wanted.input(conversation, in: body, usual: configuration.reasoningFormat, thinks: configuration.thinks)
+        var input = try wanted.input(
+            conversation, in: body, usual: configuration.reasoningFormat, thinks: configuration.thinks)
         let mayCall = input.tools != nil && input.toolChoice != .none
         if mayCall, let field = wanted.shape.field {
             throw APIError.invalid("'tools' and '\(field)' do not go together", param: field)

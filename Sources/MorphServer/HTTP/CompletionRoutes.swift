@@ -94,7 +94,8 @@ struct CompletionRoutes: Sendable {
         let wanted = try Coding.decode(ChatRequest.self, from: body)
         try wanted.validate(configuration)
         guard chatFormat.template != nil else { return tokenizer.decode(try chatTokens(body), special: true) }
-        let input = try wanted.input(try wanted.conversation(), in: body, usual: configuration.reasoningFormat, thinks: configuration.thinks)
+        let input = try wanted.input(
+            try wanted.conversation(), in: body, usual: configuration.reasoningFormat, thinks: configuration.thinks)
         return try chatFormat.prompt(input, isBehindContext: false).text
     }
 
