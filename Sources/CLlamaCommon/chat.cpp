@@ -119,6 +119,8 @@ llama_common_chat_template *llama_common_chat_template_create(const void *model,
         if (!source && !own) { throw std::runtime_error("the model has no chat template"); }
         std::string text = source ? source : own;
         check_size(text);
+        // Without a text the function below wants a model, and ends the process.
+        if (text.empty()) { throw std::runtime_error("the chat template is empty"); }
         // The function below says of one that makes no sense only that it makes none.
         if (text != "chatml") { common_chat_template(text, "", ""); }
         auto templates = common_chat_templates_init(nullptr, text);

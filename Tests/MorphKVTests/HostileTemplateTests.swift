@@ -11,7 +11,7 @@ import Testing
     @Test(
         "templates that make no sense are refused",
         arguments: [
-            "{% for", "{{ nothing( }}", "{{ raise_exception('never') }}", "{{ messages[0]['content'] / 0 }}",
+            "", "{% for", "{{ nothing( }}", "{{ raise_exception('never') }}", "{{ messages[0]['content'] / 0 }}",
             String(repeating: "(", count: 100_000), String(repeating: "{{ 1 }}", count: 100_000),
             "{{" + String(repeating: "[", count: 400),
         ])

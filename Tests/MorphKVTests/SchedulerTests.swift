@@ -138,7 +138,7 @@ import Testing
         #expect(try kind { $0.prompt = [] } == .invalidRequest)
         #expect(try kind { $0.prompt = [320] } == .invalidRequest)
         #expect(try kind { $0.prompt = TestModels.tokens(401, seed: 1) } == .promptTooLong)
-        #expect(try kind { $0.options.maxTokens = 0 } == .invalidRequest)
+        #expect(try kind { $0.options.maxTokens = -1 } == .invalidRequest)
         #expect(try kind { $0.options.maxTokens = 4001 } == .invalidRequest)
         #expect(try kind { $0.cache = .morphKV(capacity: 4096) } == .doesNotFit)
         #expect(try kind { $0.cache = .full } == .doesNotFit)

@@ -18,7 +18,9 @@ extension ChatFormat {
 
     /// The tokens of a prompt.
     ///
-    /// - Parameter isBehindContext: whether it follows a context, so that it has no beginning of its own.
+    /// - Parameters:
+    ///   - prompt: what a template made.
+    ///   - isBehindContext: whether it follows a context, so that it has no beginning of its own.
     public func tokens(of prompt: ChatPrompt, isBehindContext: Bool = false) -> [Token] {
         tokenizer.encode(prompt, addSpecial: !isBehindContext)
     }

@@ -17,7 +17,9 @@ public struct ChatFormat: Sendable {
 
     /// The format of a model's conversations.
     ///
-    /// - Parameter template: one to use instead of the model's own.
+    /// - Parameters:
+    ///   - tokenizer: that of the model.
+    ///   - template: one to use instead of the model's own.
     public init(_ tokenizer: Tokenizer, template: ChatTemplate? = nil) {
         self.tokenizer = tokenizer
         self.template = template ?? tokenizer.jinjaTemplate
