@@ -80,13 +80,13 @@ extension ServerConfiguration {
 
 /// How requests are sampled that do not say; nil where the interface's own default counts.
 public struct SamplingDefaults: Sendable {
-    /// See ``SamplingOptions``.
+    /// Above 0; 0 is greedy.
     public var temperature: Float?
-    /// See ``SamplingOptions``.
+    /// Only so many of the likeliest tokens.
     public var topK: Int?
-    /// See ``SamplingOptions``.
+    /// Only the likeliest tokens that have this probability together.
     public var topP: Float?
-    /// See ``SamplingOptions``.
+    /// Only tokens with this share of the likeliest one's probability.
     public var minP: Float?
     /// See ``SamplingOptions``; one of its own for each answer if nil.
     public var seed: UInt32?
