@@ -88,7 +88,7 @@ public struct SamplingDefaults: Sendable {
     public var topP: Float?
     /// Only tokens with this share of the likeliest one's probability.
     public var minP: Float?
-    /// See ``SamplingOptions``; one of its own for each answer if nil.
+    /// Of the choice of tokens; one of its own for each answer if nil.
     public var seed: UInt32?
 
     /// Creates defaults.
