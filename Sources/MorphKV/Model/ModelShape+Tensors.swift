@@ -73,6 +73,7 @@ extension ModelShape {
             matrix(prefix + "attn_k.weight", [embedding, keys], 1.2, false)
             matrix(prefix + "attn_v.weight", [embedding, keys], 1, false)
         }
+        addNetworkInputs(prefix, matrix)
         if hasAttentionBias {
             for (name, length) in [("attn_q", queries), ("attn_k", keys), ("attn_v", keys)] {
                 vector("\(prefix)\(name).bias", length, 0, 0.5)
@@ -88,7 +89,7 @@ extension ModelShape {
             norm("post_ffw_norm", embedding)
         }
         matrix(prefix + "attn_output.weight", [queries, embedding], 1, false)
-        addNetwork(prefix, matrix, vector)
+        addNetworkOutputs(prefix, matrix, vector)
         if hasSinksAndBiases { addSinksAndBiases(prefix, matrix, vector) }
     }
 
@@ -96,12 +97,28 @@ extension ModelShape {
         _ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void,
         _ vector: (String, Int, Float, Float) -> Void
     ) {
+        addNetworkInputs(prefix, matrix)
+        addNetworkOutputs(prefix, matrix, vector)
+    }
+
+    /// The order of tensors decides their numbers, so older models of a seed keep theirs.
+    private func addNetworkInputs(_ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void) {
+        let network = network
+        let own = network.matrices(width: embedding)
+        for one in [network.router(width: embedding), own.gate, own.up].compactMap(\.self) {
+            matrix("\(prefix)\(one.name).weight", one.shape, 1, one.isExact)
+        }
+    }
+
+    private func addNetworkOutputs(
+        _ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void,
+        _ vector: (String, Int, Float, Float) -> Void
+    ) {
         let network = network
         let (own, shared) = (network.matrices(width: embedding), network.sharedMatrices(width: embedding))
-        let all = [
-            network.router(width: embedding), own.gate, own.up, own.down, shared?.gate, shared?.up, shared?.down,
-        ]
-        for one in all.compactMap(\.self) { matrix("\(prefix)\(one.name).weight", one.shape, 1, one.isExact) }
+        for one in [own.down, shared?.gate, shared?.up, shared?.down].compactMap(\.self) {
+            matrix("\(prefix)\(one.name).weight", one.shape, 1, one.isExact)
+        }
         if let gate = network.sharedGate(width: embedding) {
             vector("\(prefix)\(gate.name).weight", embedding, 0, 1 / Float(embedding).squareRoot())
         }
