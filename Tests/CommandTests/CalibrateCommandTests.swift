@@ -94,7 +94,8 @@ import Testing
         let process = Process()
         process.executableURL = Command.executable
         // More than it can read before the signal comes, however late that is.
-        process.arguments = ["calibrate", "--threads", "1", "--model", model, "--length", "512", "--tokens", "10000000"]
+        let length = ["--length", "512", "--tokens", "10000000"]
+        process.arguments = ["calibrate", "--threads", "1", "--model", model] + length
         let errors = try folder.write("", to: "errors")
         process.standardError = try FileHandle(forWritingTo: errors)
         process.standardOutput = FileHandle.nullDevice
