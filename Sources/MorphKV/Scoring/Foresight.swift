@@ -113,7 +113,7 @@ final class ForesightState: ScoringState {
             let view = graph.view(all, [1, shape.slots, shape.kvHeads], strides: strides, offset: index * 4)
             return graph.reshape(graph.contiguous(view), [shape.slots, shape.kvHeads])
         }
-        let ageOf = graph.scale(graph.subtract(step.positions, step.scalar("position") { Float($0) }), by: -1)
+        let ageOf = graph.scale(graph.subtract(step.positions, step.scalar("position") { Float($0.position) }), by: -1)
         var code = plane(0)
         for (index, age) in ages.enumerated().dropFirst() {
             let isOlder = graph.step(graph.scale(ageOf, by: 1, plus: 0.5 - Float(age)))

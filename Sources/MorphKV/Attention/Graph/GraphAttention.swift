@@ -1,9 +1,10 @@
 internal import Ggml
 
-/// One sequence's attention of ggml's own operations, as a part of a step's graph.
+/// The attention of sequences with equal caches by ggml's own operations, as a part of a step's graph.
 final class GraphAttention: StepAttention {
     private let description: DecoderDescription
     private let layers: [LayerCache]
+    private let sequences: Int
     let recurrence: any Recurrence
     private var inputs: [Key: StepInputs] = [:]
 
@@ -11,39 +12,71 @@ final class GraphAttention: StepAttention {
     private struct Key: Hashable {
         let rule: RetentionRule
         let slidingWindow: Int?
+        let slots: Int
         /// Layers that were cut once may hold different numbers of entries.
         let layer: Int?
 
-        init(_ plan: LayerPlan) {
-            rule = plan.rule
-            slidingWindow = plan.geometry.slidingWindow
-            if case .once = rule { layer = plan.geometry.layer } else { layer = nil }
+        init(_ cache: LayerCache) {
+            rule = cache.plan.rule
+            slidingWindow = cache.plan.geometry.slidingWindow
+            slots = cache.slots
+            if case .once = rule { layer = cache.plan.geometry.layer } else { layer = nil }
         }
     }
 
+    /// - Parameters:
+    ///   - layers: of all sequences together.
+    ///   - recurrence: of one sequence; models with such blocks have no batches.
     init(_ description: DecoderDescription, _ layers: [LayerCache], recurrence: any Recurrence) {
         self.description = description
         self.recurrence = recurrence
         self.layers = layers
+        sequences = layers[0].shape.sequences
     }
 
     func attend(_ projections: BlockGraph.Projections, layer index: Int, in graph: Graph) -> Tensor {
         let (layer, scale) = (layers[index], description.attentionScale)
-        let inputs = inputs[Key(layer.plan), default: StepInputs(in: graph)]
-        self.inputs[Key(layer.plan)] = inputs
-        guard let scores = layer.scores else {
-            return PositionalStep(graph: graph, inputs: inputs, cache: layer, projections: projections, scale: scale)
-                .attend()
+        let inputs = inputs[Key(layer), default: StepInputs(in: graph)]
+        self.inputs[Key(layer)] = inputs
+        let columns = projections.queries[2]
+        let own = projections.first(sequences, in: graph)
+        let result: Tensor
+        if let scores = layer.scores {
+            let formula = scores.rule.featureSource?.formula
+            let geometry = description.geometry(of: index)
+            let features = formula?.features(of: own.input, layer: geometry, in: graph)
+            let step = ScoredStep(
+                graph: graph, inputs: inputs, cache: layer, scores: scores, projections: own, features: features,
+                scale: scale)
+            result = scores.state.attend(step)
+        } else {
+            result = PositionalStep(graph: graph, inputs: inputs, cache: layer, projections: own, scale: scale).attend()
         }
-        let formula = scores.rule.featureSource?.formula
-        let features = formula?.features(of: projections.input, layer: layer.plan.geometry, in: graph)
-        let step = ScoredStep(
-            graph: graph, inputs: inputs, cache: layer, scores: scores, projections: projections, features: features,
-            scale: scale)
-        return scores.state.attend(step)
+        guard sequences < columns else { return result }
+        // What fills a step up attends to nothing; its numbers only have to be numbers.
+        let rest = graph.view(
+            projections.queries, [result[0], columns - sequences], strides: [projections.queries.strides[2]])
+        return graph.concat(result, rest, along: 1)
     }
 
     func prepare(_ feeds: ArraySlice<Feed>) {
-        for inputs in inputs.values { inputs.fill(position: feeds.first!.cache.seen) }
+        for inputs in inputs.values {
+            inputs.fill { layer in
+                feeds.map { StepSequence(position: $0.cache.seen, cache: $0.cache.layers[layer]) }
+            }
+        }
+    }
+}
+
+extension BlockGraph.Projections {
+    /// Those of the first tokens.
+    fileprivate func first(_ tokens: Int, in graph: Graph) -> BlockGraph.Projections {
+        guard tokens < queries[2] else { return self }
+        func part(_ tensor: Tensor) -> Tensor {
+            graph.view(tensor, [tensor[0], tensor[1], tokens], strides: Array(tensor.strides[1...2]))
+        }
+        let columns = graph.view(input, [input[0], tokens], strides: [input.strides[1]])
+        return BlockGraph.Projections(
+            input: columns, queries: part(queries), keys: part(keys), values: part(values), sinks: sinks)
     }
 }

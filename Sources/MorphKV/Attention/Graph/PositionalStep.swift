@@ -1,6 +1,6 @@
 internal import Ggml
 
-/// One token's step in a layer whose rule depends on positions only: the host knows the slot.
+/// A token of each sequence in a layer whose rule depends on positions only: the host knows the slots.
 struct PositionalStep {
     let graph: Graph
     let inputs: StepInputs
@@ -9,27 +9,34 @@ struct PositionalStep {
     /// What attention scores are multiplied by before the softmax.
     let scale: Float
 
-    /// - Returns: `[headDim * queryHeads, 1]`, the heads' results in order.
+    private var shape: SlotShape { cache.shape }
+
+    /// - Returns: `[headDim * queryHeads, sequences]`, the heads' results in order.
     func attend() -> Tensor {
         let writer = SlotWriter(graph: graph, cache: cache)
-        let slot = inputs.tensor("slot", .i32, [1]) { [cache] in $0.write(Int32(cache.slot(of: $1))) }
+        let layer = shape.geometry.layer
+        let slot = inputs.tensor("slot", .i32, [shape.sequences], layer: layer) { sequence in
+            [Int32(sequence.cache.slot(of: sequence.position))]
+        }
         let keys = writer.write(keys: projections.keys, at: slot)
         let values = writer.write(values: projections.values, at: slot)
-        let scores = graph.matmul(keys, writer.grouped(projections.queries))
-        return writer.output(values, writer.weights(graph.add(scores, mask), scale: scale, projections.sinks))
-    }
-
-    /// 0 for filled slots, ``maskedScore`` for empty ones: `[slots]`.
-    private var mask: Tensor {
-        var values = [Float](repeating: maskedScore, count: cache.slots)
-        var filledBefore = 0
-        return inputs.tensor("mask", .f32, [cache.slots]) { [cache] tensor, position in
+        let filled = inputs.tensor("mask", .f16, [cache.slots, 1, 1, shape.sequences], layer: layer) { sequence in
+            let (cache, position) = (sequence.cache, sequence.position)
             let filled = max(cache.used, cache.slot(of: position) + 1)
-            // Fewer than before after the cache was cleared or cut.
-            for index in filled..<max(filled, filledBefore) { values[index] = maskedScore }
-            for index in min(filled, filledBefore)..<filled { values[index] = 0 }
-            filledBefore = filled
-            tensor.write(values)
+            return (0..<cache.slots).map { $0 < filled ? UInt16(0) : AttentionMask.hidden }
         }
+        if cache.plan.storesRows {
+            return writer.attend(
+                projections.queries, keys: keys, values: values, mask: filled, scale: scale, sinks: projections.sinks)
+        }
+        let products = graph.matmul(keys, writer.grouped(projections.queries))
+        let rows = products[1] * products[2] / shape.sequences
+        let mask = graph.reshape(graph.cast(filled, to: .f32), [cache.slots, 1, shape.sequences])
+        let masked = graph.add(
+            graph.reshape(products, [cache.slots, rows, shape.sequences]),
+            // Below every score, yet finite.
+            graph.clamp(mask, to: maskedScore...0))
+        let scores = graph.reshape(masked, [cache.slots, products[1], products[2]])
+        return writer.output(values, writer.weights(scores, scale: scale, projections.sinks))
     }
 }
