@@ -79,7 +79,7 @@ let package = Package(
         .target(
             name: "MorphServer",
             dependencies: [
-                "MorphKV",
+                "CAllocator", "Ggml", "MorphKV",
                 with("Server", "Hummingbird", "hummingbird"),
                 with("Server", "HummingbirdCore", "hummingbird"),
                 with("Server", "HTTPTypes", "swift-http-types"),

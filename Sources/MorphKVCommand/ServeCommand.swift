@@ -15,7 +15,9 @@ struct ServeCommand: AsyncParsableCommand {
             2048 unless given.
             """)
 
-    @OptionGroup var modelFlags: ModelFlags
+    @OptionGroup var models: ServeModelFlags
+
+    @OptionGroup var reading: ReadingFlags
 
     @Option(help: "The name that requests give for the model (default: the file's).")
     var modelName: String?
@@ -90,6 +92,7 @@ struct ServeCommand: AsyncParsableCommand {
         func require(_ condition: Bool, _ what: String) throws {
             guard condition else { throw ValidationError(what) }
         }
+        try models.validate(reading, contexts: contexts)
         try require((0...65535).contains(port), "port \(port): 0 to 65535 are possible")
         try require((0.001...1e7).contains(requestTime), "--request-time \(requestTime): 0.001 to 10 million seconds")
         try require((0...1e7).contains(shutdownTime), "--shutdown-time \(shutdownTime): 0 to 10 million seconds")
@@ -100,27 +103,44 @@ struct ServeCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try serverConfiguration()
         var logger = Logger(label: "morphkv") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = modelFlags.verbose ? .debug : .notice
-        let model = try modelFlags.load()
+        logger.logLevel = reading.verbose ? .debug : .notice
+        if let folder = models.modelsDir {
+            let folder = try models.folder(folder, reading, queue: queue, options: servingOptions)
+            let server = try await CompletionServer(folder, configuration: configuration, logger: logger)
+            return try await run(server, configuration) { $0.models.map(models.announcement) ?? "" }
+        }
+        let model = try reading.load(models.model ?? "")
         var options = try servingOptions(model)
         options.contexts = try loadContexts(model)
         let scheduler = try Scheduler(model, options)
         let server = try CompletionServer(scheduler, configuration: configuration, logger: logger)
-        try await server.run { port, memory in
-            let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
-            try? Output.write(announcement(memory, scheduler.options) + "listening on http://\(host):\(port)\n")
+        try await run(server, configuration) { memory in
+            memory.scheduler.map { announcement($0, scheduler.options) } ?? ""
         }
     }
 
-    private func servingOptions(_ model: Model) throws -> ServingOptions {
+    /// - Parameter models: what is said of the models' share of the memory.
+    private func run(
+        _ server: CompletionServer, _ configuration: ServerConfiguration,
+        models: @escaping @Sendable (ServerMemory) -> String
+    ) async throws {
+        try await server.run { port, memory in
+            let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
+            let said = models(memory) + announcement(memory)
+            try? Output.write(said + "listening on http://\(host):\(port)\n")
+        }
+    }
+
+    @Sendable private func servingOptions(_ model: Model) throws -> ServingOptions {
         var cache = cache
         if cache.policy == nil, cache.capacity == nil { cache.capacity = 2048 }
-        var options = try cache.options(for: model)
+        // Models of a folder come and go; the list of them says what their policies are.
+        var options = try cache.options(for: model, isQuiet: models.modelsDir != nil)
         options.pins = true
         return ServingOptions(
             cache: options, tokensPerSequence: sequenceTokens, parallel: parallel,
             spareCaches: keep, queueLimit: queue, promptChunk: promptPart, maxPromptTokens: maxPrompt,
-            maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: modelFlags.threadFlags.threads)
+            maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: reading.threadFlags.threads)
     }
 
     private func loadContexts(_ model: Model) throws -> [String: CompressedContext] {
@@ -138,13 +158,13 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     private func serverConfiguration() throws -> ServerConfiguration {
-        let file = URL(fileURLWithPath: modelFlags.model)
+        let file = URL(fileURLWithPath: models.model ?? models.modelsDir ?? "")
         let names = interface.names(modelName ?? file.deletingPathExtension().lastPathComponent)
         var configuration = ServerConfiguration(modelName: names[0])
         configuration.modelAliases = Array(names.dropFirst())
         configuration.modelFile = file.lastPathComponent
         try interface.apply(to: &configuration)
-        configuration.isVerbose = modelFlags.verbose
+        configuration.isVerbose = reading.verbose
         configuration.host = host
         configuration.port = port
         configuration.maxBodyBytes = maxBody
@@ -164,9 +184,8 @@ struct ServeCommand: AsyncParsableCommand {
         return configuration
     }
 
-    /// What the process takes: every figure in bytes, the last one also as a plain number.
-    private func announcement(_ memory: ServerMemory, _ options: ServingOptions) -> String {
-        let scheduler = memory.scheduler
+    /// What the one model takes: every figure in bytes.
+    private func announcement(_ scheduler: ServingMemory, _ options: ServingOptions) -> String {
         let count = options.parallel + options.spareCaches
         var text = """
             \(options.cache.policy.specification), \(options.parallel) sequences at a time
@@ -181,10 +200,16 @@ struct ServeCommand: AsyncParsableCommand {
         if scheduler.calibration > 0 {
             text += "calibration  \(Output.bytes(scheduler.calibration)) (shared by all sequences)\n"
         }
+        return text
+    }
+
+    /// What the process takes besides, and in all, which is also a plain number.
+    private func announcement(_ memory: ServerMemory) -> String {
+        var text = ""
         if let program = memory.program {
             text += "program      \(Output.bytes(program)) (code, libraries and tables)\n"
         }
-        let share = "(at most; \(maxConnections) connections, \(options.queueLimit) waiting requests)"
+        let share = "(at most; \(maxConnections) connections, \(queue) waiting requests)"
         text += "connections  \(Output.bytes(memory.connections)) \(share)\n"
         return text + "stays below  \(Output.bytes(memory.total)) (\(memory.total) bytes)\n"
     }

@@ -30,12 +30,14 @@ public final class Scheduler: Sendable {
         let queue = RequestQueue(limit: options.queueLimit, parallel: options.parallel)
         self.queue = queue
         // From here on only the new thread touches it.
-        nonisolated(unsafe) let loop = try ServingLoop(model, options, queue: queue, meter: meter)
-        memory = loop.memory
+        nonisolated(unsafe) var loop: ServingLoop? = try ServingLoop(model, options, queue: queue, meter: meter)
+        memory = loop!.memory
         let finished = finished
         finished.enter()
         let thread = Thread {
-            loop.run()
+            loop?.run()
+            // All that was allocated goes before anybody is told.
+            loop = nil
             finished.leave()
         }
         thread.name = "morphkv.serving"
@@ -183,7 +185,8 @@ public final class Scheduler: Sendable {
     /// Whether nothing runs and nothing waits.
     public var isIdle: Bool { queue.counts == (0, 0) }
 
-    /// Ends the computing thread after its present step; whatever has not ended by then fails.
+    /// Ends the computing thread after its present step; whatever has not ended by then fails, and the memory of caches and
+    /// intermediate results is given back.
     public func stop() async {
         queue.stop()
         await withCheckedContinuation { continuation in

@@ -36,7 +36,7 @@ final class ServingCaches {
     }
 
     /// Bytes of keys and values of the largest part of a prompt, which are allocated while it is fed.
-    private static func scratchBytes(_ model: Model, _ options: ServingOptions, slots: Int) throws -> Int {
+    static func scratchBytes(_ model: Model, _ options: ServingOptions, slots: Int) throws -> Int {
         let backend = try Backend(model.device, threads: options.threads)
         let scratch = try PrefillScratch(
             model.description, options.cache.keyType, options.cache.valueType,
@@ -56,16 +56,17 @@ final class ServingCaches {
             weights: model.weightBytes, caches: bytes, cachePerSequence: limits.bytesPerSequence,
             contexts: options.contexts.values.reduce(0) { $0 + $1.cache.allocatedBytes },
             calibration: calibrationBytes, compute: workspace.bytes + scratchBytes + graphs + steps,
-            requests: requestBytes,
+            requests: Self.requestBytes(options),
             isHost: model.device.usesHostMemory)
     }
 
     /// Bytes of the tokens that waiting and running requests have at most, and of pieces that their readers have not
     /// taken yet.
-    private var requestBytes: Int {
+    static func requestBytes(_ options: ServingOptions) -> Int {
         let token = MemoryLayout<Token>.stride
         let answer = options.maxTokens * token + AnswerBuffer.limit * MemoryLayout<ServingPiece>.stride
-        return (options.parallel + options.queueLimit) * options.maxPromptTokens * token + slots.count * answer
+        return (options.parallel + options.queueLimit) * options.maxPromptTokens * token
+            + (options.parallel + options.spareCaches) * answer
     }
 
     /// Feeds the largest parts of prompts and takes the largest steps that there can be under any request's policy, in

@@ -56,23 +56,26 @@ struct CacheFlags: ParsableArguments {
     /// The cache that the flags describe. Where a capacity is given and no policy, the policy that was chosen is said on
     /// standard error, if there was a choice.
     ///
+    /// - Parameter isQuiet: whether nothing is said.
     /// - Throws: what is wrong with the flags.
-    func options(for model: Model, _ registry: PolicyRegistry = .standard) throws -> CacheOptions {
+    func options(
+        for model: Model, _ registry: PolicyRegistry = .standard, isQuiet: Bool = false
+    ) throws -> CacheOptions {
         guard let path = CacheOptions.AttentionPath(rawValue: attention) else {
             throw ValidationError("there is no attention '\(attention)': use automatic, fused or graph")
         }
         return types.options(
-            try cachePolicy(for: model, registry), attention: path,
+            try cachePolicy(for: model, registry, isQuiet), attention: path,
             prefill: prefillChunk.map { .chunked($0) } ?? .exact, positions: positionLimit)
     }
 
-    private func cachePolicy(for model: Model, _ registry: PolicyRegistry) throws -> any CachePolicy {
+    private func cachePolicy(for model: Model, _ registry: PolicyRegistry, _ isQuiet: Bool) throws -> any CachePolicy {
         let usual = policy == nil && capacity != nil ? UsualPolicy(for: model, parameters.map(\.name)) : nil
         var specification = try PolicySpecification(parsing: policy ?? usual?.name ?? FullPolicy.descriptor.name)
         if let capacity { try specification.addCapacity(capacity, in: registry) }
         for (name, value) in parameters { try specification.add(name, value) }
         let chosen = try registry.policy(specification)
-        if let notice = usual?.notice { try Output.write("\(notice)\n", to: .standardError) }
+        if !isQuiet, let notice = usual?.notice { try Output.write("\(notice)\n", to: .standardError) }
         return chosen
     }
 }

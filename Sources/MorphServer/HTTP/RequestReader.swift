@@ -7,11 +7,14 @@ internal import NIOCore
 struct RequestReader: Sendable {
     let configuration: ServerConfiguration
     let bodies: BodyBudget
-    private let worker = Worker("morphkv.requests")
+    /// Room for bodies that were read before their model is there.
+    let waitingBodies: BodyBudget
+    let worker = Worker("morphkv.requests")
 
     init(_ configuration: ServerConfiguration) {
         self.configuration = configuration
         bodies = BodyBudget(capacity: 2 * configuration.maxBodyBytes)
+        waitingBodies = BodyBudget(capacity: 2 * configuration.maxBodyBytes)
     }
 
     /// Reads a body and turns it into something, while it counts as memory that bodies take.
@@ -26,7 +29,7 @@ struct RequestReader: Sendable {
     }
 
     /// The most bytes that a body can have, from what its head says.
-    private func limit(of request: Request) throws -> Int {
+    func limit(of request: Request) throws -> Int {
         let type = request.headers[.contentType]?.split(separator: ";").first?.lowercased()
         // Browsers do not let pages of other origins send this type without a preflight request.
         guard type?.filter({ $0 != " " }) == "application/json" else {
@@ -39,7 +42,7 @@ struct RequestReader: Sendable {
         return length
     }
 
-    private func body(of request: Request, _ limit: Int) async throws -> ByteBuffer {
+    func body(of request: Request, _ limit: Int) async throws -> ByteBuffer {
         var body = ByteBuffer()
         for try await part in request.body {
             guard body.readableBytes + part.readableBytes <= limit else { throw APIError.tooLarge }
