@@ -18,11 +18,14 @@ final class ServerProcess: Sendable {
     var errors: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
 
     /// Starts a server on a free port and waits until it listens.
-    init(_ arguments: [String], model: String = Fixtures.stories.path) async throws {
+    ///
+    /// - Parameter model: its model's file; nil if the arguments say.
+    init(_ arguments: [String], model: String? = Fixtures.stories.path) async throws {
         let pipe = Pipe()
         folder = try TemporaryFolder()
         process.executableURL = Command.executable
-        process.arguments = ["serve", "--model", model, "--threads", "1", "--port", "0"] + arguments
+        let named = model.map { ["--model", $0] } ?? []
+        process.arguments = ["serve", "--threads", "1", "--port", "0"] + named + arguments
         process.standardOutput = pipe
         process.standardError = try FileHandle(forWritingTo: folder.write("", to: "errors"))
         try process.run()

@@ -34,11 +34,12 @@ struct ServeModelFlags: ParsableArguments {
             guard condition else { throw ValidationError(what) }
         }
         try require(model != nil || modelsDir != nil, "--model or --models-dir is needed")
+        try require((0...1e7).contains(modelIdleTime), "--model-idle-time \(modelIdleTime): 0 to 10 million seconds")
         try require(
-            (0...1e7).contains(modelIdleTime), "--model-idle-time \(modelIdleTime): 0 to 10 million seconds are possible")
-        try require((0.001...1e7).contains(modelWaitTime), "--model-wait-time \(modelWaitTime): 0.001 to 10 million seconds")
+            (0.001...1e7).contains(modelWaitTime), "--model-wait-time \(modelWaitTime): 0.001 to 10 million seconds")
         guard modelsDir != nil else { return try require(memory == nil, "--memory is for --models-dir") }
-        try require(reading.calibration == nil, "--calibration is one model's; in --models-dir each has the one beside it")
+        try require(
+            reading.calibration == nil, "--calibration is one model's; in --models-dir each has the one beside it")
         try require(contexts.isEmpty, "--context is of one model, and cannot be given with --models-dir")
     }
 
@@ -79,7 +80,9 @@ struct ByteCount: ExpressibleByArgument {
     let bytes: Int
 
     init?(argument: String) {
-        guard let match = argument.wholeMatch(of: /([0-9]+(?:\.[0-9]+)?)([KMGT]?)(i?)B?/.ignoresCase()) else { return nil }
+        guard let match = argument.wholeMatch(of: /([0-9]+(?:\.[0-9]+)?)([KMGT]?)(i?)B?/.ignoresCase()) else {
+            return nil
+        }
         let power = ["": 0, "K": 1, "M": 2, "G": 3, "T": 4][match.output.2.uppercased()] ?? 0
         let unit = pow(match.output.3.isEmpty ? 1000.0 : 1024.0, Double(power))
         guard let number = Double(match.output.1), let bytes = Int(exactly: (number * unit).rounded()), bytes > 0 else {

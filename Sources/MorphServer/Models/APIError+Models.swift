@@ -19,7 +19,8 @@ extension APIError {
 
     static func modelsQueueFull(_ waiting: Int) -> APIError {
         APIError(
-            status: .tooManyRequests, message: "\(waiting) requests are waiting for their models already; try again later",
+            status: .tooManyRequests,
+            message: "\(waiting) requests are waiting for their models already; try again later",
             type: "rate_limit_error", code: "queue_full", headers: [.retryAfter: "5"])
     }
 

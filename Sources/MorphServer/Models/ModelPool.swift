@@ -9,68 +9,27 @@ internal import MorphKV
 /// never take more than the room that was announced. A model that answers something is never taken out.
 actor ModelPool {
     /// A request that waits for its model.
-    private struct Waiter {
+    struct Waiter {
         let id: Int
         let name: String
         let turn: CheckedContinuation<ModelLease, any Error>
     }
 
     nonisolated let loader: ModelLoader
-    private var entries: [String: ModelEntry] = [:]
-    private var waiters: [Waiter] = []
+    var entries: [String: ModelEntry] = [:]
+    var waiters: [Waiter] = []
     /// Bytes that loaded models may take together.
-    private var room = Int.max
+    var room = Int.max
     /// Whether a model is being brought in or taken out.
-    private var isChanging = false
+    var isChanging = false
     /// Whether models are loaded for clients; not while the server is busy with itself.
-    private var isOpen = true
-    private var isClosed = false
+    var isOpen = true
+    var isClosed = false
     private var count = 0
     private let clock = ContinuousClock()
-    private var folder: ModelFolder { loader.folder }
+    var folder: ModelFolder { loader.folder }
 
     init(_ loader: ModelLoader) { self.loader = loader }
-
-    // MARK: What there is
-
-    /// Looks at all files.
-    ///
-    /// - Throws: what the system says if the folder cannot be read.
-    func read() async throws {
-        for file in try loader.files() {
-            var entry = ModelEntry(file)
-            do {
-                entry.bytes = try await loader.bytes(of: file)
-            } catch {
-                entry.state = .failed("\(error)")
-                loader.parts.logger.warning("the model \(file.name) cannot be used: \(error)")
-            }
-            entries[file.name] = entry
-        }
-        room = folder.memory ?? sizes.compactMap(\.bytes).max() ?? 0
-    }
-
-    /// The bytes of all models.
-    var sizes: [FolderMemory.Entry] {
-        all.map { .init(name: $0.file.name, bytes: $0.bytes, problem: $0.state.problem) }
-    }
-
-    /// Loads nothing for clients until ``open(room:)``.
-    func shut() { isOpen = false }
-
-    /// Takes requests for all models.
-    ///
-    /// - Parameter room: bytes that loaded models may take together.
-    func open(room: Int) {
-        self.room = room
-        isOpen = true
-    }
-
-    /// All models, by name.
-    var all: [ModelEntry] { entries.values.sorted { $0.file.name < $1.file.name } }
-
-    /// Requests that wait for their models.
-    var waiting: Int { waiters.count }
 
     /// The model of that name.
     ///
@@ -135,7 +94,7 @@ actor ModelPool {
         }
     }
 
-    private func checkRoom(_ entry: ModelEntry) throws {
+    func checkRoom(_ entry: ModelEntry) throws {
         if let bytes = entry.bytes, bytes > room { throw APIError.modelTooLarge(entry.file.name, bytes, room) }
     }
 
@@ -163,7 +122,7 @@ actor ModelPool {
     // MARK: Bringing in and taking out
 
     /// Does what can be done next for those who wait.
-    private func advance() {
+    func advance() {
         waiters.removeAll { waiter in
             guard let lease = grant(waiter.name) else { return false }
             waiter.turn.resume(returning: lease)
@@ -289,60 +248,6 @@ actor ModelPool {
         guard let entry = entries[name], entry.isIdle else { return }
         if clock.now - entry.lastUse >= limit, !isChanging { return unload(entry) }
         watchIdleness(of: name)
-    }
-
-    // MARK: What clients ask for
-
-    /// Begins to load a model, as soon as there is room.
-    ///
-    /// - Throws: ``APIError`` if there is no such model, it is there, or it is too large.
-    func requestLoad(_ name: String) throws {
-        let entry = try entry(name)
-        guard entry.state.model == nil, !entry.state.isLoading else {
-            throw APIError.invalid("the model '\(name)' is loaded already", param: "model")
-        }
-        try checkRoom(entry)
-        Task { _ = try? await lease(name) }
-    }
-
-    /// Takes a model out as soon as its answers have ended.
-    ///
-    /// - Throws: ``APIError`` if there is no such model or it is not there.
-    func requestUnload(_ name: String) throws {
-        guard try entry(name).state.model != nil else {
-            throw APIError.invalid("the model '\(name)' is not loaded", param: "model")
-        }
-        entries[name]!.leaving = .asked
-        advance()
-    }
-
-    /// Takes all models out that answer nothing, and waits until they are gone.
-    func unloadAll() async {
-        for name in entries.keys { try? requestUnload(name) }
-        // Only a task that was cancelled sleeps no more.
-        while !entries.values.allSatisfy(\.state.isGone) {
-            do { try await Task.sleep(for: .milliseconds(1)) } catch { return }
-        }
-    }
-
-    // MARK: Ending
-
-    /// Takes no more requests; those that wait for a model are told so.
-    func close() {
-        isClosed = true
-        for waiter in waiters { waiter.turn.resume(throwing: APIError.closing) }
-        waiters = []
-        for entry in entries.values { entry.state.model?.scheduler.close() }
-    }
-
-    /// Whether nothing runs and nothing waits.
-    var isIdle: Bool {
-        waiters.isEmpty && !isChanging && entries.values.allSatisfy { $0.state.model?.scheduler.isIdle ?? true }
-    }
-
-    /// Ends what still runs.
-    func stop() async {
-        for entry in entries.values { await entry.state.model?.scheduler.stop() }
     }
 }
 #endif
