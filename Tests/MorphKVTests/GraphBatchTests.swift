@@ -1,4 +1,6 @@
+import Foundation
 import Ggml
+import TestSupport
 import Testing
 
 @testable import MorphKV
@@ -43,7 +45,9 @@ import Testing
         #expect(together.allSatisfy { $0.statistics.plannedBytes == $0.statistics.allocatedBytes })
     }
 
-    @Test("caches of several policies and types, full ones of different lengths, share their steps", arguments: TestDevice.all)
+    @Test(
+        "caches of several policies and types, full ones of different lengths, share their steps",
+        arguments: TestDevice.all)
     func mixed(on device: TestDevice) throws {
         let model = try device.model(TestModels.shape("gemma3", queryHeads: 4, kvHeads: 2))
         let kinds: [(String, Int)] = [
@@ -95,7 +99,9 @@ import Testing
 
     @Test(
         "keys and values may be in blocks of 8 bits wherever flash attention reads them",
-        arguments: ["full", "morphkv:capacity=24,window=6", "keydiff:capacity=24,window=6", "h2o:capacity=24,window=5"],
+        arguments: [
+            "full", "morphkv:capacity=24,window=6", "keydiff:capacity=24,window=6", "h2o:capacity=24,window=5",
+        ],
         TestDevice.all)
     func blocks(_ policy: String, on device: TestDevice) throws {
         let shape = TestModels.shape("llama", queryHeads: 4, kvHeads: 2)
@@ -109,6 +115,38 @@ import Testing
             expectClose(engine.logits, kernel.logits, 0.2)
         }
         #expect(engine.statistics.plannedBytes < kernel.statistics.plannedBytes * 3 / 2)
+    }
+}
+
+/// Sessions that were saved where one kind of attention is, and go on where another is.
+@Suite struct MovedSessionTests {
+    @Test(
+        "a session that the kernel saved goes on by graph, and the other way round",
+        arguments: [
+            "full", "streaming:capacity=24,sinks=2", "morphkv:capacity=24,window=6", "augur:capacity=24,window=6",
+            "morphkv:capacity=24,window=6,fusion=max", "keydiff:capacity=24,window=6", "h2o:capacity=24,window=5",
+        ], TestDevice.all)
+    func moves(_ policy: String, to device: TestDevice) throws {
+        let folder = try TemporaryFolder()
+        let shape = TestModels.shape("llama", queryHeads: 4, kvHeads: 2)
+        let (host, other) = (try TestCalibrations.model(shape), try device.model(shape))
+        let kernel = try CacheOptions(policy: PolicyRegistry.standard.policy(policy), elementType: .f32)
+        let pairs = [
+            (try Engine(host, kernel, threads: 1), try Engine(other, device.options(policy), threads: 1)),
+            (try Engine(other, device.options(policy), threads: 1), try Engine(host, kernel, threads: 1)),
+        ]
+        for (index, (saving, reading)) in pairs.enumerated() {
+            try saving.prefill(TestModels.tokens(40, seed: 1))
+            for token in TestModels.tokens(9, seed: 2) { try saving.decode(token) }
+            let file = folder.url.appendingPathComponent("\(index).cache")
+            try saving.saveSlot(TestModels.tokens(49, seed: 1), to: file)
+            #expect(try reading.restoreSlot(from: file).count == 49)
+            for token in TestModels.tokens(12, seed: 3) {
+                for engine in [saving, reading] { try engine.decode(token) }
+                expectClose(reading.logits, saving.logits, device.tolerance)
+                #expect(reading.positions == saving.positions)
+            }
+        }
     }
 }
 

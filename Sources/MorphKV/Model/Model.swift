@@ -34,7 +34,8 @@ public final class Model: Sendable {
     ///   - repacks: false leaves all weights in the mapped file, which starts faster, is shared between processes and
     ///     computes slower.
     ///   - calibration: what ``calibration()`` reads; if nil, `model.augur.gguf` beside `model.gguf`, if there is one.
-    /// - Throws: ``ModelError`` or `GgmlError` saying what is wrong with the file.
+    /// - Throws: ``ModelError`` or `GgmlError` saying what is wrong with the file; `GgmlError` of kind `device` if the device
+    ///   does not compute what the CPU does.
     public convenience init(
         contentsOf url: URL, device: Device? = nil, contextLength: Int? = nil, repacks: Bool = true,
         calibration: URL? = nil
@@ -57,6 +58,7 @@ public final class Model: Sendable {
     ) throws {
         let file = try GgufFile(contentsOf: url)
         let device = try device ?? .cpu()
+        try DeviceCheck.run(device)
         self.url = url
         self.device = device
         description = try DecoderDescription(file, intendedContext: contextLength)

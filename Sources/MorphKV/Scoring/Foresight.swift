@@ -76,6 +76,8 @@ final class ForesightState: ScoringState {
 
     var tensors: [(name: String, tensor: Tensor)] { [("codes", codes)] + (received?.tensors ?? []) }
 
+    func layout(ofSaved name: String) -> SavedLayout { name == "codes" && !shape.isFused ? .codes : .same }
+
     func clear() {
         codes.fill(byte: 0)
         received?.clear()

@@ -1,14 +1,18 @@
 internal import Ggml
 
-/// One sequence's part in a step.
+/// One sequence's part in a layer's step.
 struct StepSequence {
     /// Of the token that is fed.
     let position: Int
-    /// The sequence's cache of a layer.
-    let cache: LayerCache
-
-    /// Where the sequence's formula stands in its cycle.
-    var phase: Int { cache.scores?.state.phase ?? 0 }
+    /// Where the layer's formula stands in its cycle.
+    let phase: Int
+    /// The position after the sequence's first prompt.
+    let promptEnd: Int
+    let pins: PinnedPositions
+    /// Where the token goes under rules that depend on positions only.
+    let slot: Int
+    /// Slots that are filled with the token, under such rules.
+    let filled: Int
 }
 
 /// The small tensors that tell a decode step where its sequences are; layers with the same rule share them.

@@ -55,10 +55,14 @@ final class ServingCaches {
         return ServingMemory(
             weights: model.weightBytes, caches: bytes, cachePerSequence: limits.bytesPerSequence,
             contexts: options.contexts.values.reduce(0) { $0 + $1.cache.allocatedBytes },
-            calibration: calibrationBytes, compute: workspace.bytes + scratchBytes + graphs + steps,
+            calibration: calibrationBytes, compute: workspace.bytes + scratchBytes + graphs + steps + movingBytes,
             requests: Self.requestBytes(options),
             isHost: model.device.usesHostMemory)
     }
+
+    /// Where graphs attend, sequences that are fed together lie in memory of their own, and one that joins or leaves is
+    /// moved: at most as many bytes again.
+    private var movingBytes: Int { model.device.usesHostMemory ? 0 : bytes }
 
     /// Bytes of the tokens that waiting and running requests have at most, and of pieces that their readers have not
     /// taken yet.

@@ -62,9 +62,18 @@ final class GraphAttention: StepAttention {
     func prepare(_ feeds: ArraySlice<Feed>) {
         for inputs in inputs.values {
             inputs.fill { layer in
-                feeds.map { StepSequence(position: $0.cache.seen, cache: $0.cache.layers[layer]) }
+                feeds.map { StepSequence($0.cache.layers[layer], at: $0.cache.seen) }
             }
         }
+    }
+}
+
+extension StepSequence {
+    fileprivate init(_ layer: LayerCache, at position: Int) {
+        let slot = layer.slot(of: position)
+        self.init(
+            position: position, phase: layer.scores?.state.phase ?? 0, promptEnd: layer.promptEnd, pins: layer.pins,
+            slot: slot, filled: max(layer.used, slot + 1))
     }
 }
 

@@ -20,7 +20,8 @@ final class GraphBackend: AttentionBackend {
         var allocatedBytes: Int { allocator.allocatedBytes }
 
         func serves(_ cache: KVCache, by backend: GraphBackend) -> Bool {
-            self.backend === backend && zip(layers, cache.parts).allSatisfy { $0 === $1[0] } && layers.map(\.arena.moves) == moves
+            self.backend === backend && zip(layers, cache.parts).allSatisfy { $0 === $1[0] }
+                && layers.map(\.arena.moves) == moves
         }
     }
 

@@ -16,14 +16,13 @@ struct PositionalStep {
         let writer = SlotWriter(graph: graph, cache: cache)
         let layer = shape.geometry.layer
         let slot = inputs.tensor("slot", .i32, [shape.sequences], layer: layer) { sequence in
-            [Int32(sequence.cache.slot(of: sequence.position))]
+            [Int32(sequence.slot)]
         }
         let keys = writer.write(keys: projections.keys, at: slot)
         let values = writer.write(values: projections.values, at: slot)
-        let filled = inputs.tensor("mask", .f16, [cache.slots, 1, 1, shape.sequences], layer: layer) { sequence in
-            let (cache, position) = (sequence.cache, sequence.position)
-            let filled = max(cache.used, cache.slot(of: position) + 1)
-            return (0..<cache.slots).map { $0 < filled ? UInt16(0) : AttentionMask.hidden }
+        let slots = cache.slots
+        let filled = inputs.tensor("mask", .f16, [slots, 1, 1, shape.sequences], layer: layer) { sequence in
+            (0..<slots).map { $0 < sequence.filled ? AttentionMask.visible : AttentionMask.hidden }
         }
         if cache.plan.storesRows {
             return writer.attend(

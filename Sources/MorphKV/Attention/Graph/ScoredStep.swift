@@ -34,7 +34,7 @@ struct ScoredStep: ScoringStep {
     /// Notes whether the token is pinned.
     private func mark(_ slot: Tensor) {
         guard let pinned = scores.pinned else { return }
-        let isPinned = scalar("isPinned") { $0.cache.pins.contains($0.position) ? 1 : 0 }
+        let isPinned = scalar("isPinned") { $0.pins.contains($0.position) ? 1 : 0 }
         graph.schedule(writer.write(graph.reshape(isPinned, [shape.kvHeads]), to: pinned, at: slot))
     }
 
@@ -131,14 +131,14 @@ struct ScoredStep: ScoringStep {
     /// chosen first.
     private func isKeptPrompt(_ positions: Tensor) -> Tensor? {
         guard rule.promptFloor > 0 else { return nil }
-        let end = scalar("promptEnd", rows: positions[1]) { Float($0.cache.promptEnd) - 0.5 }
+        let end = scalar("promptEnd", rows: positions[1]) { Float($0.promptEnd) - 0.5 }
         let isPrompt = graph.step(graph.scale(graph.subtract(positions, end), by: -1))
         let held = graph.sumRows(isPrompt)
         guard scores.pinned != nil else {
             return graph.multiply(isPrompt, graph.step(graph.scale(held, by: -1, plus: Float(rule.promptFloor) + 0.5)))
         }
         let floor = scalar("promptFloor", rows: positions[1]) { [rule] in
-            Float(rule.promptFloor(beside: $0.cache.pins, after: $0.cache.promptEnd, before: $0.position)) + 0.5
+            Float(rule.promptFloor(beside: $0.pins, after: $0.promptEnd, before: $0.position)) + 0.5
         }
         return graph.multiply(isPrompt, graph.step(graph.scale(graph.subtract(held, floor), by: -1)))
     }
