@@ -12,7 +12,8 @@ struct ServeCommand: AsyncParsableCommand {
         abstract: "Serves OpenAI's HTTP interface and a chat page, in memory that is fixed at the start.",
         discussion: """
             Without --policy the caches are augur's if the model has a calibration, else morphkv's; --capacity is then \
-            2048 unless given.
+            2048 unless it or --bytes is given. --bytes is a number here, and that of each cache: --parallel and --keep say \
+            how many there are.
             """)
 
     @OptionGroup var models: ServeModelFlags
@@ -133,10 +134,9 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Sendable private func servingOptions(_ model: Model) throws -> ServingOptions {
         var cache = cache
-        if cache.policy == nil, cache.capacity == nil { cache.capacity = 2048 }
+        if !cache.isStated { cache.capacity = 2048 }
         // Models of a folder come and go; the list of them says what their policies are.
-        var options = try cache.options(for: model, isQuiet: models.modelsDir != nil)
-        options.pins = true
+        let options = try cache.options(for: model, pins: true, isQuiet: models.modelsDir != nil)
         return ServingOptions(
             cache: options, tokensPerSequence: sequenceTokens, parallel: parallel,
             spareCaches: keep, queueLimit: queue, promptChunk: promptPart, maxPromptTokens: maxPrompt,
