@@ -1,4 +1,5 @@
 internal import CLlama
+internal import COpenMP
 import Synchronization
 
 /// Something ggml can compute on: the CPU, a GPU, or a remote host over RPC.
@@ -29,6 +30,7 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
     private static let loaded: Bool = {
         guard missing == nil else { return false }
         Log.redirect()
+        _ = openmp_spin(1000)
         // Distributions ship backends as plug-ins; where they are linked in, this finds nothing.
         ggml_backend_load_all()
         return true

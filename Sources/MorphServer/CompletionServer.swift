@@ -33,7 +33,8 @@ public struct CompletionServer: Sendable {
             scheduler: scheduler, configuration: configuration, tokenizer: tokenizer,
             responder: Responder(scheduler: scheduler, connections: connections),
             chatFormat: ChatFormat(tokenizer, template: template), lengthNotice: LengthNotice(logger),
-            pinNotice: OneTimeWarning(logger), reader: RequestReader(configuration))
+            pinNotice: OneTimeWarning(logger), reader: RequestReader(configuration),
+            grammars: GrammarBudget(capacity: configuration.maxGrammarBytes))
     }
 
     // MARK: Routes
@@ -56,6 +57,7 @@ public struct CompletionServer: Sendable {
         table.post("/v1/responses", "/responses", handler: completions.responses)
         table.post("/tokenize") { request, _ in try await tokens.tokenize(request) }
         table.post("/detokenize") { request, _ in try await tokens.detokenize(request) }
+        table.get("/tokenizer_info") { _, _ in try tokens.info() }
         table.post("/apply-template") { request, _ in try await tokens.applyTemplate(request) }
         table.post("/v1/chat/completions/input_tokens", "/chat/completions/input_tokens") { request, _ in
             try await tokens.count(request)

@@ -16,6 +16,9 @@ public struct ServerMemory: Sendable, Hashable {
     public let program: Int?
     /// Bytes that connections and requests take at most, on top.
     public let connections: Int
+    /// Bytes that grammars, chat templates and what takes answers apart take at most, on top; nil where that has no limit, because
+    /// the program has memory management of its own.
+    public let grammars: Int?
 
     /// - Parameter figures: of the process, after its first answer.
     init(_ scheduler: Scheduler, _ configuration: ServerConfiguration, _ figures: ProcessFigures?) {
@@ -27,10 +30,20 @@ public struct ServerMemory: Sendable, Hashable {
             + scheduler.memory.requests
             // A saved slot is mapped while it is read, and written in blocks.
             + (configuration.slotFolder == nil ? 0 : scheduler.memory.cachePerSequence + (8 << 20))
+        grammars = Self.grammarBytes(scheduler, configuration)
+    }
+
+    /// What ``GrammarBudget`` gives out, what grammars and parsers of running answers grow by, and what is needed to read a template or
+    /// a grammar and, beside that, an answer.
+    private static func grammarBytes(_ scheduler: Scheduler, _ configuration: ServerConfiguration) -> Int? {
+        guard Grammar.isAvailable else { return 0 }
+        guard CommonLimits.hold else { return nil }
+        return configuration.maxGrammarBytes + scheduler.options.parallel * 2 * CommonLimits.growth
+            + 2 * CommonLimits.work + configuration.maxBodyBytes * CommonLimits.inputFactor
     }
 
     /// Bytes that the process stays below.
-    public var total: Int { scheduler.total + (program ?? 0) + connections }
+    public var total: Int { scheduler.total + (program ?? 0) + connections + (grammars ?? 0) }
 }
 
 /// What was announced; nothing before the server listens.

@@ -93,7 +93,9 @@ import Testing
         try folder.write("earlier", to: "model.augur.gguf")
         let process = Process()
         process.executableURL = Command.executable
-        process.arguments = ["calibrate", "--threads", "1", "--model", model, "--length", "512"]
+        // More than it can read before the signal comes, however late that is.
+        let length = ["--length", "512", "--tokens", "10000000"]
+        process.arguments = ["calibrate", "--threads", "1", "--model", model] + length
         let errors = try folder.write("", to: "errors")
         process.standardError = try FileHandle(forWritingTo: errors)
         process.standardOutput = FileHandle.nullDevice
