@@ -108,7 +108,7 @@ let package = Package(
         .testTarget(
             name: "AttentionTests", dependencies: ["CAttention", "CTestRules", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "GgmlTests", dependencies: ["Ggml", "CLlama", "TestSupport"],
+            name: "GgmlTests", dependencies: ["Ggml", "CLlama", "COpenMP", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "MorphKVTests",
