@@ -43,7 +43,6 @@ demo build install docs test test-asan bench calibrate-demo:
 test-python:
 	@scripts/test-python
 	@scripts/openai-python
-	@scripts/lm-eval-python
 
 .PHONY: do-build do-install do-docs do-test do-test-asan do-demo do-bench do-calibrate-demo
 do-build:
