@@ -84,6 +84,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Bytes that the body of a request may have.")
     var maxBody = 4 << 20
 
+    @Option(help: "Bytes that the grammars of all requests, of schemas and tools, may take together.")
+    var maxGrammars = 8 << 20
+
     @Option(help: "Connections that are open at a time.")
     var maxConnections = 512
 
@@ -98,6 +101,7 @@ struct ServeCommand: AsyncParsableCommand {
         try require((0.001...1e7).contains(requestTime), "--request-time \(requestTime): 0.001 to 10 million seconds")
         try require((0...1e7).contains(shutdownTime), "--shutdown-time \(shutdownTime): 0 to 10 million seconds")
         try require((1...1 << 30).contains(maxBody), "--max-body \(maxBody): 1 byte to 1 GiB are possible")
+        try require((0...1 << 32).contains(maxGrammars), "--max-grammars \(maxGrammars): 0 bytes to 4 GiB are possible")
         try require((1...1 << 16).contains(maxConnections), "--max-connections \(maxConnections): 1 to 65536")
     }
 
@@ -168,6 +172,7 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.host = host
         configuration.port = port
         configuration.maxBodyBytes = maxBody
+        configuration.maxGrammarBytes = maxGrammars
         configuration.pinsSystem = pinSystem
         configuration.chatTemplate = try chatTemplate.source()
         configuration.reasoningFormat = reasoningFormat
@@ -211,6 +216,9 @@ struct ServeCommand: AsyncParsableCommand {
         }
         let share = "(at most; \(maxConnections) connections, \(queue) waiting requests)"
         text += "connections  \(Output.bytes(memory.connections)) \(share)\n"
+        if let grammars = memory.grammars, grammars > 0 {
+            text += "grammars     \(Output.bytes(grammars)) (at most; templates and answers with tools too)\n"
+        }
         return text + "stays below  \(Output.bytes(memory.total)) (\(memory.total) bytes)\n"
     }
 }

@@ -60,6 +60,7 @@ public struct CompletionServer: Sendable {
         post("/v1/responses", "/responses") { try await $0.completions.responses($1, context: $2) }
         post("/tokenize") { model, request, _ in try await model.tokens.tokenize(request) }
         post("/detokenize") { model, request, _ in try await model.tokens.detokenize(request) }
+        get("/tokenizer_info") { model, _, _ in try model.tokens.info() }
         post("/apply-template") { model, request, _ in try await model.tokens.applyTemplate(request) }
         post("/v1/chat/completions/input_tokens", "/chat/completions/input_tokens") { model, request, _ in
             try await model.tokens.count(request)

@@ -80,6 +80,9 @@ struct MetricsText {
                 gauge("program_bytes", "Bytes of code, libraries and tables, measured at the start.", program)
             }
             gauge("connection_bytes_limit", "Bytes that connections and requests take at most.", announced.connections)
+            if let grammars = announced.grammars {
+                gauge("grammar_bytes_limit", "Bytes that grammars and chat templates take at most.", grammars)
+            }
         }
         if let figures = ProcessFigures() {
             add(whole: "process_resident_memory_bytes", "gauge", nil, Double(figures.residentBytes))

@@ -18,6 +18,9 @@ public struct ServerMemory: Sendable, Hashable {
     public let program: Int?
     /// Bytes that connections and requests take at most, on top.
     public let connections: Int
+    /// Bytes that grammars, chat templates and what takes answers apart take at most, on top; nil where that has no limit, because
+    /// the program has memory management of its own.
+    public let grammars: Int?
 
     /// - Parameter figures: of the process, after its first answer.
     init(_ scheduler: Scheduler, _ configuration: ServerConfiguration, _ figures: ProcessFigures?) {
@@ -28,6 +31,7 @@ public struct ServerMemory: Sendable, Hashable {
         connections =
             Self.connections(configuration) + scheduler.memory.requests
             + Self.savedSlot(configuration, scheduler.memory.cachePerSequence)
+        grammars = Self.grammars(configuration).map { $0 + Self.grammars(of: scheduler.options.parallel) }
     }
 
     /// - Parameters:
@@ -40,7 +44,8 @@ public struct ServerMemory: Sendable, Hashable {
         program = figures.map { $0.residentBytes + Self.remains }
         // Bodies may wait for their models, and one at a time is searched for the model's name.
         connections = Self.connections(configuration) + 5 * configuration.maxBodyBytes
-        let fixed = (program ?? 0) + connections
+        grammars = Self.grammars(configuration)
+        let fixed = (program ?? 0) + connections + (grammars ?? 0)
         let room = limit.map { max(0, $0 - fixed) } ?? models.compactMap(\.bytes).max() ?? 0
         self.models = FolderMemory(models: models, room: room)
     }
@@ -57,8 +62,23 @@ public struct ServerMemory: Sendable, Hashable {
         configuration.slotFolder == nil ? 0 : cacheBytes + (8 << 20)
     }
 
+    /// What ``GrammarBudget`` gives out, and what is needed to read a template or a grammar and, beside that, an answer.
+    private static func grammars(_ configuration: ServerConfiguration) -> Int? {
+        guard Grammar.isAvailable else { return 0 }
+        guard CommonLimits.hold else { return nil }
+        return configuration.maxGrammarBytes + 2 * CommonLimits.work
+            + configuration.maxBodyBytes * CommonLimits.inputFactor
+    }
+
+    /// What grammars and parsers of so many running answers grow by.
+    static func grammars(of answers: Int) -> Int {
+        Grammar.isAvailable && CommonLimits.hold ? answers * 2 * CommonLimits.growth : 0
+    }
+
     /// Bytes that the process stays below.
-    public var total: Int { (scheduler?.total ?? 0) + (models?.room ?? 0) + (program ?? 0) + connections }
+    public var total: Int {
+        (scheduler?.total ?? 0) + (models?.room ?? 0) + (program ?? 0) + connections + (grammars ?? 0)
+    }
 }
 
 /// What was announced; nothing before the server listens.

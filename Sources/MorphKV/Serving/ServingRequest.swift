@@ -27,6 +27,8 @@ public struct ServingRequest: Sendable {
     /// Whether pieces have the probabilities of the prompt's own tokens, by ``topLogprobs``. The prompt is then fed token by
     /// token to an empty cache, as `Perplexity` does, and the answer may have no tokens.
     public var scoresPrompt = false
+    /// Something that is kept as long as the request is.
+    package var share: (any Sendable)?
 
     /// Creates a request.
     public init(

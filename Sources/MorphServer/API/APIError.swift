@@ -70,6 +70,14 @@ struct APIError: Error, Sendable {
             code: "unsupported")
     }
 
+    /// What needs llama.cpp's library `common`, where that is not there.
+    static func noTemplates(param: String) -> APIError {
+        APIError(
+            status: .notImplemented,
+            message: "this server's copy of llama.cpp cannot interpret chat templates, so it has no tools",
+            type: "not_supported_error", param: param, code: "unsupported")
+    }
+
     static let tooLarge = APIError(
         status: .contentTooLarge, message: "the body is larger than this server takes",
         type: "invalid_request_error", code: "body_too_large", headers: [.connection: "close"])

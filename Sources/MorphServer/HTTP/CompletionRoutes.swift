@@ -14,6 +14,7 @@ struct CompletionRoutes: Sendable {
     let lengthNotice: LengthNotice
     let pinNotice: OneTimeWarning
     let reader: RequestReader
+    let grammars: GrammarBudget
 
     // MARK: The two endpoints
 
@@ -38,9 +39,10 @@ struct CompletionRoutes: Sendable {
             try pins(wanted, chat, cache)
         }
         for index in requests.indices { requests[index].options.preservedTokens = chat.preservedTokens }
+        let parsers = try requests.compactMap { _ in try chat.prompt?.makeParser() }
+        try grammars.reserve(for: &requests, parsers, tokenizer)
         return ChatJob(
-            fields: wanted.fields, requests: requests, hasLogprobs: topLogprobs != nil,
-            parsers: try requests.compactMap { _ in try chat.prompt?.makeParser() })
+            fields: wanted.fields, requests: requests, hasLogprobs: topLogprobs != nil, parsers: parsers)
     }
 
     func completion(_ request: Request, context: ServerRequestContext) async throws -> Response {
@@ -57,6 +59,7 @@ struct CompletionRoutes: Sendable {
                 }
             let grammar = try wanted.shape.grammar(in: body, tokenizer)
             var requests = try requests(wanted.fields, prompts, wanted.logprobs, grammar, stops: [])
+            try grammars.reserve(for: &requests, [], tokenizer)
             var format = TextAnswers(hasLogprobs: wanted.logprobs != nil)
             if wanted.echo == true {
                 for index in requests.indices { requests[index].scoresPrompt = wanted.logprobs != nil }

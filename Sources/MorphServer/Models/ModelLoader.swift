@@ -36,8 +36,10 @@ struct ModelLoader: Sendable {
             let outline = try Model(
                 outlineOf: file.url, device: reading.device, contextLength: reading.contextLength,
                 repacks: reading.repacks)
-            let plan = try ServingPlan(outline, folder.options(outline), headBytes: head)
+            let options = try folder.options(outline)
+            let plan = try ServingPlan(outline, options, headBytes: head)
             return plan.total + ServerMemory.savedSlot(configuration, plan.cachePerSequence)
+                + ServerMemory.grammars(of: options.parallel)
         }
     }
 

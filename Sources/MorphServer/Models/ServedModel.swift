@@ -9,10 +9,12 @@ struct ServerParts: Sendable {
     let connections = Connections()
     let announced = Announced()
     let reader: RequestReader
+    let grammars: GrammarBudget
     let logger: Logger
 
     init(_ configuration: ServerConfiguration, _ logger: Logger) {
         reader = RequestReader(configuration)
+        grammars = GrammarBudget(capacity: configuration.maxGrammarBytes)
         self.logger = logger
     }
 }
@@ -37,7 +39,7 @@ final class ServedModel: Sendable {
             scheduler: scheduler, configuration: configuration, tokenizer: tokenizer,
             responder: Responder(scheduler: scheduler, connections: parts.connections),
             chatFormat: ChatFormat(tokenizer, template: template), lengthNotice: LengthNotice(parts.logger),
-            pinNotice: OneTimeWarning(parts.logger), reader: parts.reader)
+            pinNotice: OneTimeWarning(parts.logger), reader: parts.reader, grammars: parts.grammars)
         info = InfoRoutes(
             scheduler: scheduler, configuration: configuration, readiness: parts.readiness,
             announced: parts.announced)
