@@ -82,11 +82,13 @@ package final class Graph {
     /// Executes every operation and waits for the last one.
     package func compute() throws {
         precondition(isAllocated, "a graph is allocated before it computes")
+        guard !backend.isRehearsal else { return }
         let status = ggml_backend_graph_compute(backend.pointer, graph)
         guard status == GGML_STATUS_SUCCESS else {
             throw GgmlError(
                 .compute, "device \(backend.device.name) failed: \(String(cString: ggml_status_to_string(status)))")
         }
+        try backend.pause?()
     }
 
     func wrap(_ pointer: UnsafeMutablePointer<ggml_tensor>?, uses tensors: Tensor...) -> Tensor {

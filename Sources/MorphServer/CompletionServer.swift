@@ -33,7 +33,8 @@ public struct CompletionServer: Sendable {
             scheduler: scheduler, configuration: configuration, tokenizer: tokenizer,
             responder: Responder(scheduler: scheduler, connections: connections),
             chatFormat: ChatFormat(tokenizer, template: template), lengthNotice: LengthNotice(logger),
-            pinNotice: OneTimeWarning(logger), reader: RequestReader(configuration))
+            pinNotice: OneTimeWarning(logger), reader: RequestReader(configuration, scheduler))
+        for skipped in scheduler.skippedContexts { logger.warning("\(skipped)") }
     }
 
     // MARK: Routes
@@ -68,6 +69,13 @@ public struct CompletionServer: Sendable {
         table.get("/slots") { request, _ in try slots.slots(request) }
         table.post("/slots/{id}") { request, context in
             try await slots.act(request, context.parameters.require("id"))
+        }
+        let contexts = ContextRoutes(completions)
+        table.get("/v1/contexts") { _, _ in try contexts.list() }
+        table.post("/v1/contexts") { request, _ in try await contexts.add(request) }
+        table.get("/v1/contexts/{name}") { _, context in try contexts.show(context.parameters.require("name")) }
+        table.delete("/v1/contexts/{name}") { _, context in
+            try contexts.delete(context.parameters.require("name"))
         }
         let files = configuration.servesPage ? Page.files : [:]
         for (path, file) in files { table.get(path) { _, _ in file.response } }

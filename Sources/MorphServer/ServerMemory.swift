@@ -16,6 +16,8 @@ public struct ServerMemory: Sendable, Hashable {
     public let program: Int?
     /// Bytes that connections and requests take at most, on top.
     public let connections: Int
+    /// Bytes that contexts take at most which come while requests are answered, and compressing them.
+    public var contexts: Int { scheduler.contextRoom + scheduler.compression }
 
     /// - Parameter figures: of the process, after its first answer.
     init(_ scheduler: Scheduler, _ configuration: ServerConfiguration, _ figures: ProcessFigures?) {
@@ -30,7 +32,7 @@ public struct ServerMemory: Sendable, Hashable {
     }
 
     /// Bytes that the process stays below.
-    public var total: Int { scheduler.total + (program ?? 0) + connections }
+    public var total: Int { scheduler.total + (program ?? 0) + connections + contexts }
 }
 
 /// What was announced; nothing before the server listens.

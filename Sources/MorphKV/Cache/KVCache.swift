@@ -100,6 +100,7 @@ final class KVCache {
             if old.frozen != nil { new.follow(old.frozen, next: old.origin) }
             try new.copyEntries(of: old, on: backend)
             parts[index][0] = new
+            try backend.pause?()
         }
     }
 
@@ -160,6 +161,7 @@ final class KVCache {
         let new = try LayerCache(parts[index][0].plan, slots: slots, scale: scale)
         try new.allocate(on: backend)
         parts[index][0] = new
+        try backend.pause?()
     }
 
     /// Makes every layer look as full as it can get, for measuring what the largest steps need.

@@ -1,16 +1,19 @@
 #if Server
 internal import HTTPTypes
 internal import Hummingbird
+internal import MorphKV
 internal import NIOCore
 
 /// Reads the bodies of requests, within what they may take of the memory.
 struct RequestReader: Sendable {
     let configuration: ServerConfiguration
+    let scheduler: Scheduler
     let bodies: BodyBudget
     private let worker = Worker("morphkv.requests")
 
-    init(_ configuration: ServerConfiguration) {
+    init(_ configuration: ServerConfiguration, _ scheduler: Scheduler) {
         self.configuration = configuration
+        self.scheduler = scheduler
         bodies = BodyBudget(capacity: 2 * configuration.maxBodyBytes)
     }
 
@@ -21,7 +24,7 @@ struct RequestReader: Sendable {
         let limit = try limit(of: request)
         return try await bodies.run(limit) {
             let body = try await body(of: request, limit)
-            return try await worker.run { try decode(body) }
+            return try await scheduler.loadingContexts { try await worker.run { try decode(body) } }
         }
     }
 
