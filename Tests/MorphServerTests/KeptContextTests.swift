@@ -67,6 +67,9 @@ import Testing
                 #expect(scheduler.skippedContexts.contains { $0.hasPrefix(name) }, "\(scheduler.skippedContexts)")
             }
             #expect(scheduler.skippedContexts.count == 3)
+            // What is not its own stays as it is.
+            let taken = try await client.post("/v1/contexts", ["name": "foreign", "text": ContextFolderServer.text])
+            #expect(taken.status == 409, "\(taken.body)")
             let names = try server.folder.names
             #expect(names.allSatisfy { !$0.hasSuffix(".part") })
             #expect(try await client.ask("good").status == 200)

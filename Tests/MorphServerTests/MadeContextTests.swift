@@ -63,6 +63,7 @@ import Testing
     @Test func progressIsToldAndWhatIsNotReadyIsNoContextYet() async throws {
         let server = try ContextFolderServer()
         try await server.run { client, _ in
+            async let running = client.complete("Once upon a time", 1500, ["logit_bias": ["1": -100, "2": -100]])
             for number in 0..<6 {
                 let body: [String: Any] = ["name": "n\(number)", "text": ContextFolderServer.long]
                 let reply = try await client.post("/v1/contexts", body)
@@ -85,6 +86,7 @@ import Testing
             let compressing = try await client.get("/v1/contexts").json["data"] as? [[String: Any]]
             let current = try #require(compressing?.first { $0["state"] as? String != "ready" }?["id"] as? String)
             #expect(try await client.delete("/v1/contexts/\(current)").status == 200)
+            #expect(try await running.status == 200)
             try await wait(for: "the others") { try await client.figure("contexts") == 4 }
             let files = ["n0", "n1", "n2", "n3", "n4"].filter { $0 != current }.map { "\($0).gguf" }
             #expect(try server.folder.names == files)

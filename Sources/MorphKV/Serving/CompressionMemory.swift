@@ -89,9 +89,10 @@ struct CompressionMemory {
         // What comes before the text is attended to by every part of it.
         for system in [0, text.count / 2] {
             let parts = try Reconstruction.parts(of: text, after: system, ReconstructionPrompt(), model)
+            let longest = parts.max { $0.input.count < $1.input.count }
             let reconstruction = Reconstruction(
                 model: model, backend: backend, allocator: allocator, cache: cache, system: system)
-            _ = try reconstruction.score(Array(parts.suffix(2))) { _, _ in }
+            _ = try reconstruction.score(longest.map { [$0] } ?? []) { _, _ in }
         }
         return max(workspace.bytes, allocator.allocatedBytes)
     }

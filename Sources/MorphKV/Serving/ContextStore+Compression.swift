@@ -15,6 +15,10 @@ extension ContextStore {
         var text = text
         text.text = nil
         let entry = try state.withLock { state in
+            guard !state.foreign.contains(text.name) else {
+                throw ServingError(
+                    .contextExists, "the folder has a file '\(text.name).gguf' that is not a context of this server")
+            }
             if let known = state.entry(text.name) {
                 guard known.failure != nil, known.uses == 0 else {
                     throw ServingError(.contextExists, "there is a context '\(text.name)' already")
@@ -142,6 +146,7 @@ extension ContextStore {
         let known = state.withLock { state in
             state.names.values.compactMap { state.entries[$0] }.filter { $0.isReady && $0.beginning != nil }
         }
+        guard !known.isEmpty else { return nil }
         let bytes = Array(message.utf8)
         let possible = known.filter { entry in
             let end = entry.beginning!.bytes

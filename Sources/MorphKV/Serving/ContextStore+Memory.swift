@@ -91,6 +91,7 @@ extension ContextStore {
                 try? FileManager.default.removeItem(at: file)
             } else if name.hasSuffix(".gguf"), !name.hasPrefix(".") {
                 do { try load(String(name.dropLast(5)), file, folder, fits) } catch {
+                    state.withLock { _ = $0.foreign.insert(String(name.dropLast(5))) }
                     skipped.append("\(name) is not a context of this server: \(error)")
                 }
             }

@@ -35,6 +35,8 @@ final class ContextStore: Sendable {
         var entries: [Int: Entry] = [:]
         /// Those that requests can name.
         var names: [String: Int] = [:]
+        /// Names of files in the folder that are not this scheduler's, and stay as they are.
+        var foreign: Set<String> = []
         /// Bytes of contexts of the folder that are in memory, or not gone from it yet.
         var held = 0
         var lastID = 0

@@ -36,6 +36,8 @@ struct ServeContextFlags: ParsableArguments {
     func apply(to options: inout ServingOptions, _ model: Model) throws {
         options.contexts = try loaded(model)
         guard let contextDir else { return }
+        // A file that grows too large is an error to report, not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: contextDir, isDirectory: &isFolder), isFolder.boolValue,
             FileManager.default.isWritableFile(atPath: contextDir)

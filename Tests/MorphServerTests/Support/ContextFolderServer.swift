@@ -12,7 +12,7 @@ struct ContextFolderServer {
         to the park. The wind was very strong.
         """
     /// Longer than a part of a prompt by far.
-    static let long = (0..<9).map { "\(text) Then Ben went home, and it was day \($0)." }.joined(separator: " ")
+    static let long = (0..<5).map { "\(text) Then Ben went home, and it was day \($0)." }.joined(separator: " ")
 
     let folder: TemporaryFolder
     var options = TestServer.options
