@@ -92,6 +92,7 @@ let package = Package(
             ],
             resources: [
                 .embedInCode("Page/page.html"), .embedInCode("Page/page.css"), .embedInCode("Page/page.js"),
+                .embedInCode("Page/contexts.js"),
             ],
             swiftSettings: strict),
         .executableTarget(

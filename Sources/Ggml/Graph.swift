@@ -83,6 +83,7 @@ package final class Graph {
     /// Executes every operation and waits for the last one.
     package func compute() throws {
         precondition(isAllocated, "a graph is allocated before it computes")
+        guard !backend.isRehearsal else { return }
         var status = GGML_STATUS_SUCCESS
         if !hasRun, backend.device.compilesOneAtATime {
             status = try computeOneByOne()
@@ -94,6 +95,7 @@ package final class Graph {
             throw GgmlError(
                 .compute, "device \(backend.device.name) failed: \(String(cString: ggml_status_to_string(status)))")
         }
+        try backend.pause?()
     }
 
     /// The same one operation after the other, so that the device compiles none while another runs.

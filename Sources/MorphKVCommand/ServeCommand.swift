@@ -37,10 +37,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "What becomes of what models think before they answer: it stays text (none), or is kept apart.")
     var reasoningFormat = ChatInput.ReasoningFormat.auto
 
-    @Option(
-        name: .customLong("context"),
-        help: "A text that `morphkv compress` saved, for requests that name it; NAME=FILE, may be given several times.")
-    var contexts: [String] = []
+    @OptionGroup var contextFlags: ServeContextFlags
 
     @Option(help: "Sequences that are computed at a time.")
     var parallel = 4
@@ -116,7 +113,7 @@ struct ServeCommand: AsyncParsableCommand {
         }
         let model = try reading.load(models.model ?? "")
         var options = try servingOptions(model)
-        options.contexts = try loadContexts(model)
+        try contextFlags.apply(to: &options, model)
         let scheduler = try Scheduler(model, options)
         let server = try CompletionServer(scheduler, configuration: configuration, logger: logger)
         try await run(server, configuration) { memory in
@@ -145,20 +142,6 @@ struct ServeCommand: AsyncParsableCommand {
             cache: options, tokensPerSequence: sequenceTokens, parallel: parallel,
             spareCaches: keep, queueLimit: queue, promptChunk: promptPart, maxPromptTokens: maxPrompt,
             maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: reading.threadFlags.threads)
-    }
-
-    private func loadContexts(_ model: Model) throws -> [String: CompressedContext] {
-        var loaded: [String: CompressedContext] = [:]
-        for text in contexts {
-            let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-            guard parts.count == 2, parts[0].wholeMatch(of: /[A-Za-z0-9._-]{1,64}/) != nil else {
-                throw ValidationError(
-                    "--context '\(text)': NAME=FILE is needed, with letters, digits, '.', '_' and '-' in the name")
-            }
-            guard loaded[parts[0]] == nil else { throw ValidationError("there are two contexts '\(parts[0])'") }
-            loaded[parts[0]] = try CompressedContext(contentsOf: URL(fileURLWithPath: parts[1]), model: model)
-        }
-        return loaded
     }
 
     private func serverConfiguration() throws -> ServerConfiguration {
@@ -201,6 +184,11 @@ struct ServeCommand: AsyncParsableCommand {
         if !options.contexts.isEmpty {
             text +=
                 "contexts     \(Output.bytes(scheduler.contexts)) (\(options.contexts.count), shared by all sequences)\n"
+        }
+        if let folder = options.contextFolder {
+            text += "on demand    \(Output.bytes(scheduler.contextRoom)) (at most; contexts of --context-dir)\n"
+            let longest = "(at most; texts of up to \(folder.tokens) tokens)"
+            text += "compressing  \(Output.bytes(scheduler.compression)) \(longest)\n"
         }
         if scheduler.calibration > 0 {
             text += "calibration  \(Output.bytes(scheduler.calibration)) (shared by all sequences)\n"

@@ -26,6 +26,7 @@ public struct CompletionServer: Sendable {
         parts = ServerParts(configuration, logger)
         self.configuration = configuration
         models = .one(try ServedModel(scheduler, configuration, parts))
+        for skipped in scheduler.skippedContexts { logger.warning("\(skipped)") }
     }
 
     /// Puts a server in front of a folder of models, which are loaded when they are asked for. A file that cannot be used is
@@ -85,6 +86,13 @@ public struct CompletionServer: Sendable {
         table.get("/health", "/v1/health") { _, _ in try info.health() }
         table.get("/metrics") { _, _ in try info.metrics() }
         table.get("/props") { _, _ in try slots.properties() }
+        let contexts = ContextRoutes(model.completions)
+        table.get("/v1/contexts") { _, _ in try contexts.list() }
+        table.post("/v1/contexts") { request, _ in try await contexts.add(request) }
+        table.get("/v1/contexts/{name}") { _, context in try contexts.show(context.parameters.require("name")) }
+        table.delete("/v1/contexts/{name}") { _, context in
+            try contexts.delete(context.parameters.require("name"))
+        }
     }
 
     private func addInfo(of pool: ModelPool, to table: inout RouteTable) {

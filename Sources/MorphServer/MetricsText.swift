@@ -61,7 +61,8 @@ struct MetricsText {
         gauge("cache_bytes_planned", "Bytes of all caches.", statistics.cacheBytesPlanned)
         gauge("cache_bytes_used", "Bytes of cache entries that hold something.", statistics.cacheBytesUsed)
         gauge("weight_bytes", "Bytes of the weights.", memory.weights)
-        gauge("context_bytes", "Bytes of the contexts, which all sequences share.", memory.contexts)
+        gauge("context_bytes", "Bytes of the contexts of the start, which all sequences share.", memory.contexts)
+        addContexts(scheduler.contextFigures, memory)
         gauge("calibration_bytes", "Bytes of the model's calibration, which all sequences share.", memory.calibration)
         gauge("compute_bytes", "Bytes of intermediate results.", memory.compute)
         histogram("step_seconds", "One step of all running answers.", statistics.stepSeconds)
@@ -88,6 +89,16 @@ struct MetricsText {
             add(whole: "process_resident_memory_bytes", "gauge", nil, Double(figures.residentBytes))
             add(whole: "process_open_fds", "gauge", nil, Double(figures.openFiles))
         }
+    }
+
+    private mutating func addContexts(_ figures: ContextFigures, _ memory: ServingMemory) {
+        gauge("contexts", "Contexts that requests can follow.", figures.ready)
+        gauge("contexts_resident", "Those of them that are in memory.", figures.resident)
+        gauge("contexts_resident_bytes", "Bytes of those in memory that were made over HTTP.", figures.bytes)
+        gauge("contexts_bytes_limit", "Bytes that these take at most.", memory.contextRoom)
+        gauge("compressions_running", "Texts that are being compressed.", figures.compressing)
+        gauge("compressions_waiting", "Texts that wait to be compressed.", figures.waiting)
+        gauge("compression_bytes_limit", "Bytes that compressing a text takes at most.", memory.compression)
     }
 
     private mutating func counter(_ name: String, _ help: String, _ value: Int) {

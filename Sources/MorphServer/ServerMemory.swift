@@ -21,6 +21,8 @@ public struct ServerMemory: Sendable, Hashable {
     /// Bytes that grammars, chat templates and what takes answers apart take at most, on top; nil where that has no limit, because
     /// the program has memory management of its own.
     public let grammars: Int?
+    /// Bytes that contexts take at most which come while requests are answered, and compressing them.
+    public var contexts: Int { scheduler.map { $0.contextRoom + $0.compression } ?? 0 }
 
     /// - Parameter figures: of the process, after its first answer.
     init(_ scheduler: Scheduler, _ configuration: ServerConfiguration, _ figures: ProcessFigures?) {
@@ -77,7 +79,7 @@ public struct ServerMemory: Sendable, Hashable {
 
     /// Bytes that the process stays below.
     public var total: Int {
-        (scheduler?.total ?? 0) + (models?.room ?? 0) + (program ?? 0) + connections + (grammars ?? 0)
+        (scheduler?.total ?? 0) + (models?.room ?? 0) + (program ?? 0) + connections + (grammars ?? 0) + contexts
     }
 }
 

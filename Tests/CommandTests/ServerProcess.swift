@@ -63,6 +63,19 @@ final class ServerProcess: Sendable {
         return ((response as? HTTPURLResponse)?.statusCode ?? 0, String(decoding: data, as: UTF8.self))
     }
 
+    /// Sends any request; status 0 says that the connection was cut.
+    func send(_ method: String, _ path: String, _ body: String? = nil)
+        async throws -> (status: Int, json: [String: Any])
+    {
+        var request = URLRequest(url: URL(string: "http://127.0.0.1:\(port)\(path)")!)
+        request.httpMethod = method
+        request.setValue("application/json", forHTTPHeaderField: "Content-Type")
+        request.httpBody = body.map { Data($0.utf8) }
+        guard let (data, response) = try? await URLSession.shared.data(for: request) else { return (0, [:]) }
+        let json = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
+        return ((response as? HTTPURLResponse)?.statusCode ?? 0, json ?? [:])
+    }
+
     /// The figures that have no labels.
     func metrics() async throws -> [String: Double] {
         let (data, _) = try await URLSession.shared.data(from: URL(string: "http://127.0.0.1:\(port)/metrics")!)

@@ -96,6 +96,7 @@ final class KVCache {
             }
             guard needed > old.slots else { continue }
             try replace(index, slots: Self.rounded(needed))
+            try backend.pause?()
         }
     }
 
@@ -173,6 +174,7 @@ final class KVCache {
         let new = try LayerCache(parts[index][0].plan, slots: slots, scale: scale)
         try new.allocate(on: backend)
         parts[index][0] = new
+        try backend.pause?()
     }
 
     /// Makes every layer look as full as it can get, for measuring what the largest steps need.

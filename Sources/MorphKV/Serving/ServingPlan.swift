@@ -31,7 +31,8 @@ package struct ServingPlan: Sendable, Hashable {
     ///   - headBytes: see ``ModelFile/headBytes()``.
     /// - Throws: ``ServingError`` or ``CacheError`` when the options make no sense for the model.
     package init(_ model: Model, _ options: ServingOptions, headBytes: Int) throws {
-        let limits = try ServingLimits(model, options)
+        let queue = RequestQueue(limit: options.queueLimit, parallel: options.parallel)
+        let limits = try ServingLimits(model, options, ContextStore(model, options, queue: queue))
         let parts = ComputePlan(model.description, options, slots: limits.slotsPerHead)
         let count = options.parallel + options.spareCaches
         weights = model.weightBytes

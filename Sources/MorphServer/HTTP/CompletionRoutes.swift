@@ -30,8 +30,9 @@ struct CompletionRoutes: Sendable {
 
     /// What a chat's body asks for.
     @Sendable func chatJob(_ body: ByteBuffer) throws -> ChatJob {
-        let wanted = try Coding.decode(ChatRequest.self, from: body)
-        try wanted.validate(configuration)
+        let asked = try Coding.decode(ChatRequest.self, from: body)
+        try asked.validate(configuration)
+        let wanted = try asked.behindContext(of: scheduler, chatFormat)
         let chat = try ChatPlan(wanted, body, chatFormat, tokenizer, configuration)
         let topLogprobs = wanted.logprobs == true ? wanted.topLogprobs ?? 0 : nil
         var requests = try requests(wanted.fields, [chat.tokens], topLogprobs, chat.grammar, stops: chat.stops) {

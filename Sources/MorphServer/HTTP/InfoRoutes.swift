@@ -48,7 +48,7 @@ struct InfoRoutes: Sendable {
             }
         }
 
-        /// A text that was read before the server started.
+        /// A text that was read before.
         struct ContextCard: Encodable {
             var id: String
             var tokens: Int
@@ -96,8 +96,8 @@ struct InfoRoutes: Sendable {
                 parallel: options.parallel, cacheBytesPerSequence: scheduler.memory.cachePerSequence,
                 maxPromptTokens: options.maxPromptTokens, maxTokens: options.maxTokens,
                 calibration: (try? scheduler.model.calibration()).map(ModelCard.CalibrationCard.init),
-                contexts: options.contexts.sorted { $0.key < $1.key }.map { name, context in
-                    .init(id: name, tokens: context.tokens.count, bytes: context.statistics.allocatedBytes)
+                contexts: scheduler.servedContexts.filter { $0.state == .ready }.map {
+                    .init(id: $0.name, tokens: $0.tokens, bytes: $0.bytes)
                 }))
     }
 

@@ -1,11 +1,14 @@
 #if Server
 internal import HTTPTypes
 internal import Hummingbird
+internal import MorphKV
 internal import NIOCore
 
 /// Reads the bodies of requests, within what they may take of the memory.
 struct RequestReader: Sendable {
     let configuration: ServerConfiguration
+    /// Of the model that the requests are for, once that is known.
+    private var scheduler: Scheduler?
     let bodies: BodyBudget
     /// Room for bodies that were read before their model is there.
     let waitingBodies: BodyBudget
@@ -24,8 +27,16 @@ struct RequestReader: Sendable {
         let limit = try limit(of: request)
         return try await bodies.run(limit) {
             let body = try await body(of: request, limit)
-            return try await worker.run { try decode(body) }
+            guard let scheduler else { return try await worker.run { try decode(body) } }
+            return try await scheduler.loadingContexts { try await worker.run { try decode(body) } }
         }
+    }
+
+    /// The same reader, of the same memory, for one model's requests, which may name its contexts.
+    func reading(for scheduler: Scheduler) -> RequestReader {
+        var reader = self
+        reader.scheduler = scheduler
+        return reader
     }
 
     /// The most bytes that a body can have, from what its head says.

@@ -1,5 +1,4 @@
 "use strict";
-const $ = (id) => document.getElementById(id);
 let messages = [];
 let running = null;
 let lastView = null;
@@ -47,9 +46,9 @@ async function loadModel() {
     }
     const choices = ["", ...card.morphkv?.policies ?? []];
     $("policy").replaceChildren(...choices.map((name) => new Option(name || "server's", name)));
-    const contexts = ["", ...(card.morphkv?.contexts ?? []).map((context) => context.id)];
-    $("context").replaceChildren(...contexts.map((name) => new Option(name || "none", name)));
-    $("contexts").hidden = contexts.length === 1;
+    // Models that come and go have none.
+    if (card.status) $("contexts").hidden = true;
+    else await contexts.load();
   } catch (error) {
     $("model").textContent = "not connected";
     $("error").textContent = String(error.message || error);
@@ -183,7 +182,7 @@ async function send(text) {
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("text").value.trim();
-  if (!text || running) return;
+  if (!text || running || contexts.isCompressing) return;
   $("text").value = "";
   send(text);
 });
@@ -194,12 +193,13 @@ $("text").addEventListener("keydown", (event) => {
   }
 });
 $("stop").addEventListener("click", () => running?.abort());
-$("reset").addEventListener("click", () => {
+function reset() {
   running?.abort();
   messages = [];
   $("messages").replaceChildren();
   $("error").textContent = "";
-});
+}
+$("reset").addEventListener("click", reset);
 $("key").addEventListener("change", loadModel);
 window.addEventListener("resize", () => { if (lastView) draw(lastView); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (lastView) draw(lastView); });

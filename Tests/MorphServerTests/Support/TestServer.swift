@@ -133,6 +133,10 @@ extension ServerClient {
         try await execute(path, .get, headers, nil)
     }
 
+    func delete(_ path: String, headers: HTTPFields = [:]) async throws -> Reply {
+        try await execute(path, .delete, headers, nil)
+    }
+
     /// A greedy completion.
     func complete(_ prompt: String, _ tokens: Int = 20, _ more: [String: Any] = [:]) async throws -> Reply {
         let body: [String: Any] = ["prompt": prompt, "max_tokens": tokens, "temperature": 0]
