@@ -93,7 +93,7 @@ struct ServeCommand: AsyncParsableCommand {
         func require(_ condition: Bool, _ what: String) throws {
             guard condition else { throw ValidationError(what) }
         }
-        try models.validate(reading, contexts: contexts)
+        try models.validate(reading, hasContexts: contextFlags.isStated)
         try require((0...65535).contains(port), "port \(port): 0 to 65535 are possible")
         try require((0.001...1e7).contains(requestTime), "--request-time \(requestTime): 0.001 to 10 million seconds")
         try require((0...1e7).contains(shutdownTime), "--shutdown-time \(shutdownTime): 0 to 10 million seconds")

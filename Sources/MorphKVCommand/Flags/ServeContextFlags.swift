@@ -19,6 +19,9 @@ struct ServeContextFlags: ParsableArguments {
     @Option(help: "Tokens of the longest text that can be compressed (default: 8192).")
     var contextTokens: Int?
 
+    /// Whether there are texts at the start, or a folder for them.
+    var isStated: Bool { !contexts.isEmpty || contextDir != nil }
+
     func validate() throws {
         func require(_ condition: Bool, _ what: String) throws {
             guard condition else { throw ValidationError(what) }

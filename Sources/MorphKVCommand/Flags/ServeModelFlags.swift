@@ -29,7 +29,7 @@ struct ServeModelFlags: ParsableArguments {
     @Option(help: "With --models-dir: seconds that a request waits for other models' answers to end.")
     var modelWaitTime = 120.0
 
-    func validate(_ reading: ReadingFlags, contexts: [String]) throws {
+    func validate(_ reading: ReadingFlags, hasContexts: Bool) throws {
         func require(_ condition: Bool, _ what: String) throws {
             guard condition else { throw ValidationError(what) }
         }
@@ -40,7 +40,8 @@ struct ServeModelFlags: ParsableArguments {
         guard modelsDir != nil else { return try require(memory == nil, "--memory is for --models-dir") }
         try require(
             reading.calibration == nil, "--calibration is one model's; in --models-dir each has the one beside it")
-        try require(contexts.isEmpty, "--context is of one model, and cannot be given with --models-dir")
+        try require(
+            !hasContexts, "contexts are of one model: --context and --context-dir cannot be given with --models-dir")
     }
 
     /// The folder, as the server wants it.
