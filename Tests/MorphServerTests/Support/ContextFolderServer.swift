@@ -53,6 +53,24 @@ extension ServerClient {
         return try await get("/v1/contexts/\(name)")
     }
 
+    /// The text of a long greedy answer on a connection of its own, so that others can be asked meanwhile.
+    func completeBeside(_ prompt: String, context: String? = nil) async throws -> String? {
+        var body: [String: Any] = [
+            "prompt": prompt, "max_tokens": 1500, "temperature": 0, "cache_prompt": false,
+            "logit_bias": ["1": -100, "2": -100],
+        ]
+        if let context { body["morphkv"] = ["context": context] }
+        let data = try JSONSerialization.data(withJSONObject: body)
+        let socket = try RawSocket(port: port)
+        socket.send(
+            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                + "Content-Length: \(data.count)\r\n\r\n" + String(decoding: data, as: UTF8.self))
+        let said = await socket.read()
+        guard let start = said.firstRange(of: "\r\n\r\n")?.upperBound else { return nil }
+        let json = try JSONSerialization.jsonObject(with: Data(said[start...].utf8)) as? [String: Any]
+        return (json?["choices"] as? [[String: Any]])?.first?["text"] as? String
+    }
+
     /// What is known of a context.
     func context(_ name: String) async throws -> [String: Any] { try await get("/v1/contexts/\(name)").json }
 
