@@ -73,7 +73,7 @@ do-test-asan:
 do-test-devices:
 	swift build --build-tests
 	@environment="$$(scripts/vulkan)" && eval "$$environment" && \
-		swift test --disable-xctest --skip-build --filter 'GraphBatchTests|DeviceCheckTests' $(TEST_FLAGS)
+		swift test --disable-xctest --skip-build --no-parallel --filter 'GraphBatchTests|MovedSessionTests|DeviceCheckTests' $(TEST_FLAGS)
 
 # Without the traits nothing of HTTP is fetched or built; other modules than those of do-build, hence a folder of their own.
 DEMO_BUILD := --disable-default-traits --scratch-path .build-demo
