@@ -85,7 +85,7 @@ import Testing
             #expect(reply.status == 409, "\(reply.body)")
             let state = try await client.context("kite")
             #expect(state["state"] as? String == "failed" && (state["error"] as? String)?.isEmpty == false)
-            #expect(try await client.figure("contexts_resident_bytes") == 0)
+            #expect(try await client.figure("morphkv_contexts_resident_bytes") == 0)
             #expect(try await client.compress("kite").json["state"] as? String == "ready")
             #expect(try await client.ask("kite").status == 200)
         }

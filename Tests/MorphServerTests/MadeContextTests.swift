@@ -27,7 +27,7 @@ import Testing
             let list = try await client.get("/v1/contexts").json
             let names = (list["data"] as? [[String: Any]])?.compactMap { $0["id"] as? String }
             #expect(names == ["even", "heads", "layers", "pairs"] && list["can_add"] as? Bool == true)
-            #expect(try await client.figure("contexts_resident_bytes") == list["resident_bytes"] as? Int)
+            #expect(try await client.figure("morphkv_contexts_resident_bytes") == list["resident_bytes"] as? Int)
         }
     }
 
@@ -56,7 +56,7 @@ import Testing
             let beside = try await client.complete(ContextFolderServer.long, 40, ["cache_prompt": false])
             #expect(beside.text == prompt.text && prompt.text?.isEmpty == false)
             #expect(try await running == alone && alone?.isEmpty == false)
-            try await wait(for: "all of them") { try await client.figure("contexts") == 3 }
+            try await wait(for: "all of them") { try await client.figure("morphkv_contexts") == 3 }
         }
     }
 
@@ -87,7 +87,7 @@ import Testing
             let current = try #require(compressing?.first { $0["state"] as? String != "ready" }?["id"] as? String)
             #expect(try await client.delete("/v1/contexts/\(current)").status == 200)
             #expect(try await running?.isEmpty == false)
-            try await wait(for: "the others") { try await client.figure("contexts") == 4 }
+            try await wait(for: "the others") { try await client.figure("morphkv_contexts") == 4 }
             let files = ["n0", "n1", "n2", "n3", "n4"].filter { $0 != current }.map { "\($0).gguf" }
             #expect(try server.folder.names == files)
         }
@@ -102,10 +102,10 @@ import Testing
             try await wait(for: "its use") { try await client.context("kite")["in_use"] as? Int == 1 }
             #expect(try await client.delete("/v1/contexts/kite").status == 200)
             #expect(try await client.ask("kite").status == 404)
-            let held = try await client.figure("contexts_resident_bytes")
+            let held = try await client.figure("morphkv_contexts_resident_bytes")
             let answer = try await running
-            #expect(answer == first && answer?.isEmpty == false && held > 0)
-            try await wait(for: "its memory") { try await client.figure("contexts_resident_bytes") == 0 }
+            #expect(answer == first && answer?.isEmpty == false && (held ?? 0) > 0)
+            try await wait(for: "its memory") { try await client.figure("morphkv_contexts_resident_bytes") == 0 }
             #expect(try server.folder.names == [])
             #expect(try await client.get("/v1/contexts/kite").status == 404)
             // Another text of this name is another context, whatever is kept of the first.

@@ -47,7 +47,7 @@ extension ServerClient {
         if more["messages"] == nil { body["text"] = ContextFolderServer.text }
         let reply = try await post("/v1/contexts", body.merging(more) { $1 })
         #expect(reply.status == 202 && reply.json["id"] as? String == name, "\(reply.body)")
-        try await wait(for: "the context \(name)") {
+        try await TestSupport.wait(for: "the context \(name)") {
             try await ["ready", "failed"].contains(context(name)["state"] as? String)
         }
         return try await get("/v1/contexts/\(name)")
@@ -79,19 +79,6 @@ extension ServerClient {
         async throws -> Reply
     {
         try await complete(question, tokens, ["morphkv": ["context": name]].merging(more) { $1 })
-    }
-
-    /// A figure of the metrics.
-    func figure(_ name: String) async throws -> Int {
-        let lines = try await get("/metrics").body.split(separator: "\n")
-        return lines.firstNonNil { $0.hasPrefix("morphkv_\(name) ") ? Int($0.split(separator: " ")[1]) : nil } ?? -1
-    }
-}
-
-extension Sequence {
-    fileprivate func firstNonNil<Value>(_ transform: (Element) -> Value?) -> Value? {
-        for element in self { if let value = transform(element) { return value } }
-        return nil
     }
 }
 #endif
