@@ -19,13 +19,13 @@ package enum OrderedJSON {
         return try JSONDecoder().decode([String].self, from: Data(texts.utf8))
     }
 
-    private typealias Search = (
+    private typealias Lookup = (
         UnsafePointer<CChar>?, UnsafePointer<UnsafePointer<CChar>?>?, Int,
         UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
     ) -> UnsafeMutablePointer<CChar>?
 
     private static func find(
-        in json: some Collection<UInt8>, at path: [String], _ search: Search
+        in json: some Collection<UInt8>, at path: [String], _ search: Lookup
     ) throws -> String {
         guard Nesting.depth(of: json) <= Grammar.mostDepth else {
             throw GenerationError(.grammar, "it is nested more than \(Grammar.mostDepth) deep")

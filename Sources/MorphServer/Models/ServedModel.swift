@@ -39,7 +39,8 @@ final class ServedModel: Sendable {
             scheduler: scheduler, configuration: configuration, tokenizer: tokenizer,
             responder: Responder(scheduler: scheduler, connections: parts.connections),
             chatFormat: ChatFormat(tokenizer, template: template), lengthNotice: LengthNotice(parts.logger),
-            pinNotice: OneTimeWarning(parts.logger), reader: parts.reader.reading(for: scheduler), grammars: parts.grammars)
+            pinNotice: OneTimeWarning(parts.logger), reader: parts.reader.reading(for: scheduler),
+            grammars: parts.grammars)
         info = InfoRoutes(
             scheduler: scheduler, configuration: configuration, readiness: parts.readiness,
             announced: parts.announced)
