@@ -73,7 +73,7 @@ public struct ServerMemory: Sendable, Hashable {
     }
 
     /// What grammars and parsers of so many running answers grow by.
-    static func grammars(of answers: Int) -> Int {
+    package static func grammars(of answers: Int) -> Int {
         Grammar.isAvailable && CommonLimits.hold ? answers * 2 * CommonLimits.growth : 0
     }
 

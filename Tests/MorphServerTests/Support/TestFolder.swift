@@ -39,7 +39,8 @@ enum TestFolder {
     /// Bytes that a model is planned with.
     static func bytes(_ name: String) throws -> Int {
         let file = ModelFile(url.appending(path: "\(name).gguf"))
-        return try ServingPlan(Model(outlineOf: file.url), options, headBytes: file.headBytes()).total
+        let plan = try ServingPlan(Model(outlineOf: file.url), options, headBytes: file.headBytes())
+        return plan.total + ServerMemory.grammars(of: options.parallel)
     }
 
     /// - Parameter models: for how many of the models there is room.
