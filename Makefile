@@ -61,7 +61,7 @@ ALONE := MadeContextTests|KeptContextTests|ModelRoomTests
 do-test:
 	swift build --build-tests
 	MORPHKV_PYTHON="$$(scripts/test-python --path)" swift test --skip-build $(if $(TEST_FLAGS),$(TEST_FLAGS),--skip "$(ALONE)")
-	$(if $(TEST_FLAGS),,swift test --disable-xctest --skip-build --filter "$(ALONE)")
+	$(if $(TEST_FLAGS),,swift test --disable-xctest --skip-build --no-parallel --filter "$(ALONE)")
 	for example in CustomPolicy CustomBenchmark; do \
 		swift test --package-path Examples/$$example || exit 1; \
 	done

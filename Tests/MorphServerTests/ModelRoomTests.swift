@@ -45,7 +45,10 @@ import Testing
             let rest = await reader.read(until: "data: [DONE]")
             #expect(rest.contains("data: [DONE]"))
             #expect(try await client.complete("Hello", 3, ["model": "stories"]).status == 200)
-            #expect(try await client.get("/metrics").body.contains("morphkv_model_loads_total{model=\"stories\"} 1\n"))
+            let metrics = try await client.get("/metrics").body
+            #expect(
+                metrics.contains("morphkv_model_loads_total{model=\"stories\"} 1\n"),
+                "\(metrics.split(separator: "\n").filter { $0.contains("loads_total") })")
         }
     }
 
