@@ -9,7 +9,7 @@ import Testing
 @Suite struct ArchitectureTests {
     static let architectures = [
         "smollm3", "mistral3", "granite", "granitemoe", "olmo2", "olmoe", "qwen3moe", "gpt-oss", "qwen35", "qwen35moe",
-        "qwen3next", "lfm2",
+        "qwen3next", "lfm2", "lfm2moe", "granitehybrid",
     ]
 
     @Test(
@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    @Test("a calibration can be learned", arguments: ["olmo2", "qwen3moe", "qwen35", "lfm2"])
+    @Test("a calibration can be learned", arguments: ["olmo2", "qwen3moe", "qwen35", "lfm2", "granitehybrid"])
     func calibrationsAreLearned(_ architecture: String) throws {
         var shape = CalibratorTests.shape(architecture)
         if architecture == "qwen3moe" { shape.experts = .init(count: 4, used: 2) }

@@ -105,6 +105,14 @@ import Testing
         ),
         ("qwen35", "nextn_predict_layers", [.u32(4), .i32(-1)]),
         ("qwen3next", "expert_count", [nil]),
+        ("lfm2moe", "expert_gating_func", [nil, .u32(3), .u32(7)]),
+        ("lfm2moe", "leading_dense_block_count", [.u32(7), .i32(-1)]),
+        ("granitehybrid", "ssm.conv_kernel", [nil, .u32(0), .u32(1), .u32(.max)]),
+        ("granitehybrid", "ssm.state_size", [nil, .u32(0), .u32(.max)]),
+        ("granitehybrid", "ssm.group_count", [nil, .u32(0), .u32(3), .u32(9)]),
+        ("granitehybrid", "ssm.time_step_rank", [nil, .u32(0), .u32(.max), .u32(7)]),
+        ("granitehybrid", "ssm.inner_size", [nil, .u32(0), .u32(95), .text("x")]),
+        ("granitehybrid", "attention.head_count_kv", [.integers([0, 1]), .integers([0, 0, 0, 0, 0, 0])]),
         ("lfm2", "shortconv.l_cache", [nil, .u32(0), .u32(1), .u32(.max)]),
         (
             "lfm2", "attention.head_count_kv",
@@ -146,7 +154,7 @@ import Testing
 
     @Test(
         "an unknown architecture is named with the nearest that works",
-        arguments: [("gemma2", "gemma3"), ("qwen2moe", "qwen2"), ("granitehybrid", "granite"), ("deepseek2", nil)])
+        arguments: [("gemma2", "gemma3"), ("qwen2moe", "qwen2"), ("granitevision", "granite"), ("deepseek2", nil)])
     func unknownArchitecturesAreNamed(_ name: String, _ nearest: String?) async throws {
         var raw = try Self.file("llama")
         raw["general.architecture"] = .text(name)

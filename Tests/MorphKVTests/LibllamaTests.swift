@@ -85,6 +85,18 @@ import Testing
                     $0.extraIntegers["rope.scaling.original_context_length"] = 64
                 }, note: "with local layers and YaRN, as OLMo 3"),
             Case(
+                architecture: "granitehybrid", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+                adjust: {
+                    $0.extraFlags["rope.scaling.finetuned"] = false
+                    $0.experts = .init(count: 4, used: 2, sharedLength: 64)
+                }, note: "with experts, without RoPE"),
+            Case(
+                architecture: "qwen35moe", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+                adjust: { $0.fusesExperts = true }, note: "with gate and up of experts in one tensor"),
+            Case(
+                architecture: "qwen3next", queryHeads: 8, kvHeads: 2, tied: false, type: types[3],
+                adjust: { $0.fusesExperts = true }, note: "with gate and up of experts in one tensor"),
+            Case(
                 architecture: "granite", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
                 adjust: { $0.extraFlags["rope.scaling.finetuned"] = false }, note: "without RoPE"),
         ] + mixtures

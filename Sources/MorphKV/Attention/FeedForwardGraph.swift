@@ -6,7 +6,7 @@ extension BlockGraph {
         guard let router = weights.router, let experts = description.experts else {
             return network(x, weights.network, description.activation)
         }
-        let chosen = choose(x, by: router, experts)
+        let chosen = choose(x, by: router, bias: weights.choiceBias, experts)
         let mixed = mix(x, chosen, weights.network, description.activation)
         guard let shared = weights.shared else { return mixed }
         let common = network(x, shared, description.activation)
@@ -42,11 +42,14 @@ extension BlockGraph {
         let weights: Tensor
     }
 
-    private func choose(_ x: Tensor, by router: Projection, _ experts: FeedForward.Experts) -> Choice {
+    private func choose(
+        _ x: Tensor, by router: Projection, bias: Tensor?, _ experts: FeedForward.Experts
+    ) -> Choice {
         let tokens = x[1]
         let logits = apply(router, x)
-        let values = experts.weighsChosenOnly ? logits : graph.softmax(logits)
-        let indices = graph.largest(experts.used, of: values)
+        let values =
+            experts.weighsChosenOnly ? logits : experts.usesSigmoid ? graph.sigmoid(logits) : graph.softmax(logits)
+        let indices = graph.largest(experts.used, of: bias.map { graph.add(values, $0) } ?? values)
         var weights = graph.rows(graph.reshape(values, [1, experts.count, tokens]), at: indices)
         if experts.weighsChosenOnly {
             let shares = graph.softmax(graph.reshape(weights, [experts.used, tokens]))

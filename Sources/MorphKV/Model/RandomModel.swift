@@ -101,6 +101,15 @@ package struct RandomModel {
         writer.set(key("full_attention_interval"), shape.attentionInterval)
     }
 
+    private func set(_ space: RecurrentBlock.StateSpace, _ writer: GgufWriter) {
+        let key = { (name: String) in "\(shape.architecture).\(name)" }
+        writer.set(key("ssm.conv_kernel"), space.taps)
+        writer.set(key("ssm.state_size"), space.stateSize)
+        writer.set(key("ssm.group_count"), space.groups)
+        writer.set(key("ssm.time_step_rank"), space.heads)
+        writer.set(key("ssm.inner_size"), space.inner)
+    }
+
     private func setMetadata(_ writer: GgufWriter) {
         let key = { (name: String) in "\(shape.architecture).\(name)" }
         writer.set("general.architecture", shape.architecture)
@@ -109,7 +118,7 @@ package struct RandomModel {
         writer.set(key("context_length"), shape.context)
         writer.set(key("embedding_length"), shape.embedding)
         writer.set(key("block_count"), shape.layers)
-        writer.set(key("feed_forward_length"), shape.feedForward)
+        writer.set(key("feed_forward_length"), shape.denseBlocks?.length ?? shape.feedForward)
         writer.set(key("attention.head_count"), shape.queryHeads)
         if let heads = shape.headsPerBlock {
             writer.set(key("attention.head_count_kv"), heads)
@@ -125,6 +134,8 @@ package struct RandomModel {
             writer.set(key("expert_count"), experts.count)
             writer.set(key("expert_used_count"), experts.used)
             writer.set(key("expert_feed_forward_length"), shape.feedForward)
+            if experts.usesSigmoid { writer.set(key("expert_gating_func"), 2) }
+            if let dense = shape.denseBlocks { writer.set(key("leading_dense_block_count"), dense.count) }
             if let shared = experts.sharedLength { writer.set(key("expert_shared_feed_forward_length"), shared) }
         }
         if let window = shape.slidingWindow { writer.set(key("attention.sliding_window"), window) }
@@ -136,6 +147,7 @@ package struct RandomModel {
         for (name, value) in shape.extraLists { writer.set(key(name), value) }
         switch shape.recurrence {
         case .gatedDeltaNet(let net): set(net, writer)
+        case .stateSpace(let space): set(space, writer)
         case .shortConvolution(let taps): writer.set(key("shortconv.l_cache"), taps)
         case nil: break
         }

@@ -93,6 +93,7 @@ struct WeightLoader {
         return FeedForwardWeights(
             network: try network(feedForward.matrices(width: width), name),
             router: try feedForward.router(width: width).map { try projection(name($0.name), $0.shape) },
+            choiceBias: try feedForward.choiceBias.map { try vector(name($0.name), $0.shape[0]) },
             shared: try feedForward.sharedMatrices(width: width).map { try network($0, name) },
             sharedGate: try feedForward.sharedGate(width: width).map { try projection(name($0.name), $0.shape) })
     }

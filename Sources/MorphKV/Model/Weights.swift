@@ -21,6 +21,8 @@ package struct FeedForwardWeights {
     package let network: NetworkWeights
     /// What chooses a token's experts; nil if there are none.
     package let router: Projection?
+    /// What is added to what experts are chosen by, `[experts]`; nil if nothing is.
+    package let choiceBias: Tensor?
     /// What every token gets besides its experts; nil if there is nothing.
     package let shared: NetworkWeights?
     /// What the result of ``shared`` is multiplied by, after a sigmoid; nil if by nothing.

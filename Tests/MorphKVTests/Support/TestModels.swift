@@ -30,20 +30,30 @@ enum TestModels {
             shape.extraFloats = [
                 "rope.scaling.factor": 4, "rope.scaling.yarn_log_multiplier": 0.9, "attention.temperature_scale": 0.05,
             ]
-        case "granite", "granitemoe":
+        case "granite", "granitemoe", "granitehybrid":
             shape.extraFloats = [
                 "attention.scale": 0.2, "residual_scale": 0.4, "logit_scale": 6, "embedding_scale": 3,
             ]
+            if shape.architecture == "granitehybrid" {
+                shape.layers = 6
+                shape.recurrence = .stateSpace(
+                    .init(heads: 8, size: shape.embedding / 4, stateSize: 24, groups: 2, taps: 4))
+                shape.attentionBlocks = [1, 4]
+            }
             if shape.architecture == "granitemoe" { shape.experts = .init(count: 6, used: 3, sharedLength: 64) }
         case "gpt-oss":
             shape.tiesEmbeddings = false
             shape.experts = .init(count: 8, used: 3)
             shape.slidingWindow = 48
-        case "lfm2":
+        case "lfm2", "lfm2moe":
             // With blocks before the first layer, between two, and behind the last one.
             shape.layers = 6
             shape.recurrence = .shortConvolution(taps: 3)
             shape.attentionBlocks = [1, 4]
+            guard shape.architecture == "lfm2moe" else { return }
+            shape.experts = .init(count: 8, used: 2)
+            shape.experts?.usesSigmoid = true
+            shape.denseBlocks = .init(count: 2, length: 96)
         case "qwen35", "qwen35moe", "qwen3next":
             shape.layers = 4
             shape.attentionInterval = 2
