@@ -85,6 +85,22 @@ import Testing
                     $0.extraIntegers["rope.scaling.original_context_length"] = 64
                 }, note: "with local layers and YaRN, as OLMo 3"),
             Case(
+                architecture: "gemma3n", queryHeads: 4, kvHeads: 2, tied: true, type: .f32,
+                adjust: {
+                    $0.layers = 23
+                    $0.feedForward = 64
+                }, note: "with blocks that share keys"),
+            Case(
+                architecture: "gemma4", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+                adjust: {
+                    $0.experts = .init(count: 6, used: 2, sharedLength: 64)
+                    $0.gemma?.lengths = nil
+                    $0.gemma?.perLayer = 0
+                    $0.gemma?.sharedBlocks = nil
+                    $0.gemma?.valuesAreKeys = true
+                    $0.fusesExperts = true
+                }, note: "with experts, keys as values"),
+            Case(
                 architecture: "granitehybrid", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
                 adjust: {
                     $0.extraFlags["rope.scaling.finetuned"] = false

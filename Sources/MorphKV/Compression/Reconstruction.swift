@@ -48,7 +48,7 @@ struct Reconstruction {
         var scores = EntryScores(
             values: description.layers.map { layer in
                 layer.slidingWindow == nil
-                    ? Array(repeating: Array(repeating: 0, count: tokens), count: description.kvHeads) : nil
+                    ? Array(repeating: Array(repeating: 0, count: tokens), count: layer.kvHeads) : nil
             }, tokens: tokens)
         for (index, part) in parts.enumerated() {
             try score(part, into: &scores)
@@ -61,51 +61,59 @@ struct Reconstruction {
         let stream = try EmbeddingReader(model).stream(of: part.input, on: backend)
         let held = cache.layers.map { $0.layout.counts[0] }.max() ?? 0
         let layout = cache.layers[0].layout
-        let scratch = try PrefillScratch(
-            model.description, layout.keyType, layout.valueType, entries: held + part.input.count,
+        let description = model.description
+        let scratches = try PrefillScratch.all(
+            description, layout.keyType, layout.valueType, entries: held + part.input.count,
             queries: min(part.input.count, Prefill.chunk), on: backend)
         let recurrent = try RecurrentRun(model, after: cache.recurrent, on: backend, allocator: allocator)
         for layer in cache.layers.indices {
             try recurrent.run(stream, before: layer)
-            try score(part, layer, stream, scratch, into: &scores)
+            scratches[layer].begin(description.layers[layer])
+            let frozen = cache.layers[layer]
+            scratches[layer].load(frozen, of: frozen.layout.counts[0] + part.input.count)
+            try score(part, layer, stream, scratches[layer], into: &scores)
+        }
+        for block in cache.layers.count..<description.attentionBlockCount {
+            try score(part, block, stream, scratches[description.source(of: block)], into: &scores)
         }
     }
 
+    /// Takes the repetition through a layer, or through a block that attends to a layer's entries.
     private func score(
         _ part: Part, _ index: Int, _ stream: Tensor, _ scratch: PrefillScratch, into scores: inout EntryScores
     ) throws {
         let description = model.description
-        let frozen = cache.layers[index]
+        let layer = description.source(of: index)
+        let frozen = cache.layers[layer]
         let count = frozen.layout.counts[0]
         let tokens = part.input.count
-        scratch.load(frozen, of: count + tokens)
         let run = LayerRun(
             model: model, backend: backend, allocator: allocator, index: index, scratch: scratch, stream: stream,
             mask: AttentionMask(
                 oldPositions: frozen.headPositions, newPositions: cache.tokens..<cache.tokens + tokens,
-                slidingWindow: description.layers[index].slidingWindow, queryHeads: description.queryHeads),
+                slidingWindow: description.layers[layer].slidingWindow, queryHeads: description.queryHeads),
             oldCount: count, seen: cache.tokens)
-        let isLast = index == cache.layers.count - 1
+        let isLast = index == description.attentionBlockCount - 1
         for start in stride(from: 0, to: tokens, by: Prefill.chunk) {
             let range = start..<min(start + Prefill.chunk, tokens)
             try run.run(range, output: isLast ? 0..<0 : range, keepsQueries: true)
-            guard scores.values[index] != nil else { continue }
+            guard scores.values[layer] != nil else { continue }
             let columns = system + part.chunk.count + range.upperBound
             for queries in PromptBatch.ranges(of: range, scores: columns * description.queryHeads) {
                 let best = try largestWeights(
-                    of: queries, in: range, part, scratch, entries: count + tokens, oldCount: count,
+                    of: queries, in: range, part, scratch, layer, entries: count + tokens, oldCount: count,
                     sinks: model.weights.value.layers[index].attentionSinks)
-                scores.raise(to: best, layer: index, from: part.chunk.lowerBound - system)
+                scores.raise(to: best, layer: layer, from: part.chunk.lowerBound - system)
             }
         }
     }
 
     /// The largest weight that some queries give to each entry of the chunk: `[chunk]` per KV head.
     private func largestWeights(
-        of queries: Range<Int>, in range: Range<Int>, _ part: Part, _ scratch: PrefillScratch, entries: Int,
-        oldCount: Int, sinks: Tensor?
+        of queries: Range<Int>, in range: Range<Int>, _ part: Part, _ scratch: PrefillScratch, _ layer: Int,
+        entries: Int, oldCount: Int, sinks: Tensor?
     ) throws -> [Float] {
-        let d = model.description
+        let (d, geometry) = (model.description, model.description.geometry(of: layer))
         let (chunk, own) = (part.chunk.count, queries.upperBound)
         let graph = try Graph(on: backend, capacity: 512, allocator: allocator)
         let q = graph.permute(
@@ -121,7 +129,7 @@ struct Reconstruction {
         let seen = graph.view(weights, [chunk, queries.count, d.queryHeads], strides: Array(weights.strides[1...2]))
         let byHead = graph.reduceRows(seen, by: .max)
         let flat = graph.reshape(
-            byHead.isContiguous ? byHead : graph.contiguous(byHead), [chunk, d.groupSize, d.kvHeads])
+            byHead.isContiguous ? byHead : graph.contiguous(byHead), [chunk, geometry.groupSize, geometry.kvHeads])
         let best = graph.reduceGroup(flat, by: .max)
         graph.output(best)
         try graph.allocate()

@@ -14,6 +14,8 @@ protocol Architecture: SendableMetatype {
     static var choosesBySigmoid: Bool { get }
     /// Whether one tensor may hold gate and up of all experts of a block.
     static var fusesExperts: Bool { get }
+    /// Whether blocks with attention may have different numbers of KV heads.
+    static var variesHeads: Bool { get }
     /// Whether the number of KV heads may be one for each block, 0 in blocks without attention.
     static var statesHeadsPerBlock: Bool { get }
     /// Adjusts the description that all decoders have in common.
@@ -24,13 +26,14 @@ extension Architecture {
     static var mixesExperts: Bool { false }
     static var choosesBySigmoid: Bool { false }
     static var fusesExperts: Bool { false }
+    static var variesHeads: Bool { false }
     static var statesHeadsPerBlock: Bool { false }
 }
 
 let architectures: [any Architecture.Type] = [
     Llama.self, Qwen2.self, Qwen3.self, Phi3.self, Gemma3.self, SmolLM3.self, Mistral3.self, Granite.self,
     GraniteMoE.self, Olmo2.self, OLMoE.self, Qwen3MoE.self, GptOss.self, Qwen35.self, Qwen35MoE.self, Qwen3Next.self,
-    LFM2.self, LFM2MoE.self, GraniteHybrid.self,
+    LFM2.self, LFM2MoE.self, GraniteHybrid.self, Gemma3n.self, Gemma4.self,
 ]
 
 /// The names of architectures that know experts.
@@ -74,7 +77,7 @@ extension DecoderDescription {
         embeddingLength = try metadata.size("embedding_length", limit: 1 << 20)
         contextLength = try metadata.size("context_length", limit: Int(Int32.max))
         queryHeads = try metadata.size("attention.head_count", limit: 1 << 12)
-        kvHeads = try metadata.kvHeads(limit: queryHeads, mayDiffer: type.statesHeadsPerBlock)
+        kvHeads = try metadata.kvHeads(limit: queryHeads, type)
         headDimension = try metadata.size(
             "attention.key_length", limit: 1 << 12, otherwise: embeddingLength / queryHeads)
         let valueLength = try metadata.size("attention.value_length", limit: 1 << 12, otherwise: headDimension)
@@ -95,9 +98,11 @@ extension DecoderDescription {
         attentionScale = 1 / Float(headDimension).squareRoot()
         let rope = try RopeParameters(
             metadata, pairing: type.pairing, headDimension: headDimension, context: contextLength)
-        let feedForward = try FeedForward(metadata, of: type)
+        let (heads, dimension) = (kvHeads, headDimension)
         layers = try (0..<metadata.blockCount()).map {
-            Layer(block: $0, slidingWindow: nil, rope: rope, feedForward: feedForward)
+            Layer(
+                block: $0, kvHeads: heads, headDimension: dimension, slidingWindow: nil, rope: rope,
+                feedForward: try FeedForward(metadata, of: type, block: $0))
         }
     }
 

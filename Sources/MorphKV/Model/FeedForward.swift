@@ -31,6 +31,8 @@ public struct FeedForward: Sendable, Hashable {
         public internal(set) var weightScale: Float = 1
         /// Width of the network that every token gets besides; nil if there is none.
         public internal(set) var sharedLength: Int?
+        /// Whether that network and the experts have norms of their own, before and behind, and the router a scale (Gemma 4).
+        var hasOwnNorms = false
         /// Whether what that network gives is multiplied by the sigmoid of a gate.
         public internal(set) var gatesShared = false
 
@@ -46,6 +48,8 @@ public struct FeedForward: Sendable, Hashable {
     public internal(set) var length: Int
     /// What becomes of gate and up.
     public internal(set) var activation = Activation.silu
+    /// How many standard deviations above their mean gates have to be to count; nil if all do.
+    var sparsity: Float?
     /// Whether one tensor holds gate and up: `ffn_up`, or `ffn_gate_up_exps` of experts.
     public internal(set) var fusesGateAndUp = false
     /// The experts; nil if every token gets the one network.
@@ -53,13 +57,13 @@ public struct FeedForward: Sendable, Hashable {
 
     package init(length: Int) { self.length = length }
 
-    /// What tells networks apart whose tensors and widths are the same; nil for one without experts.
+    /// What tells networks apart whose tensors and widths are the same; nil for one without experts or anything special.
     var fingerprint: String? {
         experts.map {
             "experts \($0.used) \($0.normalizesWeights) \($0.weightScale) \($0.weighsChosenOnly)"
                 + ($0.gatesShared ? " gated" : "") + ($0.usesSigmoid ? " sigmoid" : "")
-                + ($0.biasesChoice ? " biased" : "")
-        }
+                + ($0.biasesChoice ? " biased" : "") + ($0.hasOwnNorms ? " normed" : "")
+        } ?? sparsity.map { "sparse \($0)" }
     }
 
     /// Width of everything that one token gets.
@@ -98,7 +102,9 @@ extension FeedForward {
 
     /// The network that every token gets besides its experts; nil if there is none.
     package func sharedMatrices(width: Int) -> Matrices? {
-        experts?.sharedLength.map { network("_shexp", $0, width, fused: false) }
+        experts.flatMap { experts in
+            experts.sharedLength.map { network(experts.hasOwnNorms ? "" : "_shexp", $0, width, fused: false) }
+        }
     }
 
     /// The gate of the network that every token gets besides; nil if it has none.
@@ -134,10 +140,12 @@ extension FeedForward {
 extension FeedForward {
     /// Reads the keys of the feed-forward network; they are the same for all architectures.
     ///
-    /// - Parameter architecture: whether it knows experts, and how they are chosen.
-    init(_ metadata: Metadata, of architecture: any Architecture.Type) throws {
+    /// - Parameters:
+    ///   - architecture: whether it knows experts, and how they are chosen.
+    ///   - block: the block that it is of.
+    init(_ metadata: Metadata, of architecture: any Architecture.Type, block: Int) throws {
         guard let count = try metadata.integer("expert_count"), count > 0 else {
-            length = try metadata.size("feed_forward_length", limit: 1 << 22)
+            length = try metadata.size("feed_forward_length", ofBlock: block, limit: 1 << 22)
             return
         }
         guard architecture.mixesExperts else {
@@ -150,9 +158,9 @@ extension FeedForward {
             count: try metadata.size("expert_count", limit: 1 << 10),
             used: try metadata.size("expert_used_count", limit: count))
         length =
-            try metadata.integer("expert_feed_forward_length") == nil
-            ? metadata.size("feed_forward_length", limit: 1 << 22)
-            : metadata.size("expert_feed_forward_length", limit: 1 << 22)
+            try metadata.size(
+                metadata.file.contains(metadata.key("expert_feed_forward_length"))
+                    ? "expert_feed_forward_length" : "feed_forward_length", ofBlock: block, limit: 1 << 22)
         if try metadata.integer("expert_shared_feed_forward_length") ?? 0 != 0 {
             experts.sharedLength = try metadata.size("expert_shared_feed_forward_length", limit: 1 << 22)
         }
@@ -161,7 +169,7 @@ extension FeedForward {
         }
         if let scale = try metadata.float("expert_weights_scale"), scale != 0 { experts.weightScale = scale }
         experts.usesSigmoid = try Self.usesSigmoid(metadata, isKnown: architecture.choosesBySigmoid)
-        fusesGateAndUp = metadata.file.tensors["blk.0.ffn_gate_up_exps.weight"] != nil && architecture.fusesExperts
+        fusesGateAndUp = metadata.file.tensors["blk.\(block).ffn_gate_up_exps.weight"] != nil && architecture.fusesExperts
         self.experts = experts
     }
 

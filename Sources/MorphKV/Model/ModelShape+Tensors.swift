@@ -29,8 +29,11 @@ extension ModelShape {
             let names = architecture == "phi3" ? ["rope_factors_long", "rope_factors_short"] : ["rope_freqs"]
             for name in names { vector("\(name).weight", headDimension / 2, mean: 2) }
         }
+        if let gemma { addInputs(gemma, matrix, vector) }
         for layer in 0..<layers {
-            if isRecurrent(layer) {
+            if let gemma {
+                addBlock(layer, gemma, matrix, vector)
+            } else if isRecurrent(layer) {
                 addRecurrentBlock(layer, matrix, vector) { all.append($0) }
             } else {
                 addBlock(layer, matrix, vector)

@@ -40,6 +40,8 @@ package struct ModelShape: Sendable, Hashable {
     package var attentionInterval = 4
     /// The blocks with attention, where they are not every n-th.
     package var attentionBlocks: Set<Int>?
+    /// What Gemma 3n and 4 have besides.
+    package var gemma: GemmaParts?
     package var outputNorm = "output_norm"
     /// How many of a head's numbers RoPE turns; nil: all.
     package var ropeDimensions: Int?
@@ -87,6 +89,7 @@ package struct ModelShape: Sendable, Hashable {
         if isHybrid || architecture == "gpt-oss" { feedForwardNorm = "post_attention_norm" }
         isFused = architecture == "phi3"
         hasPreNorms = architecture != "olmo2"
+        if ["gemma3n", "gemma4"].contains(architecture) { gemma = GemmaParts() }
         hasPostNorms = ["gemma3", "olmo2"].contains(architecture)
         if isHybrid || ["qwen3", "qwen3moe", "gemma3", "lfm2", "lfm2moe"].contains(architecture) {
             queryKeyNorm = .perHead
@@ -97,9 +100,11 @@ package struct ModelShape: Sendable, Hashable {
     /// The feed-forward network of a block.
     func network(of block: Int) -> FeedForward {
         if let denseBlocks, block < denseBlocks.count { return FeedForward(length: denseBlocks.length) }
+        if let gemma, experts == nil { return FeedForward(length: gemma.lengths?[block] ?? feedForward) }
         var network = FeedForward(length: feedForward)
         network.experts = experts
         network.experts?.biasesChoice = architecture == "lfm2moe"
+        network.experts?.hasOwnNorms = gemma != nil
         network.fusesGateAndUp = isFused || fusesExperts
         return network
     }

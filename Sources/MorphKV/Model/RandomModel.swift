@@ -110,6 +110,22 @@ package struct RandomModel {
         writer.set(key("ssm.inner_size"), space.inner)
     }
 
+    private func set(_ gemma: ModelShape.GemmaParts, _ writer: GgufWriter) {
+        let key = { (name: String) in "\(shape.architecture).\(name)" }
+        writer.set(key("embedding_length_per_layer_input"), gemma.perLayer)
+        if let shared = gemma.sharedBlocks { writer.set(key("attention.shared_kv_layers"), shared) }
+        if let local = gemma.localBlocks {
+            writer.set(key("attention.sliding_window_pattern"), local.map { $0 ? Int32(1) : 0 })
+        }
+        if let dimension = gemma.localDimension {
+            for name in ["attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa"] {
+                writer.set(key(name), dimension)
+            }
+        }
+        if let lengths = gemma.lengths { writer.set(key("feed_forward_length"), lengths.map(Int32.init)) }
+        if let heads = shape.gemmaHeads(gemma) { writer.set(key("attention.head_count_kv"), heads) }
+    }
+
     private func setMetadata(_ writer: GgufWriter) {
         let key = { (name: String) in "\(shape.architecture).\(name)" }
         writer.set("general.architecture", shape.architecture)
@@ -118,11 +134,14 @@ package struct RandomModel {
         writer.set(key("context_length"), shape.context)
         writer.set(key("embedding_length"), shape.embedding)
         writer.set(key("block_count"), shape.layers)
-        writer.set(key("feed_forward_length"), shape.denseBlocks?.length ?? shape.feedForward)
+        if shape.gemma?.lengths == nil {
+            let beside = shape.gemma == nil ? nil : shape.experts?.sharedLength
+            writer.set(key("feed_forward_length"), shape.denseBlocks?.length ?? beside ?? shape.feedForward)
+        }
         writer.set(key("attention.head_count"), shape.queryHeads)
         if let heads = shape.headsPerBlock {
             writer.set(key("attention.head_count_kv"), heads)
-        } else {
+        } else if shape.gemma?.globalKVHeads == nil {
             writer.set(key("attention.head_count_kv"), shape.kvHeads)
         }
         writer.set(key("attention.key_length"), shape.headDimension)
@@ -136,7 +155,7 @@ package struct RandomModel {
             writer.set(key("expert_feed_forward_length"), shape.feedForward)
             if experts.usesSigmoid { writer.set(key("expert_gating_func"), 2) }
             if let dense = shape.denseBlocks { writer.set(key("leading_dense_block_count"), dense.count) }
-            if let shared = experts.sharedLength { writer.set(key("expert_shared_feed_forward_length"), shared) }
+            if let shared = experts.sharedLength, shape.gemma == nil { writer.set(key("expert_shared_feed_forward_length"), shared) }
         }
         if let window = shape.slidingWindow { writer.set(key("attention.sliding_window"), window) }
         if let pattern = shape.slidingPattern { writer.set(key("attention.sliding_window_pattern"), pattern) }
@@ -145,6 +164,7 @@ package struct RandomModel {
         for (name, value) in shape.extraIntegers { writer.set(key(name), value) }
         for (name, value) in shape.extraFlags { writer.set(key(name), value) }
         for (name, value) in shape.extraLists { writer.set(key(name), value) }
+        if let gemma = shape.gemma { set(gemma, writer) }
         switch shape.recurrence {
         case .gatedDeltaNet(let net): set(net, writer)
         case .stateSpace(let space): set(space, writer)

@@ -108,7 +108,7 @@ public struct RecurrentBlock: Sendable, Hashable {
 
 extension DecoderDescription {
     /// Number of all blocks, with attention and without.
-    public var blockCount: Int { layers.count + recurrentBlocks.count }
+    public var blockCount: Int { layers.count + queryBlocks.count + recurrentBlocks.count }
 
     /// Bytes of what the blocks without attention remember of a sequence, however long it is.
     package var recurrentBytes: Int { recurrentBlocks.reduce(0) { $0 + $1.stateShape(width: embeddingLength).bytes } }
@@ -121,7 +121,7 @@ extension DecoderDescription {
         return first..<end
     }
 
-    /// Whether no block follows the last layer.
+    /// Whether no block without attention follows the last layer.
     var endsWithAttention: Bool { recurrentBlocks(before: layers.count).isEmpty }
 
     /// Turns layers into blocks without attention.

@@ -37,7 +37,8 @@ final class ProfileState: ScoringState {
     private let formula: Profile
     private let groupReduction: ScoringRule.GroupReduction
     private let shape: SlotShape
-    /// Rows per KV head and query: the group's size where each query head's scores are normalised by themselves, else 1.
+    /// Rows per KV head and query: where each query head's scores are normalised by themselves one for each, those of blocks
+    /// that attend to the layer's entries behind its own; else 1.
     private let rowsPerHead: Int
     /// What a slot gets from queries that have not seen its entry.
     private let unseen: Float
@@ -50,7 +51,7 @@ final class ProfileState: ScoringState {
         self.groupReduction = groupReduction
         self.shape = shape
         let isOverCandidates = formula.normalization == .candidates
-        rowsPerHead = isOverCandidates && groupReduction == .max ? shape.geometry.groupSize : 1
+        rowsPerHead = isOverCandidates && groupReduction == .max ? shape.geometry.groupSize * (1 + shape.geometry.readers) : 1
         unseen = isOverCandidates ? maskedScore : 0
         rows = arena.tensor(.f32, [shape.slots * rowsPerHead * shape.kvHeads, formula.queries], name: "votes")
     }
@@ -75,16 +76,52 @@ final class ProfileState: ScoringState {
         let products = step.products(step.queries, slot)
         let weights = step.weights(step.masked(products, slot))
         forget(slot, step)
-        let given: Tensor =
-            switch (formula.normalization, groupReduction) {
-            case (.full, let reduction): graph.reduceGroup(weights, by: reduction)
-            case (.candidates, .sum): graph.reduceGroup(products, by: .sum)
-            case (.candidates, .max): products
-            }
-        graph.schedule(
-            graph.setRows(of: rows, to: graph.reshape(given, [rows[0], 1]), at: step.ringRow(of: queryCount)))
+        let given = given(products, weights, in: graph)
+        let row = step.ringRow(of: queryCount)
+        let all = rowsOfBlock < rowsPerHead ? replaced(given, 0, of: graph.rows(rows, at: row), in: graph) : given
+        graph.schedule(graph.setRows(of: rows, to: graph.reshape(all, [rows[0], 1]), at: row))
         return step.output(weights, slot)
     }
+
+    func read(_ step: some ScoringStep, reader: Int) -> Tensor {
+        let (graph, held, row) = (step.graph, step.held, step.ringRow(of: queryCount))
+        let products = step.products(step.queries, held)
+        let weights = step.weights(step.masked(products, held))
+        let (given, before) = (given(products, weights, in: graph), graph.rows(rows, at: row))
+        let all =
+            rowsOfBlock < rowsPerHead
+            ? replaced(given, reader, of: before, in: graph) : graph.add(before, graph.reshape(given, [rows[0], 1]))
+        graph.schedule(graph.setRows(of: rows, to: graph.reshape(all, [rows[0], 1]), at: row))
+        return step.output(weights, held)
+    }
+
+    /// What a query gives each slot: `[slots, rows of a block, kvHeads]`.
+    private func given(_ products: Tensor, _ weights: Tensor, in graph: Graph) -> Tensor {
+        switch (formula.normalization, groupReduction) {
+        case (.full, let reduction): graph.reduceGroup(weights, by: reduction)
+        case (.candidates, .sum): graph.reduceGroup(products, by: .sum)
+        case (.candidates, .max): products
+        }
+    }
+
+    /// A row of the ring with a block's part in place of what it was.
+    private func replaced(_ given: Tensor, _ block: Int, of row: Tensor, in graph: Graph) -> Tensor {
+        let all = graph.reshape(row, [shape.slots, rowsPerHead, shape.kvHeads])
+        func part(_ range: Range<Int>) -> Tensor {
+            graph.contiguous(
+                graph.view(
+                    all, [shape.slots, range.count, shape.kvHeads], strides: Array(all.strides[1...2]),
+                    offset: range.lowerBound * all.strides[1]))
+        }
+        var parts = [given]
+        if block > 0 { parts.insert(part(0..<block * rowsOfBlock), at: 0) }
+        let end = (block + 1) * rowsOfBlock
+        if end < rowsPerHead { parts.append(part(end..<rowsPerHead)) }
+        return parts.dropFirst().reduce(parts[0]) { graph.concat($0, $1, along: 1) }
+    }
+
+    /// Rows per KV head and query that one block with attention fills.
+    private var rowsOfBlock: Int { isOverCandidates && groupReduction == .max ? shape.geometry.groupSize : 1 }
 
     /// The score of each slot: `[slots, kvHeads]`.
     private func fused(_ step: some ScoringStep) -> Tensor {
@@ -108,9 +145,9 @@ final class ProfileState: ScoringState {
 
     /// What earlier queries gave the entry that was evicted does not count for the one that takes its slot.
     private func forget(_ slot: AdmittedSlot, _ step: some ScoringStep) {
-        let (graph, heads, count) = (step.graph, rowsPerHead * shape.kvHeads, slot.index.count)
+        let (graph, heads, count) = (step.graph, rowsPerHead * shape.kvHeads, slot.index!.count)
         let all = graph.reshape(rows, [1, shape.slots, heads, queryCount])
-        var index = graph.reshape(slot.index, [1, count])
+        var index = graph.reshape(slot.index!, [1, count])
         if rowsPerHead > 1, count > 1 {
             index = graph.reshape(graph.repeated(index, to: [rowsPerHead, count]), [1, heads])
         }
@@ -130,13 +167,21 @@ final class ProfileState: ScoringState {
         return groupReduction == .sum ? batch.perHead(batch.scores, by: .sum) : batch.scores
     }
 
-    func collect(_ values: [Float], of queries: Range<Int>, visible: Int, into table: inout ScoreTable) {
+    func collect(
+        _ values: [Float], of queries: Range<Int>, visible: Int, reader: Int, into table: inout ScoreTable
+    ) {
+        let rowCount = rowsOfBlock
+        let isAdded = reader > 0 && rowCount == rowsPerHead
         for (index, query) in queries.enumerated() {
-            for row in 0..<rowsPerHead {
-                table[query * rowsPerHead + row] = table.positions.enumerated().map { head, entries in
+            for row in 0..<rowCount {
+                let column = query * rowsPerHead + row + (isAdded ? 0 : reader * rowCount)
+                let before = isAdded ? table[column] : []
+                table[column] = table.positions.enumerated().map { head, entries in
                     let seen = entries.partitioningIndex { $0 > query }
-                    let start = ((head * rowsPerHead + row) * queries.count + index) * visible
-                    return Array(values[start..<start + seen]) + repeatElement(unseen, count: entries.count - seen)
+                    let start = ((head * rowCount + row) * queries.count + index) * visible
+                    var given = Array(values[start..<start + seen])
+                    if isAdded { for entry in given.indices { given[entry] += before[head][entry] } }
+                    return given + repeatElement(unseen, count: entries.count - seen)
                 }
             }
         }

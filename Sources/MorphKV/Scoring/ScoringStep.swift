@@ -22,6 +22,9 @@ protocol ScoringStep {
     /// The keys in the slots before the token's is written, `[headDim, slots, kvHeads]`.
     var keys: Tensor { get }
 
+    /// The layer as a token's earlier block left it, for blocks that only read.
+    var held: AdmittedSlot { get }
+
     /// Chooses the slot with the lowest score that is not protected, and writes the token's key, value and position.
     ///
     /// - Parameter scores: `[slots, kvHeads]`
@@ -52,8 +55,8 @@ protocol ScoringStep {
 
 /// The slot that a token took, and the layer after the token was written.
 struct AdmittedSlot {
-    /// i32 `[kvHeads]`, or `[1]` if all heads share it.
-    let index: Tensor
+    /// i32 `[kvHeads]`, or `[1]` if all heads share it; nil where nothing is written.
+    let index: Tensor?
     let keys: Tensor
     let values: Tensor
     /// `[slots, kvHeads]`
@@ -80,7 +83,11 @@ extension ScoringStep {
     }
 
     /// The row of a ring that belongs to the token's position: i32 `[1]`.
-    func ringRow(of length: Int) -> Tensor {
-        inputs.tensor("ringRow of \(length)", .i32, [1]) { tensor, position in tensor.write(Int32(position % length)) }
+    ///
+    /// - Parameter first: the ring's first row.
+    func ringRow(of length: Int, from first: Int = 0) -> Tensor {
+        inputs.tensor("ringRow of \(length) from \(first)", .i32, [1]) { tensor, position in
+            tensor.write(Int32(first + position % length))
+        }
     }
 }

@@ -23,6 +23,23 @@ enum TestModels {
             shape.layers = 4
             shape.slidingWindow = 96
             shape.slidingPattern = 2
+        case "gemma3n":
+            shape.layers = 6
+            shape.slidingWindow = 28
+            // What libllama expects, whatever the file states.
+            shape.gemma?.perLayer = 256
+        case "gemma4":
+            // Two blocks attend to the keys of the third, one to those of the fourth.
+            shape.layers = 7
+            shape.slidingWindow = 28
+            shape.headDimension = 64
+            shape.gemma?.localDimension = 32
+            shape.gemma?.perLayer = 32
+            shape.gemma?.sharedBlocks = 3
+            shape.gemma?.localBlocks = [true, false, true, false, true, true, false]
+            shape.gemma?.globalKVHeads = max(1, shape.kvHeads / 2)
+            shape.gemma?.lengths = [96, 96, 96, 96, 160, 160, 160]
+            shape.extraFloats["final_logit_softcapping"] = 30
         case "smollm3": shape.layers = 4
         case "mistral3":
             shape.ropeScaling = "yarn"

@@ -11,12 +11,14 @@ final class GraphAttention: StepAttention {
     private struct Key: Hashable {
         let rule: RetentionRule
         let slidingWindow: Int?
+        let kvHeads: Int
         /// Layers that were cut once may hold different numbers of entries.
         let layer: Int?
 
         init(_ plan: LayerPlan) {
             rule = plan.rule
             slidingWindow = plan.geometry.slidingWindow
+            kvHeads = plan.geometry.kvHeads
             if case .once = rule { layer = plan.geometry.layer } else { layer = nil }
         }
     }
@@ -28,19 +30,20 @@ final class GraphAttention: StepAttention {
     }
 
     func attend(_ projections: BlockGraph.Projections, layer index: Int, in graph: Graph) -> Tensor {
-        let (layer, scale) = (layers[index], description.attentionScale)
+        let (layer, scale) = (layers[description.source(of: index)], description.attentionScale)
+        let reader = description.reader(index)
         let inputs = inputs[Key(layer.plan), default: StepInputs(in: graph)]
         self.inputs[Key(layer.plan)] = inputs
         guard let scores = layer.scores else {
             return PositionalStep(graph: graph, inputs: inputs, cache: layer, projections: projections, scale: scale)
-                .attend()
+                .attend(reads: reader > 0)
         }
-        let formula = scores.rule.featureSource?.formula
+        let formula = reader > 0 ? nil : scores.rule.featureSource?.formula
         let features = formula?.features(of: projections.input, layer: layer.plan.geometry, in: graph)
         let step = ScoredStep(
             graph: graph, inputs: inputs, cache: layer, scores: scores, projections: projections, features: features,
             scale: scale)
-        return scores.state.attend(step)
+        return reader > 0 ? scores.state.read(step, reader: reader) : scores.state.attend(step)
     }
 
     func prepare(_ feeds: ArraySlice<Feed>) {

@@ -9,12 +9,16 @@ struct PositionalStep {
     /// What attention scores are multiplied by before the softmax.
     let scale: Float
 
+    /// - Parameter reads: whether the token was written by an earlier block.
     /// - Returns: `[headDim * queryHeads, 1]`, the heads' results in order.
-    func attend() -> Tensor {
+    func attend(reads: Bool) -> Tensor {
         let writer = SlotWriter(graph: graph, cache: cache)
-        let slot = inputs.tensor("slot", .i32, [1]) { [cache] in $0.write(Int32(cache.slot(of: $1))) }
-        let keys = writer.write(keys: projections.keys, at: slot)
-        let values = writer.write(values: projections.values, at: slot)
+        var (keys, values) = (cache.keys, cache.values)
+        if !reads, let newKeys = projections.keys, let newValues = projections.values {
+            let slot = inputs.tensor("slot", .i32, [1]) { [cache] in $0.write(Int32(cache.slot(of: $1))) }
+            keys = writer.write(keys: newKeys, at: slot)
+            values = writer.write(values: newValues, at: slot)
+        }
         let scores = graph.matmul(keys, writer.grouped(projections.queries))
         return writer.output(values, writer.weights(graph.add(scores, mask), scale: scale, projections.sinks))
     }
