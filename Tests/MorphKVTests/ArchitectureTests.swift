@@ -90,7 +90,9 @@ import Testing
         }
     }
 
-    @Test("a calibration can be learned", arguments: ["olmo2", "qwen3moe", "qwen35", "lfm2", "granitehybrid", "gemma3n", "gemma4"])
+    @Test(
+        "a calibration can be learned",
+        arguments: ["olmo2", "qwen3moe", "qwen35", "lfm2", "granitehybrid", "gemma3n", "gemma4"])
     func calibrationsAreLearned(_ architecture: String) throws {
         var shape = CalibratorTests.shape(architecture)
         if architecture == "qwen3moe" { shape.experts = .init(count: 4, used: 2) }

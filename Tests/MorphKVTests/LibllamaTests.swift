@@ -88,7 +88,7 @@ import Testing
                 architecture: "gemma3n", queryHeads: 4, kvHeads: 2, tied: true, type: .f32,
                 adjust: {
                     $0.layers = 23
-                    $0.feedForward = 64
+                    $0.feedForward = 512
                 }, note: "with blocks that share keys"),
             Case(
                 architecture: "gemma4", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,

@@ -186,10 +186,12 @@ public final class Calibration: Sendable {
 
     /// What is foreseen of tokens, for each of a layer's KV heads the scores of all ages: `[kvHeads * ages, tokens]`.
     ///
-    /// - Parameter input: the layer's normed input, `[embedding, tokens]`.
-    func scores(of input: Tensor, layer: LayerGeometry, in graph: Graph) -> Tensor {
-        let (weights, biases) = (loaded!.weights[layer.layer], loaded!.biases[layer.layer])
-        let rows = layer.kvHeads * ages.count
+    /// - Parameters:
+    ///   - input: the layer's normed input, `[embedding, tokens]`.
+    ///   - kvHeads: the layer's.
+    func scores(of input: Tensor, layer: Int, kvHeads: Int, in graph: Graph) -> Tensor {
+        let (weights, biases) = (loaded!.weights[layer], loaded!.biases[layer])
+        let rows = kvHeads * ages.count
         // Layers with fewer KV heads than others have no use for the last rows.
         guard rows < weights[1] else { return graph.add(graph.matmul(weights, input), biases) }
         let own = graph.view(weights, [weights[0], rows], strides: [weights.strides[1]])

@@ -52,7 +52,8 @@ extension DecoderDescription {
             else {
                 throw ModelError(
                     .unsupported,
-                    "block \(block.block) would attend to the keys of block \(layer.block) (\(key)), which has another shape")
+                    "block \(block.block) would attend to the keys of block \(layer.block) (\(key)), which has another shape"
+                )
             }
             readers[source, default: 0] += 1
             queryBlocks.append(QueryBlock(block: block, layer: source, reader: readers[source]!))

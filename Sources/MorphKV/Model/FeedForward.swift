@@ -169,7 +169,8 @@ extension FeedForward {
         }
         if let scale = try metadata.float("expert_weights_scale"), scale != 0 { experts.weightScale = scale }
         experts.usesSigmoid = try Self.usesSigmoid(metadata, isKnown: architecture.choosesBySigmoid)
-        fusesGateAndUp = metadata.file.tensors["blk.\(block).ffn_gate_up_exps.weight"] != nil && architecture.fusesExperts
+        fusesGateAndUp =
+            metadata.file.tensors["blk.\(block).ffn_gate_up_exps.weight"] != nil && architecture.fusesExperts
         self.experts = experts
     }
 

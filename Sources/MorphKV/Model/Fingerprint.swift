@@ -59,7 +59,9 @@ final class LazyFingerprint: Sendable {
             d.alternatives.map { "streams \($0.count) \($0.active)" },
         ]
         for feature in later.compactMap(\.self) + d.recurrentBlocks.map(\.fingerprint)
-            + d.queryBlocks.map({ "queries \($0.block.block) of layer \($0.layer) \($0.block.feedForward.fingerprint ?? "")" })
+            + d.queryBlocks.map({
+                "queries \($0.block.block) of layer \($0.layer) \($0.block.feedForward.fingerprint ?? "")"
+            })
         { checksum.add(feature) }
         for tensor in tensors { checksum.add(samplesOf: tensor, in: mapping) }
         return checksum.digits

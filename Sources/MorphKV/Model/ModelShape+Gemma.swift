@@ -25,10 +25,13 @@ extension ModelShape {
     private var streamCount: Int { 4 }
     private var hasStreams: Bool { architecture == "gemma3n" }
 
-    private func isLocal(_ block: Int, _ gemma: GemmaParts) -> Bool { gemma.localBlocks?[block] ?? ((block + 1) % 5 != 0) }
+    private func isLocal(_ block: Int, _ gemma: GemmaParts) -> Bool {
+        gemma.localBlocks?[block] ?? ((block + 1) % 5 != 0)
+    }
 
     func addInputs(
-        _ gemma: GemmaParts, _ matrix: (String, [Int], Float, Bool) -> Void, _ vector: (String, Int, Float, Float) -> Void
+        _ gemma: GemmaParts, _ matrix: (String, [Int], Float, Bool) -> Void,
+        _ vector: (String, Int, Float, Float) -> Void
     ) {
         if gemma.perLayer > 0 {
             matrix("per_layer_token_embd.weight", [gemma.perLayer * layers, vocabulary], 1, false)
@@ -71,7 +74,11 @@ extension ModelShape {
             matrix(prefix + "proj.weight", [gemma.perLayer, embedding], 1, false)
             vector(prefix + "post_norm.weight", embedding, 1, 0.1)
         }
-        if hasStreams { addAlternatives(prefix, matrix, vector) } else { vector(prefix + "layer_output_scale.weight", 1, 0.9, 0.05) }
+        if hasStreams {
+            addAlternatives(prefix, matrix, vector)
+        } else {
+            vector(prefix + "layer_output_scale.weight", 1, 0.9, 0.05)
+        }
     }
 
     private func addParallelNorms(
@@ -89,10 +96,10 @@ extension ModelShape {
     ) {
         let count = streamCount
         // The router's input is divided by the width.
-        matrix(prefix + "altup_router.weight", [embedding, count], Float(embedding), false)
+        matrix(prefix + "altup_router.weight", [embedding, count], 0.3 * Float(embedding), false)
         vector(prefix + "altup_router_norm.weight", embedding, 1, 0.1)
-        matrix(prefix + "altup_predict_coef.weight", [count, count * count], 0.3, false)
-        matrix(prefix + "altup_correct_coef.weight", [count, count], 0.3, false)
+        matrix(prefix + "altup_predict_coef.weight", [count, count * count], 0.1, false)
+        matrix(prefix + "altup_correct_coef.weight", [count, count], 0.1, false)
         vector(prefix + "altup_correct_scale.weight", embedding, 1, 0.1)
         matrix(prefix + "laurel_l.weight", [embedding, rank], 1, false)
         matrix(prefix + "laurel_r.weight", [rank, embedding], 1, false)
@@ -102,5 +109,29 @@ extension ModelShape {
     /// KV heads of each block; nil if that is the same number for all.
     func gemmaHeads(_ gemma: GemmaParts) -> [Int32]? {
         gemma.globalKVHeads.map { global in (0..<layers).map { Int32(isLocal($0, gemma) ? kvHeads : global) } }
+    }
+
+    // MARK: Published models
+
+    static func gemma3n() -> ModelShape {
+        var shape = ModelShape(
+            "gemma3n", embedding: 2048, layers: 30, feedForward: 8192, queryHeads: 8, kvHeads: 2, headDimension: 256,
+            vocabulary: 262_144, tiesEmbeddings: true, context: 32768, ropeBase: 1_000_000)
+        (shape.epsilon, shape.slidingWindow) = (1e-6, 512)
+        (shape.gemma!.perLayer, shape.gemma!.sharedBlocks) = (256, 10)
+        return shape
+    }
+
+    static func gemma4() -> ModelShape {
+        var shape = ModelShape(
+            "gemma4", embedding: 1536, layers: 35, feedForward: 6144, queryHeads: 8, kvHeads: 1, headDimension: 512,
+            vocabulary: 262_144, tiesEmbeddings: true, context: 131_072, ropeBase: 1_000_000)
+        (shape.epsilon, shape.slidingWindow) = (1e-6, 512)
+        shape.extraFloats["final_logit_softcapping"] = 30
+        (shape.gemma!.perLayer, shape.gemma!.sharedBlocks, shape.gemma!.localDimension) = (256, 20, 256)
+        shape.gemma!.localBlocks = (0..<35).map { ($0 + 1) % 5 != 0 }
+        // The blocks that share keys have networks of twice the width.
+        shape.gemma!.lengths = (0..<35).map { $0 < 15 ? 6144 : 12288 }
+        return shape
     }
 }

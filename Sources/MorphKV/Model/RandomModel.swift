@@ -126,6 +126,24 @@ package struct RandomModel {
         if let heads = shape.gemmaHeads(gemma) { writer.set(key("attention.head_count_kv"), heads) }
     }
 
+    private func setNetworks(_ writer: GgufWriter) {
+        let key = { (name: String) in "\(shape.architecture).\(name)" }
+        // Gemma 4's experts stand beside a network of that width.
+        let beside = shape.gemma == nil ? nil : shape.experts?.sharedLength
+        if shape.gemma?.lengths == nil {
+            writer.set(key("feed_forward_length"), shape.denseBlocks?.length ?? beside ?? shape.feedForward)
+        }
+        guard let experts = shape.experts else { return }
+        writer.set(key("expert_count"), experts.count)
+        writer.set(key("expert_used_count"), experts.used)
+        writer.set(key("expert_feed_forward_length"), shape.feedForward)
+        if experts.usesSigmoid { writer.set(key("expert_gating_func"), 2) }
+        if let dense = shape.denseBlocks { writer.set(key("leading_dense_block_count"), dense.count) }
+        if let shared = experts.sharedLength, beside == nil {
+            writer.set(key("expert_shared_feed_forward_length"), shared)
+        }
+    }
+
     private func setMetadata(_ writer: GgufWriter) {
         let key = { (name: String) in "\(shape.architecture).\(name)" }
         writer.set("general.architecture", shape.architecture)
@@ -134,10 +152,7 @@ package struct RandomModel {
         writer.set(key("context_length"), shape.context)
         writer.set(key("embedding_length"), shape.embedding)
         writer.set(key("block_count"), shape.layers)
-        if shape.gemma?.lengths == nil {
-            let beside = shape.gemma == nil ? nil : shape.experts?.sharedLength
-            writer.set(key("feed_forward_length"), shape.denseBlocks?.length ?? beside ?? shape.feedForward)
-        }
+        setNetworks(writer)
         writer.set(key("attention.head_count"), shape.queryHeads)
         if let heads = shape.headsPerBlock {
             writer.set(key("attention.head_count_kv"), heads)
@@ -149,14 +164,6 @@ package struct RandomModel {
         writer.set(key("attention.layer_norm_rms_epsilon"), shape.epsilon)
         writer.set(key("rope.dimension_count"), shape.ropeDimensions ?? shape.headDimension)
         writer.set(key("rope.freq_base"), shape.ropeBase)
-        if let experts = shape.experts {
-            writer.set(key("expert_count"), experts.count)
-            writer.set(key("expert_used_count"), experts.used)
-            writer.set(key("expert_feed_forward_length"), shape.feedForward)
-            if experts.usesSigmoid { writer.set(key("expert_gating_func"), 2) }
-            if let dense = shape.denseBlocks { writer.set(key("leading_dense_block_count"), dense.count) }
-            if let shared = experts.sharedLength, shape.gemma == nil { writer.set(key("expert_shared_feed_forward_length"), shared) }
-        }
         if let window = shape.slidingWindow { writer.set(key("attention.sliding_window"), window) }
         if let pattern = shape.slidingPattern { writer.set(key("attention.sliding_window_pattern"), pattern) }
         if let scaling = shape.ropeScaling { writer.set(key("rope.scaling.type"), scaling) }

@@ -51,7 +51,8 @@ final class ProfileState: ScoringState {
         self.groupReduction = groupReduction
         self.shape = shape
         let isOverCandidates = formula.normalization == .candidates
-        rowsPerHead = isOverCandidates && groupReduction == .max ? shape.geometry.groupSize * (1 + shape.geometry.readers) : 1
+        rowsPerHead =
+            isOverCandidates && groupReduction == .max ? shape.geometry.groupSize * (1 + shape.geometry.readers) : 1
         unseen = isOverCandidates ? maskedScore : 0
         rows = arena.tensor(.f32, [shape.slots * rowsPerHead * shape.kvHeads, formula.queries], name: "votes")
     }

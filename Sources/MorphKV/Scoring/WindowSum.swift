@@ -190,7 +190,8 @@ final class WindowSumState: ScoringState {
 
     func tally(_ batch: PromptBatch) -> Tensor {
         let (graph, count) = (batch.graph, batch.positions.count)
-        let rows = batch.input(.i32, [count], name: "rows", batch.positions.map { Int32(batch.reader * queryCount + $0 % queryCount) })
+        let rows = batch.input(
+            .i32, [count], name: "rows", batch.positions.map { Int32(batch.reader * queryCount + $0 % queryCount) })
         let byHead = graph.logDenominators(scores: batch.scores, weights: batch.weights)
         let byQuery = graph.permute(graph.reshape(byHead, [count, shape.geometry.queryHeads]), [1, 0, 2, 3])
         remember(batch.queries, graph.contiguous(byQuery), at: rows, count: count, in: graph)

@@ -49,9 +49,10 @@ struct ServingLimits: Sendable {
             ]
         }
         let description = model.description
-        let row = description.layers.map { layer in
-            layer.kvHeads * (cache.keyType.bytes(layer.headDimension) + cache.valueType.bytes(layer.headDimension))
-        }.min() ?? 1
+        let row =
+            description.layers.map { layer in
+                layer.kvHeads * (cache.keyType.bytes(layer.headDimension) + cache.valueType.bytes(layer.headDimension))
+            }.min() ?? 1
         return kinds.compactMap { kind in
             func fits(_ capacity: Int) -> Bool? {
                 (try? CachePlan(model, cache.with(kind(capacity)), tokens: 0)).map { $0.bytes <= bytes }

@@ -41,10 +41,12 @@ final class AttentionMetadata {
                 for cache in feed.cache.parts[source] {
                     workspace.reserve(cache.kernelView!.workspace)
                     runs[layer * capacity + count] = attention_run(
-                        cache: cache.kernelView!.pointer(reader), column: Int32(column), columns: Int32(feed.tokens.count),
+                        cache: cache.kernelView!.pointer(reader), column: Int32(column),
+                        columns: Int32(feed.tokens.count),
                         used: Int32(cache.used), position: Int64(feed.cache.seen),
                         // Cycles go on with the layer itself.
-                        phase: reader > 0 ? 0 : Int32(cache.scores?.state.phase ?? 0), prompt_end: Int64(cache.promptEnd),
+                        phase: reader > 0 ? 0 : Int32(cache.scores?.state.phase ?? 0),
+                        prompt_end: Int64(cache.promptEnd),
                         pins: feed.cache.kernelPins.ranges, pin_count: feed.cache.kernelPins.count)
                     count += 1
                 }

@@ -60,7 +60,8 @@ struct LayerRun {
             let result = block.finish(
                 attended, gate: gate, input: input, own: block.own(own, layer: index), layer: index)
             if isLast { logits = block.logits(result) }
-            logits.map(graph.output) ?? graph.schedule(graph.copy(result, to: block.place(of: columns(output, in: graph))))
+            logits.map(graph.output)
+                ?? graph.schedule(graph.copy(result, to: block.place(of: columns(output, in: graph))))
         }
         try graph.allocate()
         for (column, token) in range.enumerated() {

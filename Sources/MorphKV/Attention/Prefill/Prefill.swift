@@ -111,7 +111,7 @@ private struct LayerPass {
         let geometry = scorer.prompt.geometry
         if let formula { return { formula.features(of: $0, layer: geometry, in: $1) } }
         return foresight.map { foresight in
-            { foresight.calibration.scores(of: $0, layer: geometry, in: $1) }
+            { foresight.calibration.scores(of: $0, layer: geometry.layer, kvHeads: geometry.kvHeads, in: $1) }
         }
     }
 

@@ -17,7 +17,8 @@ enum Gemma3n: Architecture {
         description.applyGemma()
         description.finalSoftcap = 30
         if let cap = try metadata.float("final_logit_softcapping"), cap > 0 { description.finalSoftcap = cap }
-        description.perLayerLength = try metadata.size("embedding_length_per_layer_input", limit: 1 << 14, otherwise: 256)
+        description.perLayerLength = try metadata.size(
+            "embedding_length_per_layer_input", limit: 1 << 14, otherwise: 256)
         let count = try metadata.size("altup.num_inputs", limit: 1 << 4, otherwise: 4)
         let active = try metadata.integer("altup.active_idx") ?? 0
         guard count > 1, active == 0 else {
@@ -66,7 +67,8 @@ extension DecoderDescription {
         }
         guard let window = try metadata.integer("attention.sliding_window"), window > 0 else {
             throw ModelError(
-                .metadata, "\(metadata.file.name): key \(metadata.key("attention.sliding_window")) is missing, or not 1 or more")
+                .metadata,
+                "\(metadata.file.name): key \(metadata.key("attention.sliding_window")) is missing, or not 1 or more")
         }
         let base = try metadata.float("rope.freq_base_swa") ?? 10000
         guard base > 0 else {

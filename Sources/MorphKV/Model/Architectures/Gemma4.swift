@@ -37,7 +37,8 @@ enum Gemma4: Architecture {
         let (whole, queryHeads) = (description.headDimension, description.queryHeads)
         let local = try metadata.size("attention.key_length_swa", limit: 1 << 12, otherwise: whole)
         guard try metadata.size("attention.value_length_swa", limit: 1 << 12, otherwise: local) == local else {
-            throw ModelError(.unsupported, "\(metadata.key("attention.value_length_swa")) differs from that of keys, \(local)")
+            throw ModelError(
+                .unsupported, "\(metadata.key("attention.value_length_swa")) differs from that of keys, \(local)")
         }
         let rotated = try metadata.size(
             "rope.dimension_count_swa", limit: local,
@@ -51,7 +52,8 @@ enum Gemma4: Architecture {
             guard kvHeads > 0, queryHeads % kvHeads == 0 else {
                 throw ModelError(
                     .metadata,
-                    "\(metadata.key("attention.head_count_kv")): \(queryHeads) query heads cannot share \(kvHeads) KV heads evenly")
+                    "\(metadata.key("attention.head_count_kv")): \(queryHeads) query heads cannot share \(kvHeads) KV heads evenly"
+                )
             }
             description.layers[index].kvHeads = kvHeads
             guard isLocal[index] else { continue }

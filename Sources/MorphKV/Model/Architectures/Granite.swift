@@ -53,7 +53,8 @@ extension RecurrentBlock.StateSpace {
         guard inner % heads == 0 else {
             throw ModelError(
                 .metadata,
-                "\(metadata.key("ssm.inner_size")) is \(inner), which \(heads) heads (ssm.time_step_rank) cannot share evenly")
+                "\(metadata.key("ssm.inner_size")) is \(inner), which \(heads) heads (ssm.time_step_rank) cannot share evenly"
+            )
         }
         guard heads % groups == 0 else {
             throw ModelError(
