@@ -8,6 +8,7 @@
 # make calibrate-demo  the calibration of the built-in model anew, from its own answers
 # make lint          formatting rules, warnings are errors; sizes, and folders without cycles
 # make format        rewrites the sources to those rules
+# make test-devices  the tests of devices by graph on the CPU and on ggml's Vulkan backend with Mesa's software driver (Debian)
 # make test-asan     the tests under the address sanitizer, the kernel with traps at undefined behaviour
 #
 # TRAITS="--disable-default-traits" `make build` without the server and HTTP judges
@@ -24,7 +25,7 @@ PREFIX ?= /usr/local
 -include .deps/env
 export MORPHKV_OPTIMIZE_KERNEL = 1
 
-.PHONY: setup setup-demo demo test build install docs bench micro-bench calibrate-demo lint format test-asan test-python
+.PHONY: setup setup-demo demo test build install docs bench micro-bench calibrate-demo lint format test-asan test-devices test-python
 
 setup:
 	@scripts/bootstrap
@@ -35,8 +36,8 @@ setup-demo:
 # `setup` may have created .deps/env just now, so the rules below start a fresh make that reads it.
 test: test-python
 demo: setup-demo
-build install docs test test-asan bench calibrate-demo: setup
-demo build install docs test test-asan bench calibrate-demo:
+build install docs test test-asan test-devices bench calibrate-demo: setup
+demo build install docs test test-asan test-devices bench calibrate-demo:
 	@$(MAKE) --no-print-directory do-$@
 
 # Python with the packages that some scores and tests need; without it those tests are skipped.
@@ -44,7 +45,7 @@ test-python:
 	@scripts/test-python
 	@scripts/openai-python
 
-.PHONY: do-build do-install do-docs do-test do-test-asan do-demo do-bench do-calibrate-demo
+.PHONY: do-build do-install do-docs do-test do-test-asan do-test-devices do-demo do-bench do-calibrate-demo
 do-build:
 	@scripts/build $(TRAITS)
 
@@ -68,6 +69,11 @@ do-test-asan:
 	swift build --build-tests --sanitize=address --scratch-path .build-asan
 	SWIFT_BACKTRACE=enable=no GGML_NO_BACKTRACE=1 swift test --disable-xctest --skip-build --sanitize=address \
 		--scratch-path .build-asan $(TEST_FLAGS)
+
+do-test-devices:
+	swift build --build-tests
+	@environment="$$(scripts/vulkan)" && eval "$$environment" && \
+		swift test --disable-xctest --skip-build --filter 'GraphBatchTests|DeviceCheckTests' $(TEST_FLAGS)
 
 # Without the traits nothing of HTTP is fetched or built; other modules than those of do-build, hence a folder of their own.
 DEMO_BUILD := --disable-default-traits --scratch-path .build-demo

@@ -74,12 +74,12 @@ let package = Package(
                 with("Evaluation", "NIOCore", "swift-nio"), with("Evaluation", "NIOHTTP1", "swift-nio"),
                 with("Evaluation", "NIOFoundationCompat", "swift-nio"),
             ],
-            swiftSettings: strict),
+            resources: [.embedInCode("Report/published.json")], swiftSettings: strict),
         .target(name: "MorphDemo", dependencies: ["MorphEval", "MorphKV"], swiftSettings: strict),
         .target(
             name: "MorphServer",
             dependencies: [
-                "MorphKV",
+                "CAllocator", "Ggml", "MorphKV",
                 with("Server", "Hummingbird", "hummingbird"),
                 with("Server", "HummingbirdCore", "hummingbird"),
                 with("Server", "HTTPTypes", "swift-http-types"),
@@ -92,6 +92,7 @@ let package = Package(
             ],
             resources: [
                 .embedInCode("Page/page.html"), .embedInCode("Page/page.css"), .embedInCode("Page/page.js"),
+                .embedInCode("Page/contexts.js"),
             ],
             swiftSettings: strict),
         .executableTarget(
@@ -125,8 +126,10 @@ let package = Package(
             path: "Tests/JudgeTestServer", swiftSettings: strict),
         .testTarget(
             name: "MorphEvalTests", dependencies: ["MorphEval", "MorphKV", "JudgeTestServer", "TestSupport"],
-            exclude: ["Fixtures/generate.py", "Fixtures/answers.py"],
-            resources: [.copy("Fixtures/metrics.json"), .copy("Fixtures/answers.json")],
+            exclude: ["Fixtures/generate.py", "Fixtures/answers.py", "Fixtures/infinite.py"],
+            resources: [
+                .copy("Fixtures/metrics.json"), .copy("Fixtures/answers.json"), .copy("Fixtures/infinite.json"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "MorphDemoTests", dependencies: ["MorphDemo", "MorphEval", "MorphKV", "TestSupport"],

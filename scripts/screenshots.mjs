@@ -79,6 +79,34 @@ try {
   await until("nothing is wider than a phone", "document.documentElement.scrollWidth <= 390");
   await evaluate("document.getElementById('cache').scrollIntoView({ block: 'end' })");
   await picture("page-phone");
+  // A text file is added, shrinks, and is asked about.
+  await evaluate("document.getElementById('reset').click()");
+  await evaluate(`(() => {
+    const text = "Ben had a red kite. He loved to play with his kite in the big park near his house. ".repeat(12);
+    const files = new DataTransfer();
+    files.items.add(new File([text], "the kite.txt", { type: "text/plain" }));
+    const input = document.getElementById('file');
+    window.shrank = 0;
+    new MutationObserver(() => { window.shrank += 1; }).observe(
+      document.getElementById('shrinking').firstElementChild, { attributes: true });
+    input.files = files.files;
+    input.dispatchEvent(new Event('change'));
+  })()`);
+  await until("the text is compressed and chosen", "document.getElementById('context').value === 'the-kite'");
+  await until("its progress was shown", "window.shrank > 0 && document.getElementById('shrinking').hidden");
+  await ask("Who had a kite?", 60);
+  await until("a question about it is answered",
+    "document.querySelectorAll('.message.assistant').length === 1 && !document.getElementById('send').disabled");
+  await until("its size is said", "document.getElementById('context-state').textContent.includes('% of the whole')");
+  await until("nothing is wider than a phone with it", "document.documentElement.scrollWidth <= 390");
+  await evaluate("document.getElementById('conversation').scrollIntoView()");
+  await picture("contexts-phone");
+  await size(1200, 760, false);
+  await scheme("light");
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await picture("contexts-light");
+  await evaluate("document.getElementById('forget').click()");
+  await until("it is deleted", "document.getElementById('context').options.length === 1");
   await ask("A long story, please.", 4000);
   await until("it writes", "!document.getElementById('stop').disabled");
   await evaluate("document.getElementById('stop').click()");

@@ -14,6 +14,12 @@ void allocator_keep_small(void) {
 #endif
 }
 
+void allocator_give_back(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 size_t allocator_heap_bytes(void) {
 #ifdef __GLIBC__
     struct mallinfo2 info = mallinfo2();

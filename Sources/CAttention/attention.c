@@ -53,12 +53,20 @@ void attention_prompt_received(const struct attention_prompt *prompt, float *sum
     functions_of(prompt->level)->receive_prompt(prompt, sums, thread, threads);
 }
 
+void attention_prompt_largest(const struct attention_prompt *prompt, float *largest, int32_t thread, int32_t threads) {
+    check_prompt(prompt);
+    struct attention_rows chunk = prompt->chunk, front = prompt->front;
+    CHECK(chunk.begin >= 0 && chunk.begin < chunk.end && chunk.end <= prompt->rows);
+    CHECK(front.begin >= 0 && front.begin <= front.end && front.end <= prompt->rows);
+    functions_of(prompt->level)->raise_prompt(prompt, largest, thread, threads);
+}
+
 int32_t attention_padded(int32_t dimension) { return (int32_t)padded_row(dimension); }
 
 size_t attention_workspace(int32_t dimension, int32_t group, int64_t visible) {
     return workspace_at(NULL, dimension, group, largest_workspace_stride((size_t)visible)).floats;
 }
 
-size_t attention_prompt_workspace(int32_t dimension, int32_t group) {
-    return tile_memory_at(NULL, dimension, group).floats;
+size_t attention_prompt_workspace(int32_t dimension, int32_t group, int32_t chunk) {
+    return tile_memory_at(NULL, dimension, group, chunk).floats;
 }

@@ -6,8 +6,10 @@
 #include "kernel.h"
 #include "level.h"
 #include "prompt.h"
+#include "prompt_largest.h"
 #include "recurrence.h"
 
-const struct attention_functions attention_functions_avx2 = {compute, attend_prompt, receive_prompt, learn};
+const struct attention_functions attention_functions_avx2 = {
+    compute, attend_prompt, receive_prompt, raise_prompt, learn};
 #pragma clang attribute pop
 #endif

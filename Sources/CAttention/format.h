@@ -15,6 +15,10 @@ static inline struct attention_blocks blocks_of(enum attention_type type) {
     case ATTENTION_F16: return (struct attention_blocks){1, 2};
     case ATTENTION_BF16: return (struct attention_blocks){1, 2};
     case ATTENTION_Q8_0: return (struct attention_blocks){32, 34};
+    case ATTENTION_Q4_0: return (struct attention_blocks){32, 18};
+    case ATTENTION_Q4_1: return (struct attention_blocks){32, 20};
+    case ATTENTION_Q5_0: return (struct attention_blocks){32, 22};
+    case ATTENTION_Q5_1: return (struct attention_blocks){32, 24};
     }
     __builtin_trap();
 }

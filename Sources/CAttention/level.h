@@ -9,6 +9,7 @@ struct attention_functions {
     void (*compute)(const struct attention_batch *, const struct attention_vectors *, int32_t thread, int32_t threads);
     void (*attend_prompt)(const struct attention_prompt *, float *output, int32_t thread, int32_t threads);
     void (*receive_prompt)(const struct attention_prompt *, float *sums, int32_t thread, int32_t threads);
+    void (*raise_prompt)(const struct attention_prompt *, float *largest, int32_t thread, int32_t threads);
     void (*learn)(const struct recurrent_batch *, const struct recurrent_delta *, int32_t thread, int32_t threads);
 };
 

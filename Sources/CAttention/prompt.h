@@ -2,6 +2,8 @@
 //
 // Work comes in units: a tile of consecutive tokens, all query heads of one KV head. A tile goes through the rows that it sees
 // block by block; a row of its scores is rescaled where a block brings a larger product.
+#pragma once
+
 #include "check.h"
 #include "include/PromptAttention.h"
 #include "tile.h"
@@ -18,7 +20,7 @@ static struct tile tile_at(const struct attention_prompt *p, int head, int token
     int most = tile_tokens(p->group), left = p->queries - token;
     struct tile t = {.prompt = p, .head = head, .token = token, .tokens = left < most ? left : most};
     t.queries = t.tokens * p->group;
-    t.memory = tile_memory_at(workspace, p->dimension, p->group);
+    t.memory = tile_memory_at(workspace, p->dimension, p->group, p->chunk.end - p->chunk.begin);
     CHECK(t.memory.floats <= p->workspace_stride);
     size_t numbers = (size_t)p->group * (size_t)p->dimension;
     for (int i = 0; i < t.tokens; i++) {
@@ -54,6 +56,8 @@ static struct sight sight_of(const struct tile *t, int token) {
 struct part {
     int base, count; ///< rows
     int begin, end;  ///< tokens
+    float *scores;   ///< of the tile's first query; those of the next are `stride` floats behind
+    size_t stride;
 };
 
 /// Minus infinity where a token does not see.
@@ -64,27 +68,32 @@ static void mask(const struct tile *t, const struct part *part) {
         int begin = s.begin - part->base, end = s.end - part->base;
         if (begin <= 0 && end >= BLOCK) continue;
         for (int q = token * group; q < (token + 1) * group; q++) {
-            float *scores = t->memory.scores + (size_t)q * BLOCK;
+            float *scores = part->scores + (size_t)q * part->stride;
             for (int i = 0; i < begin && i < BLOCK; i++) scores[i] = -INFINITY;
             for (int i = end < 0 ? 0 : end; i < BLOCK; i++) scores[i] = -INFINITY;
         }
     }
 }
 
-static struct part multiply_keys(const struct tile *t, int base) {
+static void multiply_part(const struct tile *t, const struct part *part) {
     const struct attention_prompt *p = t->prompt;
+    size_t bytes = stored_bytes(p->key_type, p->dimension);
+    const char *keys = (const char *)p->keys + (size_t)t->head * p->key_stride + (size_t)part->base * bytes;
+    transpose_rows(p->key_type, keys, part->count, p->dimension, t->memory.keys, BLOCK);
+    size_t first = (size_t)part->begin * (size_t)p->group, d = (size_t)p->dimension;
+    struct product product = {
+        .a = t->memory.queries + first * d, .a_stride = d, .b = t->memory.keys, .b_stride = BLOCK,
+        .c = part->scores + first * part->stride, .c_stride = part->stride, .depth = p->dimension};
+    multiply(&product, (part->end - part->begin) * p->group, BLOCK, false);
+}
+
+static struct part multiply_keys(const struct tile *t, int base) {
     int last = sight_of(t, t->tokens - 1).end;
-    struct part part = {.base = base, .count = last - base < BLOCK ? last - base : BLOCK, .end = t->tokens};
+    struct part part = {
+        .base = base, .count = last - base < BLOCK ? last - base : BLOCK, .end = t->tokens, .scores = t->memory.scores, .stride = BLOCK};
     while (sight_of(t, part.begin).end <= base) part.begin++;
     while (part.end > part.begin && sight_of(t, part.end - 1).begin >= base + BLOCK) part.end--;
-    size_t bytes = stored_bytes(p->key_type, p->dimension);
-    const char *keys = (const char *)p->keys + (size_t)t->head * p->key_stride + (size_t)base * bytes;
-    transpose_rows(p->key_type, keys, part.count, p->dimension, t->memory.keys, BLOCK);
-    size_t first = (size_t)part.begin * (size_t)p->group, d = (size_t)p->dimension;
-    struct product product = {
-        .a = t->memory.queries + first * d, .a_stride = d, .b = t->memory.keys, .b_stride = BLOCK, .c = t->memory.scores + first * BLOCK,
-        .c_stride = BLOCK, .depth = p->dimension};
-    multiply(&product, (part.end - part.begin) * p->group, BLOCK, false);
+    multiply_part(t, &part);
     mask(t, &part);
     return part;
 }
@@ -96,11 +105,11 @@ INLINE float largest(const float *scores) {
     return max_lanes(most);
 }
 
-/// Takes a part's products into the peaks and totals; what stands for them then are the weights before they are divided by the
-/// totals. Sums of values follow the peaks, if there are some.
+/// Takes a part's products into the peaks and totals. If there are sums of values, these follow the peaks, and what stands for the
+/// products then are the weights before they are divided by the totals.
 INLINE void soften(const struct tile *t, const struct part *part, const bool has_sums) {
     for (int q = part->begin * t->prompt->group; q < part->end * t->prompt->group; q++) {
-        float *scores = t->memory.scores + (size_t)q * BLOCK;
+        float *scores = part->scores + (size_t)q * part->stride;
         float peak = largest(scores);
         if (peak > t->memory.peaks[q]) {
             float factor = t->memory.peaks[q] > -INFINITY ? expf(t->memory.peaks[q] - peak) : 0;
@@ -115,7 +124,7 @@ INLINE void soften(const struct tile *t, const struct part *part, const bool has
         UNROLL
         for (int i = 0; i < BLOCK; i += LANES) {
             vf weight = exp_lanes(load(scores + i) - base);
-            store(weight, scores + i);
+            if (has_sums) store(weight, scores + i);
             total += weight;
         }
         t->memory.totals[q] += sum_lanes(total);

@@ -9,6 +9,22 @@
 /// Queries whose sums fit the registers, beside those of some rows.
 #define MOST_QUERIES 8
 
+/// Adds the products of LANES numbers from `d` on.
+INLINE void dot_lanes(
+    const enum attention_type type, const int nq, const int nr, const char *rows, size_t row_bytes, const float *queries,
+    int padded, int d, vf sums[8][4]
+) {
+    vf row[4];
+    UNROLL
+    for (int r = 0; r < nr; r++) row[r] = load_row(type, rows + (size_t)r * row_bytes, d);
+    UNROLL
+    for (int q = 0; q < nq; q++) {
+        vf query = load(queries + q * padded);
+        UNROLL
+        for (int r = 0; r < nr; r++) sums[q][r] += query * row[r];
+    }
+}
+
 /// Products of `nr` rows with `nq` queries; both are constants wherever this is inlined.
 INLINE void dot_tile(
     const enum attention_type type, const int nq, const int nr, const char *rows, size_t row_bytes,
@@ -19,18 +35,13 @@ INLINE void dot_tile(
     for (int q = 0; q < nq; q++)
         UNROLL
         for (int r = 0; r < nr; r++) sums[q][r] = splat(0);
+    // A block of the types that have blocks, so that what its numbers share is read once.
     int d = 0;
-    for (; d + LANES <= dimension; d += LANES) {
-        vf row[4];
+    for (; d + 32 <= dimension; d += 32) {
         UNROLL
-        for (int r = 0; r < nr; r++) row[r] = load_row(type, rows + (size_t)r * row_bytes, d);
-        UNROLL
-        for (int q = 0; q < nq; q++) {
-            vf query = load(queries + q * padded + d);
-            UNROLL
-            for (int r = 0; r < nr; r++) sums[q][r] += query * row[r];
-        }
+        for (int part = d; part < d + 32; part += LANES) dot_lanes(type, nq, nr, rows, row_bytes, queries + part, padded, part, sums);
     }
+    for (; d + LANES <= dimension; d += LANES) dot_lanes(type, nq, nr, rows, row_bytes, queries + d, padded, d, sums);
     if (d < dimension) {
         for (int r = 0; r < nr; r++) {
             vf rest = load_row_rest(type, rows + (size_t)r * row_bytes, d, dimension - d);
@@ -162,7 +173,7 @@ INLINE void pass_queries(
 }
 
 INLINE void pass_typed(
-    const enum row_operation operation, const enum attention_type type, const struct row_pass *p
+    const enum attention_type type, const enum row_operation operation, const struct row_pass *p
 ) {
     size_t bytes = stored_bytes(type, p->dimension);
     for (int first = 0; first < p->count; first += ROW_BLOCK) {
@@ -185,13 +196,7 @@ INLINE void pass_typed(
 }
 
 INLINE void pass_rows(const enum row_operation operation, enum attention_type type, const struct row_pass *p) {
-    switch (type) {
-    case ATTENTION_F32: pass_typed(operation, ATTENTION_F32, p); return;
-    case ATTENTION_F16: pass_typed(operation, ATTENTION_F16, p); return;
-    case ATTENTION_BF16: pass_typed(operation, ATTENTION_BF16, p); return;
-    case ATTENTION_Q8_0: pass_typed(operation, ATTENTION_Q8_0, p); return;
-    }
-    __builtin_trap();
+    CALL_TYPED(type, pass_typed, operation, p);
 }
 
 // One function each, so that the compiler makes the inner loops for each storage type and number of queries.

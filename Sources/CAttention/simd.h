@@ -12,6 +12,7 @@ typedef float vf __attribute__((ext_vector_type(LANES)));
 typedef int32_t vi __attribute__((ext_vector_type(LANES)));
 typedef uint32_t vu __attribute__((ext_vector_type(LANES)));
 typedef uint16_t vu16 __attribute__((ext_vector_type(LANES)));
+typedef uint8_t vu8 __attribute__((ext_vector_type(LANES)));
 typedef int8_t vi8 __attribute__((ext_vector_type(LANES)));
 typedef _Float16 vh __attribute__((ext_vector_type(LANES)));
 

@@ -43,6 +43,53 @@ static void store_q8_0(const float *from, char *to, int32_t count) {
     }
 }
 
+/// Four or five bits each, from -`most` - 1 on: the number of the largest magnitude becomes the lowest.
+static void number_signed(const float *from, int most, char *scale, int *numbers) {
+    float largest = 0;
+    for (int i = 0; i < 32; i++)
+        if (fabsf(from[i]) > fabsf(largest)) largest = from[i];
+    float step = largest / (float)-(most + 1), inverse = step != 0 ? 1 / step : 0;
+    uint16_t half = to_half(step);
+    memcpy(scale, &half, sizeof half);
+    for (int i = 0; i < 32; i++) {
+        int number = (int)(from[i] * inverse + ((float)(most + 1) + 0.5f));
+        numbers[i] = number > 2 * most + 1 ? 2 * most + 1 : number;
+    }
+}
+
+/// Four or five bits each, from the lowest number to the highest.
+static void number_between(const float *from, int most, char *scale, int *numbers) {
+    float lowest = from[0], highest = from[0];
+    for (int i = 1; i < 32; i++) {
+        if (from[i] < lowest) lowest = from[i];
+        if (from[i] > highest) highest = from[i];
+    }
+    float step = (highest - lowest) / (float)most, inverse = step != 0 ? 1 / step : 0;
+    uint16_t halves[2] = {to_half(step), to_half(lowest)};
+    memcpy(scale, halves, sizeof halves);
+    for (int i = 0; i < 32; i++) {
+        int number = (int)((from[i] - lowest) * inverse + 0.5f);
+        numbers[i] = number > most ? most : number;
+    }
+}
+
+/// Blocks of numbers with a scale before them, and what is added if there is something.
+static void store_bits(const float *from, char *to, int32_t count, int bits, bool has_lowest) {
+    for (int32_t begin = 0; begin < count; begin += 32) {
+        int numbers[32];
+        if (has_lowest) number_between(from + begin, (1 << bits) - 1, to, numbers);
+        else number_signed(from + begin, (1 << (bits - 1)) - 1, to, numbers);
+        to += has_lowest ? 4 : 2;
+        if (bits == 5) {
+            uint32_t fifths = 0;
+            for (int i = 0; i < 32; i++) fifths |= (uint32_t)(numbers[i] >> 4) << i;
+            memcpy(to, &fifths, sizeof fifths);
+            to += sizeof fifths;
+        }
+        for (int i = 0; i < 16; i++) *to++ = (char)((numbers[i] & 15) | (numbers[i + 16] & 15) << 4);
+    }
+}
+
 void attention_store_row(enum attention_type type, const float *from, void *to, int32_t count) {
     switch (type) {
     case ATTENTION_F32: memcpy(to, from, (size_t)count * sizeof(float)); return;
@@ -53,5 +100,9 @@ void attention_store_row(enum attention_type type, const float *from, void *to, 
         for (int32_t i = 0; i < count; i++) ((uint16_t *)to)[i] = to_bf16(from[i]);
         return;
     case ATTENTION_Q8_0: store_q8_0(from, to, count); return;
+    case ATTENTION_Q4_0: store_bits(from, to, count, 4, false); return;
+    case ATTENTION_Q4_1: store_bits(from, to, count, 4, true); return;
+    case ATTENTION_Q5_0: store_bits(from, to, count, 5, false); return;
+    case ATTENTION_Q5_1: store_bits(from, to, count, 5, true); return;
     }
 }

@@ -10,6 +10,11 @@
 
 static inline int tile_tokens(int group) { return TILE_QUERIES / group > 1 ? TILE_QUERIES / group : 1; }
 
+/// Whole blocks, and a line, so that queries do not all lie in the same lines of a cache.
+static inline size_t kept_stride(int32_t chunk) {
+    return chunk > 0 ? round_up((size_t)chunk, BLOCK) + WORKSPACE_LINE : 0;
+}
+
 /// The areas of a workspace, for one tile.
 struct tile_memory {
     float *keys;           ///< `[dimension][BLOCK]`
@@ -18,13 +23,17 @@ struct tile_memory {
     float *queries;        ///< `[queries][dimension]`, times the scale
     float *sums;           ///< `[queries][padded]`
     float *peaks, *totals; ///< `[queries]`: the largest product so far, and the sum of the weights
+    float *kept;           ///< `[queries][kept_stride]`: products with all rows of a chunk
+    size_t kept_stride;
     size_t padded;         ///< a float for each number of a row, then zeros
     size_t floats;         ///< of the whole workspace
 };
 
-static inline struct tile_memory tile_memory_at(float *base, int32_t dimension, int32_t group) {
+///
+/// - chunk: rows whose products are kept.
+static inline struct tile_memory tile_memory_at(float *base, int32_t dimension, int32_t group, int32_t chunk) {
     size_t queries = (size_t)tile_tokens(group) * (size_t)group, used = 0;
-    struct tile_memory m = {.padded = padded_row(dimension)};
+    struct tile_memory m = {.padded = padded_row(dimension), .kept_stride = kept_stride(chunk)};
     m.keys = take_area(base, &used, m.padded * BLOCK);
     m.values = take_area(base, &used, m.padded * BLOCK);
     m.scores = take_area(base, &used, queries * BLOCK);
@@ -32,6 +41,7 @@ static inline struct tile_memory tile_memory_at(float *base, int32_t dimension, 
     m.sums = take_area(base, &used, queries * m.padded);
     m.peaks = take_area(base, &used, queries);
     m.totals = take_area(base, &used, queries);
+    m.kept = take_area(base, &used, queries * m.kept_stride);
     m.floats = used;
     return m;
 }

@@ -132,23 +132,11 @@ INLINE void widen_typed(
 static void transpose_rows(
     enum attention_type type, const char *rows, int count, int dimension, float *to, int stride
 ) {
-    switch (type) {
-    case ATTENTION_F32: transpose_typed(ATTENTION_F32, rows, count, dimension, to, stride); return;
-    case ATTENTION_F16: transpose_typed(ATTENTION_F16, rows, count, dimension, to, stride); return;
-    case ATTENTION_BF16: transpose_typed(ATTENTION_BF16, rows, count, dimension, to, stride); return;
-    case ATTENTION_Q8_0: transpose_typed(ATTENTION_Q8_0, rows, count, dimension, to, stride); return;
-    }
-    __builtin_trap();
+    CALL_TYPED(type, transpose_typed, rows, count, dimension, to, stride);
 }
 
 static void widen_rows(
     enum attention_type type, const char *rows, int count, int total, int dimension, float *to, int padded
 ) {
-    switch (type) {
-    case ATTENTION_F32: widen_typed(ATTENTION_F32, rows, count, total, dimension, to, padded); return;
-    case ATTENTION_F16: widen_typed(ATTENTION_F16, rows, count, total, dimension, to, padded); return;
-    case ATTENTION_BF16: widen_typed(ATTENTION_BF16, rows, count, total, dimension, to, padded); return;
-    case ATTENTION_Q8_0: widen_typed(ATTENTION_Q8_0, rows, count, total, dimension, to, padded); return;
-    }
-    __builtin_trap();
+    CALL_TYPED(type, widen_typed, rows, count, total, dimension, to, padded);
 }

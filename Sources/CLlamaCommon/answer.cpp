@@ -1,9 +1,12 @@
 #include "available.h"
 
 #ifdef MORPHKV_LLAMA_COMMON
+#include "limits.h"
+
 #include <algorithm>
 #include <llama-common/chat.h>
 #include <memory>
+#include <mutex>
 
 using json = common_json;
 
@@ -14,10 +17,14 @@ struct llama_common_chat_parser {
     common_chat_msg told;
     /// Calls whose names were told.
     size_t named = 0;
+    /// Bytes that it took at its beginning.
+    size_t bytes = 0;
     /// Bytes of the text that were read.
     size_t read = 0;
     /// Brackets that are open.
     int depth = 0;
+    /// Bytes that were added since its beginning.
+    ptrdiff_t growth = 0;
     /// Whether it is nested so deep that reading it, by recursion, could take all of the stack.
     bool is_too_deep = false;
 
@@ -42,7 +49,7 @@ bool llama_common_chat_parser::is_to_be_read(llama_common_chat_progress progress
 }
 
 llama_common_chat_parser *llama_common_chat_parser_create(const char *state, char **error) {
-    return attempt(error, [&]() -> llama_common_chat_parser * {
+    return attempt_within(LLAMA_COMMON_WORK_BYTES, std::strlen(state), error, [&](limits &limit) -> llama_common_chat_parser * {
         const json given = json::parse(state);
         auto parser = std::make_unique<llama_common_chat_parser>();
         auto &parameters = parser->parameters;
@@ -54,9 +61,13 @@ llama_common_chat_parser *llama_common_chat_parser_create(const char *state, cha
         if (!rules.empty()) { parameters.parser.load(rules); }
         // The beginning that was given is no part of the answer.
         if (parameters.is_continuation) { parser->told = common_chat_parse("", true, parameters); }
+        limit.check();
+        parser->bytes = limit.held();
         return parser.release();
     });
 }
+
+size_t llama_common_chat_parser_bytes(const llama_common_chat_parser *parser) { return parser->bytes; }
 
 void llama_common_chat_parser_destroy(llama_common_chat_parser *parser) { delete parser; }
 
@@ -119,9 +130,25 @@ static void tell_call(llama_common_chat_parser &parser, const common_chat_msg &n
     deltas.push_back(delta);
 }
 
+/// Adds what is allocated and not freed to a sum.
+struct counted {
+    ptrdiff_t &sum;
+    const limits &limit;
+    counted(ptrdiff_t &sum, const limits &limit) : sum(sum), limit(limit) {}
+    ~counted() { sum += limit.change(); }
+};
+
 char *llama_common_chat_parser_add(
     llama_common_chat_parser *parser, const char *text, size_t size, llama_common_chat_progress progress, char **error) {
-    return attempt(error, [&] {
+    // What reading all of a text takes meanwhile is there for one answer at a time.
+    static std::mutex turn;
+    std::lock_guard<std::mutex> guard(turn);
+    if (parser->growth > static_cast<ptrdiff_t>(LLAMA_COMMON_GROWTH_BYTES)) {
+        *error = copied("the answer is too long");
+        return nullptr;
+    }
+    return attempt_within(LLAMA_COMMON_WORK_BYTES, parser->text.size() + size, error, [&](limits &limit) {
+        counted counts(parser->growth, limit);
         parser->append(text, size);
         if (!parser->is_to_be_read(progress)) { return copied("[]"); }
         parser->read = parser->text.size();
@@ -145,6 +172,7 @@ llama_common_chat_parser *llama_common_chat_parser_create(const char *, char **e
     return nullptr;
 }
 void llama_common_chat_parser_destroy(llama_common_chat_parser *) {}
+size_t llama_common_chat_parser_bytes(const llama_common_chat_parser *) { return 0; }
 char *llama_common_chat_parser_add(
     llama_common_chat_parser *, const char *, size_t, llama_common_chat_progress, char **error) {
     *error = copied(missing);

@@ -14,12 +14,13 @@
 #define MORPHKV_LLAMA_COMMON
 #endif
 
-/// A copy that C can free; NULL if memory is short.
-inline char *copied(const std::string &text) {
-    auto copy = static_cast<char *>(std::malloc(text.size() + 1));
-    if (copy) { std::memcpy(copy, text.c_str(), text.size() + 1); }
+/// A copy that C can free; NULL if memory is short. Nothing in here throws.
+inline char *copied(const char *text) {
+    auto copy = static_cast<char *>(std::malloc(std::strlen(text) + 1));
+    if (copy) { std::strcpy(copy, text); }
     return copy;
 }
+inline char *copied(const std::string &text) { return copied(text.c_str()); }
 
 /// What `body` returns; where it throws, nothing, and the reason in `error`.
 template <typename Body> auto attempt(char **error, Body body) -> decltype(body()) {

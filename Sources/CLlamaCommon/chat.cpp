@@ -111,13 +111,14 @@ llama_common_chat_template *llama_common_chat_template_create(const void *model,
     // Its warnings about templates are for those who write them.
     static std::once_flag once;
     std::call_once(once, [] { common_log_set_verbosity_thold(-1); });
-    return attempt_briefly(error, [&]() -> llama_common_chat_template * {
-        auto from = static_cast<const llama_model *>(model);
-        // Of two templates the one with tools can do more.
-        auto own = llama_model_chat_template(from, "tool_use");
-        if (!own) { own = llama_model_chat_template(from, nullptr); }
-        if (!source && !own) { throw std::runtime_error("the model has no chat template"); }
-        std::string text = source ? source : own;
+    auto from = static_cast<const llama_model *>(model);
+    // Of two templates the one with tools can do more.
+    auto own = llama_model_chat_template(from, "tool_use");
+    if (!own) { own = llama_model_chat_template(from, nullptr); }
+    auto given = source ? source : own;
+    auto made = attempt_briefly(given ? std::strlen(given) : 0, error, [&]() -> std::unique_ptr<llama_common_chat_template> {
+        if (!given) { throw std::runtime_error("the model has no chat template"); }
+        std::string text = given;
         check_size(text);
         // Without a text the function below wants a model, and ends the process.
         if (text.empty()) { throw std::runtime_error("the chat template is empty"); }
@@ -135,14 +136,15 @@ llama_common_chat_template *llama_common_chat_template_create(const void *model,
         explore_answers(*chat);
         explore_tools(*chat);
         explore_parts(*chat);
-        return chat.release();
+        return chat;
     });
+    return made.release();
 }
 
 void llama_common_chat_template_destroy(llama_common_chat_template *chat) { delete chat; }
 
 char *llama_common_chat_template_description(const llama_common_chat_template *chat, char **error) {
-    return attempt_briefly(error, [&] {
+    return attempt_briefly(chat->source.size(), error, [&] {
         json capabilities = json::object();
         for (const auto &[name, value] : common_chat_templates_get_caps(chat->templates.get())) {
             capabilities[name] = value;

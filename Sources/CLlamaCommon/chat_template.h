@@ -2,7 +2,7 @@
 #ifndef CHAT_TEMPLATE_H
 #define CHAT_TEMPLATE_H
 
-#include "available.h"
+#include "limits.h"
 #include "names.h"
 
 #include <llama-common/chat.h>
@@ -50,11 +50,16 @@ inline std::string reason(const std::exception &failure) {
     return text.substr(0, text.find('\n', 1));
 }
 
-/// What `body` returns, with errors of templates in short.
-template <typename Body> auto attempt_briefly(char **error, Body body) -> decltype(body()) {
-    return attempt(error, [&] {
+/// What `body` returns within limits, with errors of templates in short.
+///
+/// - Parameter input: bytes of what it reads.
+template <typename Body> auto attempt_briefly(size_t input, char **error, Body body) -> decltype(body()) {
+    size_t bytes = LLAMA_COMMON_WORK_BYTES + LLAMA_COMMON_INPUT_FACTOR * input;
+    return attempt_within(bytes, input, error, [&](limits &limit) {
         try {
-            return body();
+            auto made = body();
+            limit.check();
+            return made;
         } catch (const std::exception &failure) {
             throw std::runtime_error(reason(failure));
         }

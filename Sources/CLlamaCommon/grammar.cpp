@@ -1,6 +1,7 @@
 #include "available.h"
 
 #ifdef MORPHKV_LLAMA_COMMON
+#include "limits.h"
 #include "trigger.h"
 
 #include <algorithm>
@@ -20,6 +21,14 @@ struct llama_common_grammar {
     std::unique_ptr<grammar_trigger> trigger = nullptr;
     /// What the text has to begin with from here on, besides keeping to the rules.
     std::string begin = "";
+    /// Bytes that it took at its beginning, and those that were added since.
+    size_t bytes = 0;
+    ptrdiff_t growth = 0;
+
+    /// Bytes that it may still take.
+    size_t left() const {
+        return static_cast<size_t>(std::max<ptrdiff_t>(0, static_cast<ptrdiff_t>(LLAMA_COMMON_GROWTH_BYTES) - growth));
+    }
 };
 
 /// No token: rules about tokens are for those that are chosen.
@@ -101,19 +110,24 @@ static void prepare(llama_common_grammar &grammar, const common_json &use) {
 }
 
 llama_common_grammar *llama_common_grammar_create(const void *vocabulary, const char *gbnf, const char *use, char **error) {
-    return attempt(error, [&]() -> llama_common_grammar * {
+    return attempt_within(LLAMA_COMMON_WORK_BYTES, std::strlen(gbnf), error, [&](limits &limit) -> llama_common_grammar * {
         auto vocab = static_cast<const llama_vocab *>(vocabulary);
         check(vocab, gbnf);
         auto state = llama_grammar_init_impl(vocab, gbnf, "root", false, nullptr, 0, nullptr, 0);
+        limit.check();
         if (!state) { throw std::runtime_error("a rule begins with itself"); }
         std::unique_ptr<llama_common_grammar> grammar(new llama_common_grammar{
             std::unique_ptr<llama_grammar, freeing_grammar>(state), vocab});
         if (use) { prepare(*grammar, common_json::parse(use)); }
+        limit.check();
+        grammar->bytes = limit.held();
         return grammar.release();
     });
 }
 
 void llama_common_grammar_destroy(llama_common_grammar *grammar) { delete grammar; }
+
+size_t llama_common_grammar_bytes(const llama_common_grammar *grammar) { return grammar->bytes; }
 
 bool llama_common_grammar_may_end(const llama_common_grammar *grammar) {
     const auto &stacks = grammar->state->stacks;
@@ -138,7 +152,7 @@ size_t llama_common_grammar_constrain(const llama_common_grammar *grammar, void 
     auto data = static_cast<llama_token_data *>(candidates);
     llama_token_data_array array = {data, count, -1, false};
     char *error = nullptr;
-    bool isDone = attempt(&error, [&] {
+    bool isDone = attempt_within(grammar->left(), 0, &error, [&](limits &) {
         for (size_t index = 0; index < count; index++) {
             bool isAllowed = grammar->trigger ? may_come_before(*grammar, data[index].id) : may_begin(*grammar, data[index].id);
             if (!isAllowed) { data[index].logit = -INFINITY; }
@@ -175,8 +189,9 @@ bool llama_common_grammar_accept(llama_common_grammar *grammar, int32_t token) {
     // What is not allowed would end the process.
     if (!llama_common_grammar_allows(grammar, token)) { return false; }
     char *error = nullptr;
-    bool isDone = attempt(&error, [&] {
+    bool isDone = attempt_within(grammar->left(), 0, &error, [&](limits &limit) {
         move(*grammar, token);
+        grammar->growth += limit.change();
         return true;
     });
     std::free(error);
@@ -190,6 +205,7 @@ llama_common_grammar *llama_common_grammar_create(const void *, const char *, co
     return nullptr;
 }
 void llama_common_grammar_destroy(llama_common_grammar *) {}
+size_t llama_common_grammar_bytes(const llama_common_grammar *) { return 0; }
 bool llama_common_grammar_may_end(const llama_common_grammar *) { return false; }
 size_t llama_common_grammar_constrain(const llama_common_grammar *, void *, size_t) { return 0; }
 bool llama_common_grammar_allows(const llama_common_grammar *, int32_t) { return false; }

@@ -207,9 +207,12 @@ static json with_plain_tools(
 
 char *llama_common_chat_template_apply(
     llama_common_chat_template *chat, const llama_common_chat_input *input, char **error) {
-    return attempt_briefly(error, [&] {
+    const char *const texts[] = {input->messages, input->tools, input->json_schema, input->arguments};
+    size_t size = chat->source.size();
+    for (const char *text : texts) { size += text ? std::strlen(text) : 0; }
+    return attempt_briefly(size, error, [&] {
         std::string around = chat->source;
-        for (const char *text : {input->messages, input->tools, input->json_schema, input->arguments}) {
+        for (const char *text : texts) {
             if (text) { around += text; }
         }
         disguise names(chat->names, around);

@@ -9,6 +9,16 @@ package final class Arena {
     let context: OpaquePointer
     private var buffer: ggml_backend_buffer_t?
     private var keepAlive: [AnyObject] = []
+    /// Where the tensors lie if not in memory of the arena's own.
+    struct Place {
+        let arena: Arena
+        let part: Int
+    }
+    var place: Place?
+    /// How often the tensors have moved: graphs that were made before know where they were.
+    package internal(set) var moves = 0
+    /// Bytes of the memory that the arena had before it moved.
+    private var ownBytes = 0
     private var kept: Set<ObjectIdentifier> = []
 
     /// Makes room for the descriptions of `tensors` tensors and, optionally, one graph of `graphNodes` nodes.
@@ -108,5 +118,21 @@ package final class Arena {
     }
 
     /// Bytes this arena holds on its device.
-    package var allocatedBytes: Int { buffer.map(ggml_backend_buffer_get_size) ?? 0 }
+    package var allocatedBytes: Int { buffer.map(ggml_backend_buffer_get_size) ?? (place == nil ? 0 : ownBytes) }
+
+    /// Releases the arena's own memory, where nothing lies any more.
+    func leaveBuffer() {
+        guard let buffer else { return }
+        ownBytes = allocatedBytes
+        ggml_backend_buffer_free(buffer)
+        self.buffer = nil
+    }
+
+    /// Exchanges what owns the memory with an arena of the same shape.
+    func swapMemory(with other: Arena) {
+        let bytes = max(allocatedBytes, other.allocatedBytes)
+        swap(&buffer, &other.buffer)
+        swap(&place, &other.place)
+        (ownBytes, other.ownBytes) = (bytes, bytes)
+    }
 }

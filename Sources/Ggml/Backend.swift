@@ -7,6 +7,11 @@ package final class Backend {
     package let device: Device
     package let threads: Int
     let pointer: ggml_backend_t
+    /// Called between graphs of a long computation, so that others can compute on backends of their own; what it throws
+    /// ends the computation.
+    package var pause: (() throws -> Void)?
+    /// Whether graphs get their memory and are not computed, to find out how much that is.
+    package var isRehearsal = false
 
     /// Opens a device.
     ///

@@ -94,4 +94,37 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
 
     /// Whether tensors on this device can lie in memory that the process owns, such as a mapped file.
     package var usesHostMemory: Bool { kind == .cpu }
+
+    /// Whether it has flash attention of one query per head over such keys and values.
+    package func canFlashAttend(
+        dimension: Int, queryHeads: Int, kvHeads: Int, keys: ElementType, values: ElementType
+    ) -> Bool {
+        supports { arena in
+            let q = arena.tensor(.f32, [dimension, 1, queryHeads])
+            let k = arena.tensor(keys, [dimension, 256, kvHeads])
+            let v = arena.tensor(values, [dimension, 256, kvHeads])
+            let mask = arena.tensor(.f16, [256, 1, queryHeads])
+            return ggml_flash_attn_ext(arena.context, q.pointer, k.pointer, v.pointer, mask.pointer, 1, 0, 0)
+        }
+    }
+
+    /// Whether it can write single rows of this type from 32-bit floats.
+    package func canWriteRows(of type: ElementType) -> Bool {
+        supports { arena in
+            let target = arena.tensor(type, [256, 4])
+            let (row, index) = (arena.tensor(.f32, [256, 1]), arena.tensor(.i32, [1]))
+            return ggml_set_rows(arena.context, target.pointer, row.pointer, index.pointer)
+        }
+    }
+
+    private func supports(_ describe: (Arena) -> UnsafeMutablePointer<ggml_tensor>?) -> Bool {
+        guard let arena = try? Arena(tensors: 8), let operation = describe(arena) else { return false }
+        return ggml_backend_dev_supports_op(pointer, operation)
+    }
+
+    /// Whether a graph's first run has to go one operation at a time.
+    ///
+    /// ggml compiles Vulkan's pipelines when they are first needed. Mesa's software driver (seen in 22.3.6) dies of a null
+    /// pointer when one is made while another runs; once all of a graph's were made, the graph runs.
+    var compilesOneAtATime: Bool { description.contains("llvmpipe") }
 }

@@ -18,6 +18,14 @@ public struct ElementType: Sendable, Hashable, CustomStringConvertible {
     public static let bf16 = ElementType(GGML_TYPE_BF16)
     /// 8 bits, blocks of 32 with one scale.
     public static let q8_0 = ElementType(GGML_TYPE_Q8_0)
+    /// 4 bits, blocks of 32 with one scale.
+    public static let q4_0 = ElementType(GGML_TYPE_Q4_0)
+    /// 4 bits, blocks of 32 with a scale and a lowest number.
+    public static let q4_1 = ElementType(GGML_TYPE_Q4_1)
+    /// 5 bits, blocks of 32 with one scale.
+    public static let q5_0 = ElementType(GGML_TYPE_Q5_0)
+    /// 5 bits, blocks of 32 with a scale and a lowest number.
+    public static let q5_1 = ElementType(GGML_TYPE_Q5_1)
     /// 8-bit integers.
     public static let i8 = ElementType(GGML_TYPE_I8)
     /// 32-bit integers.

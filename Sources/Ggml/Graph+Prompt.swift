@@ -39,6 +39,23 @@ extension Graph {
         }
     }
 
+    /// The largest weight that each row of `prompt`'s chunk gets from any query.
+    ///
+    /// - Parameters: as of ``promptAttention(queries:keys:values:prompt:)``.
+    /// - Returns: `[chunk, 1, kvHeads]`
+    package func promptLargest(
+        queries: Tensor, keys: Tensor, sinks: Tensor? = nil, prompt: UnsafeMutablePointer<attention_prompt>
+    ) -> Tensor {
+        let chunk = prompt.pointee.chunk
+        return custom([Int(chunk.end - chunk.begin), 1, keys[2]], [queries, keys, sinks], prompt) {
+            target, thread, threads, prompt in
+            // Sound: as above.
+            var call = attention_prompt(prompt!, of: target!.pointee)
+            attention_prompt_largest(
+                &call, target!.pointee.data.assumingMemoryBound(to: Float.self), thread, threads)
+        }
+    }
+
     private func custom(
         _ shape: [Int], _ sources: [Tensor?], _ prompt: UnsafeMutablePointer<attention_prompt>,
         _ function: @escaping ggml_custom_op_t

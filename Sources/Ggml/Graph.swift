@@ -27,6 +27,7 @@ package final class Graph {
     private let graph: OpaquePointer
     private let allocator: GraphAllocator
     private var isAllocated = false
+    private var hasRun = false
 
     /// - Parameters:
     ///   - capacity: an upper bound on the operations, views and inputs of the graph.
@@ -82,11 +83,33 @@ package final class Graph {
     /// Executes every operation and waits for the last one.
     package func compute() throws {
         precondition(isAllocated, "a graph is allocated before it computes")
-        let status = ggml_backend_graph_compute(backend.pointer, graph)
+        guard !backend.isRehearsal else { return }
+        var status = GGML_STATUS_SUCCESS
+        if !hasRun, backend.device.compilesOneAtATime {
+            status = try computeOneByOne()
+        } else {
+            status = ggml_backend_graph_compute(backend.pointer, graph)
+        }
+        hasRun = true
         guard status == GGML_STATUS_SUCCESS else {
             throw GgmlError(
                 .compute, "device \(backend.device.name) failed: \(String(cString: ggml_status_to_string(status)))")
         }
+        try backend.pause?()
+    }
+
+    /// The same one operation after the other, so that the device compiles none while another runs.
+    private func computeOneByOne() throws -> ggml_status {
+        let part = try Arena(tensors: 1, graphNodes: 1)
+        let single = ggml_new_graph_custom(part.context, 1, false)
+        for index in 0..<ggml_graph_n_nodes(graph) {
+            ggml_graph_clear(single)
+            ggml_graph_add_node(single, ggml_graph_node(graph, index))
+            let status = ggml_backend_graph_compute(backend.pointer, single)
+            guard status == GGML_STATUS_SUCCESS else { return status }
+            ggml_backend_synchronize(backend.pointer)
+        }
+        return GGML_STATUS_SUCCESS
     }
 
     func wrap(_ pointer: UnsafeMutablePointer<ggml_tensor>?, uses tensors: Tensor...) -> Tensor {

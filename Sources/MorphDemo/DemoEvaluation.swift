@@ -83,7 +83,8 @@ package struct DemoEvaluation: Sendable {
         let cacheBytes: Int
         let sharedBytes: Int
         let peakBytes: Int
-        /// Bytes that the full cache takes for the share of the response; nil if the capacity is none.
+        /// Bytes that the full cache takes for the share of the response, or those that are stated; nil if the capacity is a
+        /// number of entries.
         let budget: Int?
     }
 
@@ -143,16 +144,17 @@ package struct DemoEvaluation: Sendable {
         return outcomes.sorted { $0.index < $1.index }
     }
 
-    /// Bytes that the full cache takes for a method's share of the response; nil if its capacity is no share.
+    /// Bytes that the full cache takes for a method's share of the response, or those that are stated; nil if its capacity is
+    /// a number of entries.
     private func budget(_ method: DemoMethod, _ fullLength: Int) throws -> Int? {
-        guard method.needsResponseLength, let share = method.capacity else { return nil }
-        return try writer.budget(share, ofResponse: fullLength)
+        guard let capacity = method.capacity, capacity.isShare || capacity.isBytes else { return nil }
+        return try writer.budget(capacity, ofResponse: fullLength)
     }
 
     /// A method's policy for a prompt to which the full cache's response has that many tokens, and its entries per KV head.
     private func policy(_ method: DemoMethod, _ fullLength: Int) throws -> (policy: any CachePolicy, entries: Int?) {
         let entries = try method.capacity.map { capacity in
-            comparesBytes && capacity.isShare
+            capacity.isBytes || comparesBytes && capacity.isShare
                 ? try writer.entries(of: method, capacity, forResponse: fullLength)
                 : capacity.entries(forResponse: fullLength)
         }

@@ -6,7 +6,7 @@ package struct DemoMethod: Sendable, Hashable {
     package var policy: String { specification.description }
     /// How much it may keep; nil where the policy has no capacity or states it itself.
     package let capacity: DemoCapacity?
-    private let specification: PolicySpecification
+    let specification: PolicySpecification
 
     /// The methods of some policies: one for each capacity where the policy has one and does not state it itself.
     ///
@@ -92,13 +92,7 @@ package struct DemoMethod: Sendable, Hashable {
     package func cachePolicy(
         entries: Int, in registry: PolicyRegistry = .standard
     ) throws -> any CachePolicy {
-        var stated = specification
-        try stated.addCapacity(entries, in: registry)
-        let window = try registry.descriptor(named: stated.name).parameter("window")
-        if stated["window"] == nil, let usual = window?.defaultValue.flatMap({ Int($0) }) {
-            try stated.add("window", min(usual, max(1, entries / 4)))
-        }
-        return try registry.policy(stated)
+        try specification.policy(entries: entries, in: registry)
     }
 
     /// Whether the number of entries depends on how long a full cache's response is.

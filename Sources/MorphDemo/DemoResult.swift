@@ -7,7 +7,8 @@ package struct DemoResult: Sendable, Hashable, Encodable {
     package let policy: String
     /// Entries per KV head; the mean over the samples if it is a share of the response, nil if the policy has none.
     package let capacity: Int?
-    /// The share of the response, as "1/8"; nil if the capacity is a number.
+    /// The share of the response, as "1/8", or the bytes that were stated, as "64000 bytes"; nil if the capacity is a number
+    /// of entries.
     package let share: String?
     /// Prompts.
     package let samples: Int
@@ -27,7 +28,8 @@ package struct DemoResult: Sendable, Hashable, Encodable {
     package let sharedBytes: Int
     /// Bytes of cache and tables at the end; the mean over the samples.
     package let bytes: Int
-    /// Bytes that the full cache takes for that share of the response, the mean over the samples; nil without a share.
+    /// Bytes that the full cache takes for that share of the response, the mean over the samples, or those that were stated;
+    /// nil without either.
     package let budget: Int?
     /// The cache's with the intermediate results of the computation.
     package let peakBytes: Int
@@ -51,7 +53,8 @@ package struct DemoResult: Sendable, Hashable, Encodable {
             uniqueKeysWithValues: DiaryScore.CheckKind.allCases.map { kind in
                 (kind.rawValue, outcomes.map { [$0.score.passed(kind), $0.score.checks(kind)] })
             })
-        share = method.needsResponseLength ? method.capacity?.description : nil
+        let isKnown = method.needsResponseLength || method.capacity?.isBytes == true
+        share = isKnown ? method.capacity?.description : nil
         var score = DiaryScore()
         for outcome in outcomes { score += outcome.score }
         func percent(_ kind: DiaryScore.CheckKind) -> Double { (score.percent(kind) * 100).rounded() / 100 }
@@ -118,14 +121,14 @@ package struct DemoResult: Sendable, Hashable, Encodable {
 
     /// The names of the columns of a table of results.
     package static let tableHeader = [
-        "policy", "capacity", "completion", "once", "range", "periodic", "plan", "cache", "peak", "tokens/s",
+        "policy", "bytes", "capacity", "completion", "once", "range", "periodic", "plan", "most", "peak", "tokens/s",
     ]
 
     /// The cells of the result's row in such a table.
     package var tableRow: [String] {
         let entries = capacity.map { "\($0)" }
         let own = policy == FullPolicy.descriptor.name ? "all" : "its own"
-        return [policy, share.map { "\($0) (\(entries ?? ""))" } ?? entries ?? own]
+        return [policy, Self.kilobytes(bytes), share.map { "\($0) (\(entries ?? ""))" } ?? entries ?? own]
             + DiaryScore.CheckKind.allCases.map { String(format: "%.1f", percent($0)) }
             + [
                 Self.kilobytes(cacheBytes + sharedBytes), Self.kilobytes(peakBytes + sharedBytes),

@@ -103,49 +103,20 @@ extension DiaryWriter {
         }
     }
 
-    /// Bytes that the full cache takes for a share of a response.
-    package func budget(_ share: DemoCapacity, ofResponse tokens: Int) throws -> Int {
-        try FullCacheCost(model, Self.options(FullPolicy())).bytes(of: share.entries(forResponse: tokens))
+    /// Bytes that the full cache takes for a share of a response, or the bytes that are stated.
+    package func budget(_ capacity: DemoCapacity, ofResponse tokens: Int) throws -> Int {
+        if case .bytes(let bytes) = capacity { return bytes }
+        return try FullCacheCost(model, Self.options(FullPolicy())).bytes(of: capacity.entries(forResponse: tokens))
     }
 
-    /// The most entries per KV head with which a method's cache takes no more than a share of the bytes of the full
-    /// cache's response; everything that it keeps counts, and tables that sequences share as if each had its own.
+    /// The most entries per KV head with which a method's cache takes no more than so many bytes, or than a share of the bytes
+    /// of the full cache's response; everything that it keeps counts (`FittedCache`).
     ///
-    /// A method whose cache grows has that share of the response's tokens.
-    ///
-    /// - Throws: `CacheError` or ``EvaluationError`` if the share is too small for the method.
-    package func entries(of method: DemoMethod, _ share: DemoCapacity, forResponse tokens: Int) throws -> Int {
-        let budget = try budget(share, ofResponse: tokens)
-        func plan(_ entries: Int) throws -> CachePlan {
-            try CachePlan(model, Self.options(method.cachePolicy(entries: entries)), tokens: entries)
-        }
-        let most = share.entries(forResponse: tokens)
-        if try plan(most).grows { return most }
-        // Too few entries for a policy's window are no cache at all; the more, the more bytes.
-        var (least, largest) = (1, most)
-        while least < largest {
-            let middle = (least + largest + 1) / 2
-            let fits = (try? plan(middle)).map { $0.bytes + $0.sharedBytes <= budget } ?? true
-            (least, largest) = fits ? (middle, largest) : (least, middle - 1)
-        }
-        let found = try plan(least)
-        guard found.bytes + found.sharedBytes <= budget else {
-            throw EvaluationError(
-                .model, file: model.url, "\(method.policy) needs more than \(budget) bytes, \(share) of the response's")
-        }
-        return least
-    }
-}
-
-extension CachePlan {
-    /// Whether the cache of some layer grows with the sequence.
-    fileprivate var grows: Bool {
-        rules.contains { rule in
-            switch rule {
-            case .everything, .once: true
-            case .recent, .scored: false
-            }
-        }
+    /// - Throws: `CacheError` if these are too few for the method.
+    package func entries(of method: DemoMethod, _ capacity: DemoCapacity, forResponse tokens: Int) throws -> Int {
+        try FittedCache(
+            method.specification, in: budget(capacity, ofResponse: tokens), model, Self.options(FullPolicy())
+        ).entries
     }
 }
 

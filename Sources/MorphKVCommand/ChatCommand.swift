@@ -38,15 +38,17 @@ struct ChatCommand: AsyncParsableCommand {
     @OptionGroup var length: LengthFlags
 
     func validate() throws {
-        if resume != nil, system != nil || cache.policy != nil || cache.capacity != nil {
+        if resume != nil, system != nil || cache.isStated {
             throw ValidationError("--resume brings its own system message and policy; /policy changes the policy")
         }
     }
 
     func run() async throws {
         let model = try modelFlags.load()
-        var options = try cache.options(for: model)
-        options.pins = true
+        // A conversation gets as long as the model's context.
+        let options = try cache.options(
+            for: model, length: SequenceLength(tokens: modelFlags.contextLength ?? model.description.contextLength),
+            pins: true)
         var chat = try await Chat(
             model, resume.map { .saved($0) } ?? .new(options, system: system), template: chatTemplate.source(),
             pinsSystem: pinSystem,

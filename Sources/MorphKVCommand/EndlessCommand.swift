@@ -59,7 +59,8 @@ struct EndlessCommand: ParsableCommand {
             let sequence = try ShiftingBaseline(model, length: cache.capacity!, threads: threads)
             try measure(sequence, model, named: "llama.cpp, context shift")
         } else {
-            let options = try cache.options(for: model)
+            let options = try cache.options(
+                for: model, length: SequenceLength(tokens: at.last! + windows * LongWriting.window))
             let engine = try Engine(model, options, threads: threads, reserve: at.last! + windows * LongWriting.window)
             try measure(engine, model, named: options.policy.specification)
         }

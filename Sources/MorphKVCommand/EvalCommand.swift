@@ -37,6 +37,13 @@ struct EvalCommand: AsyncParsableCommand {
 
     @OptionGroup var modelFlags: ModelFlags
     @OptionGroup var cache: CacheFlags
+
+    @Option(
+        help: ArgumentHelp(
+            "The result file of the same samples with the full cache: shares of --bytes are of what each took there "
+                + "(default: of prompt and longest answer)."))
+    var fullRun: String?
+
     @OptionGroup var sampling: SamplingFlags
 
     @Flag(help: "Leave out the model's chat template.")
@@ -77,6 +84,9 @@ struct EvalCommand: AsyncParsableCommand {
         ] {
             if let value, value < 1 { throw ValidationError("\(name) \(value): 1 or more is needed") }
         }
+        if fullRun != nil, cache.bytes?.isShare != true {
+            throw ValidationError("--full-run says what a share of --bytes is a share of; there is none")
+        }
         if repeats > 1000 { throw ValidationError("--repeats \(repeats): at most 1000") }
         if repeats > 1, sampling.options.temperature == 0 {
             throw ValidationError("--repeats \(repeats): without --temperature all answers are the same")
@@ -105,9 +115,10 @@ struct EvalCommand: AsyncParsableCommand {
         let benchmark = try BenchmarkRegistry.standard.benchmark(benchmark)
         let dataset = try benchmark.dataset(named: dataset)
         let model = try modelFlags.load()
-        let options = try cache.options(for: model)
+        let budget = try sampleBudget(model)
+        let options = try budget == nil ? cache.options(for: model) : cache.storage()
         let answering = try SessionModel(
-            model, cache: options, sampling: sampling.options,
+            model, cache: options, budget: budget, sampling: sampling.options,
             threads: modelFlags.threadFlags.threads ?? max(1, modelFlags.threadCount / parallel))
 
         var request = BenchmarkDefinition.Request(data: URL(fileURLWithPath: data), dataset: dataset)
@@ -118,11 +129,12 @@ struct EvalCommand: AsyncParsableCommand {
         let chosen = EvaluationSample.repeated(Array(all.prefix(samples ?? all.count)), times: repeats)
         guard !chosen.isEmpty else { throw EvaluationError(.format, file: request.data, "it holds no samples") }
         let settings = try EvaluationSettings(
-            benchmark.name, dataset: dataset, samples: chosen, model: model, cache: options,
+            benchmark.name, dataset: dataset, samples: chosen, model: model, cache: options, budget: budget,
             sampling: sampling.options, usesChatTemplate: !raw, maximumNewTokens: maxTokens,
             maximumPromptTokens: maxPromptTokens, contextLength: modelFlags.contextLength)
         var runner = EvaluationRunner(model: answering, settings: settings, samples: chosen, samplesAtATime: parallel)
         runner.shard = shard
+        runner.budget = budget
         runner.command = Output.command
 
         let display = ProgressDisplay()
@@ -135,6 +147,14 @@ struct EvalCommand: AsyncParsableCommand {
         let part = shard.map { " of shard \($0)" } ?? ""
         try Output.write("\(out): \(end.done) of \(end.total) samples\(part)\n", to: .standardError)
         if report { try await HeatMapWriter(run: url).write() }
+    }
+
+    /// The bytes that samples' caches may take; nil where their capacity is stated.
+    private func sampleBudget(_ model: Model) throws -> SampleBudget? {
+        guard let bytes = cache.bytes else { return nil }
+        let policy = try cache.specification(for: model)
+        guard let fullRun else { return SampleBudget(policy, bytes: bytes) }
+        return try SampleBudget(policy, bytes: bytes, ofFullRun: URL(fileURLWithPath: fullRun))
     }
 
     private static func numbers<Number: LosslessStringConvertible & Comparable & ExpressibleByIntegerLiteral>(

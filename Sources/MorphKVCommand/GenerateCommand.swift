@@ -60,8 +60,8 @@ struct GenerateCommand: AsyncParsableCommand {
         let options = GenerationOptions(
             maxTokens: maxTokens, sampling: sampling.options, stop: answerFlags.stop, ignoresEndOfText: ignoreEos,
             grammar: try grammarFlags.load(for: model))
-        var cache = try cache.options(for: model)
-        cache.pins = pinPrompt != nil
+        let cache = try cache.options(
+            for: model, length: Self.length(model, text, maxTokens), pins: pinPrompt != nil)
         let pins = pinPrompt?.pins ?? .none
         let session = try Session(
             model, cache: cache, threads: modelFlags.threadCount, reserve: min(maxTokens, 4096))
@@ -72,6 +72,14 @@ struct GenerateCommand: AsyncParsableCommand {
             pin: pins, response: tokens, attentionSamples: explainSamples, threads: modelFlags.threadCount)
         if json { return try Output.printJSON(explanation) }
         try Output.write(explanation.table, to: .standardError)
+    }
+
+    /// The most tokens that the sequence gets.
+    private static func length(_ model: Model, _ prompt: String, _ maxTokens: Int) -> SequenceLength? {
+        model.tokenizer.map { tokenizer in
+            let tokens = tokenizer.encode(prompt, parseSpecial: true).count
+            return SequenceLength(tokens: tokens + maxTokens, prompt: tokens)
+        }
     }
 
     private func promptText(_ model: Model) throws -> String {
@@ -162,13 +170,13 @@ private struct GenerateRun {
     }
 
     private func table(_ summary: Summary) -> String {
-        String(
-            format:
-                "%d tokens written at %.1f tokens/s, %d seen\n%@\n%@ slots per head used, %d tokens evicted\n",
-            summary.tokens, summary.tokensPerSecond, summary.tokensSeen, summary.policy,
-            Output.slots(used: summary.slotsUsed, of: summary.fewestSlots...summary.slots), summary.evicted)
+        "cache: \(Output.bytes(summary.cachePlannedBytes)) planned, \(Output.bytes(summary.cacheAllocatedBytes)) allocated\n"
+            + String(
+                format:
+                    "%d tokens written at %.1f tokens/s, %d seen\n%@\n%@ slots per head used, %d tokens evicted\n",
+                summary.tokens, summary.tokensPerSecond, summary.tokensSeen, summary.policy,
+                Output.slots(used: summary.slotsUsed, of: summary.fewestSlots...summary.slots), summary.evicted)
             + (summary.pinned > 0 ? "\(summary.pinned) tokens pinned\n" : "")
-            + "cache: \(Output.bytes(summary.cachePlannedBytes)) planned, \(Output.bytes(summary.cacheAllocatedBytes)) allocated\n"
     }
 }
 

@@ -113,8 +113,8 @@ struct InspectCommand: ParsableCommand {
     }
 
     private func showCosts(_ model: Model, hasCalibration: Bool) throws {
-        let options = try cache.options(for: model)
         let context = contextLength ?? model.description.contextLength
+        let options = try cache.options(for: model, length: SequenceLength(tokens: context))
         let memory = Int(ProcessInfo.processInfo.physicalMemory)
         func row(_ name: String, _ options: CacheOptions, tokens: Int) throws {
             let plan = try CachePlan(model, options, tokens: tokens)
@@ -126,7 +126,7 @@ struct InspectCommand: ParsableCommand {
         }
         print("cache (\(options.keyType) keys, \(options.valueType) values), all layers together:")
         try row("full, \(context) tokens", options.with(FullPolicy()), tokens: context)
-        if cache.policy != nil || cache.capacity != nil {
+        if cache.isStated {
             try row(options.policy.specification, options, tokens: context)
         } else {
             for capacity in capacities where capacity > 1 {

@@ -24,7 +24,8 @@ struct PerplexityCommand: ParsableCommand {
         guard let tokenizer = model.tokenizer else { throw ValidationError("the model has no tokenizer") }
         let texts = try file.map { tokenizer.encode(try Input.text(ofFile: $0)) }
         let count = texts.reduce(0) { $0 + $1.count }
-        let cache = try cache.options(for: model)
+        let cache = try cache.options(
+            for: model, length: SequenceLength(tokens: min(context, texts.map(\.count).max() ?? 0), prompt: 1))
         var status = StatusLine(isShown: Output.isTerminal(.standardError))
         let result = try Perplexity.measure(
             model, cache, texts: texts, context: context, threads: modelFlags.threadCount

@@ -40,14 +40,8 @@ extension RecallCommand {
         let tokens = tokenizer.encode(try Input.text(ofFile: context))
         let texts = texts(of: tokens, part: attentionFlags.part ?? model.description.contextLength)
         let longest = texts.map(\.tokens.count).max() ?? 0
-        let capacities = try shares(ratios ?? "0.5,0.25,0.125,0.0625").map { ratio in
-            guard ratio > 0, ratio <= 1 else {
-                throw ValidationError("--ratios \(ratio): more than 0, at most 1 is needed")
-            }
-            return DemoCapacity.entries(max(1, Int(ratio * Double(longest))))
-        }
-        let caches = try DemoMethod.methods(policies(for: model), capacities).map {
-            types.options(try $0.cachePolicy(responseTokens: longest), default: .f32)
+        let caches = try DemoMethod.methods(policies(for: model), capacities(longest)).map { method in
+            try types.options(cachePolicy(method, model, longest), default: .f32)
         }
         var status = StatusLine(isShown: !json && Output.isTerminal(.standardError))
         defer { status.clear() }
@@ -56,6 +50,32 @@ extension RecallCommand {
         }
         if json { return try rows.forEach(Output.printJSON) }
         try Output.write(ReportPage(attention: AttentionReport(rows), command: Output.command).markdown)
+    }
+
+    /// How much is kept of parts of which the longest has so many tokens.
+    private func capacities(_ longest: Int) throws -> [DemoCapacity] {
+        guard bytes.isEmpty else { return bytes.map { DemoCapacity($0) } }
+        return try shares(ratios ?? "0.5,0.25,0.125,0.0625").map { ratio in
+            guard ratio > 0, ratio <= 1 else {
+                throw ValidationError("--ratios \(ratio): more than 0, at most 1 is needed")
+            }
+            return DemoCapacity.entries(max(1, Int(ratio * Double(longest))))
+        }
+    }
+
+    /// A method's policy, with the entries that are stated or that fit into the bytes.
+    private func cachePolicy(_ method: DemoMethod, _ model: Model, _ longest: Int) throws -> any CachePolicy {
+        let budget: ByteBudget
+        switch method.capacity {
+        case .bytes(let count): budget = .bytes(count)
+        case .share(let part, let whole): budget = .share(part, of: whole)
+        case .entries, nil: return try method.cachePolicy(responseTokens: longest)
+        }
+        let options = types.options(FullPolicy(), default: .f32)
+        return try FittedCache(
+            PolicySpecification(parsing: method.policy), in: budget.bytes(model, options, tokens: longest), model,
+            options
+        ).policy
     }
 
     /// The policies that are named; else all that have a capacity.

@@ -29,6 +29,21 @@ struct RecallCommand: ParsableCommand {
                 + "they are slots for the text's tokens, 0.5,0.25,0.125,0.0625)."))
     var ratios: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Instead of --ratios: the bytes that stay, joined by commas, each as 64M or as a share like 1/8 of the whole text's; "
+                + "with --attention of what the full cache of a part takes at its end, everything counted that a policy keeps."
+        ),
+        transform: { text in
+            try text.split(separator: ",").map { word in
+                guard let bytes = ByteBudget(String(word)) else {
+                    throw ValidationError("'\(word)' is neither bytes like 64M nor a share like 1/8")
+                }
+                return bytes
+            }
+        })
+    var bytes: [ByteBudget] = []
+
     @OptionGroup var contextFlags: ContextFlags
 
     @OptionGroup var types: CacheTypeFlags
@@ -44,6 +59,9 @@ struct RecallCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
+        if ratios != nil, !bytes.isEmpty {
+            throw ValidationError("--ratios and --bytes do not go together: each says how much stays")
+        }
         if attentionFlags.attention {
             guard questions == nil, request == nil, contextFlags.system.isEmpty else {
                 throw ValidationError("--attention asks nothing: it takes no --questions, --request and --system")
@@ -56,17 +74,21 @@ struct RecallCommand: ParsableCommand {
     func run() throws {
         let model = try modelFlags.load()
         if attentionFlags.attention { return try measureAttention(of: model) }
-        let shares = try shares(ratios ?? "1,0.7,0.5,0.3,0.2,0.1")
         let asked = try questions.map { try Self.questions($0) } ?? []
         let hasCalibration = try model.calibration() != nil
         let whole = try CompressedContext(
             reading: Input.text(ofFile: context), after: contextFlags.system, model: model,
             options: types.options(FullPolicy(), default: .f32), scoredBy: hasCalibration ? .calibration : nil,
             threads: modelFlags.threadCount)
+        let all = whole.statistics.allocatedBytes
+        let shares =
+            bytes.isEmpty
+            ? try shares(ratios ?? "1,0.7,0.5,0.3,0.2,0.1")
+            : bytes.map { min(1, Double($0.bytes(ofFull: all)) / Double(all)) }
         var prompt = ReconstructionPrompt(chunk: repetition.chunk)
         if let request { (prompt.first, prompt.next) = (.text(request), .text(request)) }
         if !json {
-            print("| method | ratio | bytes | log-likelihood (nats per token) | right answers | seconds to cut |")
+            print("| method | bytes | ratio | log-likelihood (nats per token) | right answers | seconds to cut |")
             print("|---|---|---|---|---|---|")
         }
         for method in Recall.Method.allCases where hasCalibration || !method.needsCalibration {
@@ -89,7 +111,7 @@ struct RecallCommand: ParsableCommand {
         let answers = result.questions > 0 ? "\(result.right) of \(result.questions)" : "-"
         print(
             String(
-                format: "| %@ | %.1f | %d | %.3f | %@ | %.2f |", result.method.rawValue, result.ratio, result.bytes,
+                format: "| %@ | %d | %.3g | %.3f | %@ | %.2f |", result.method.rawValue, result.bytes, result.ratio,
                 result.logLikelihood, answers, result.seconds))
     }
 

@@ -19,6 +19,9 @@ struct ReportCommand: AsyncParsableCommand {
                 + "certain is marked."))
     var compare: String?
 
+    @Flag(help: "Lay published figures of the same benchmarks beside the runs, with their models and settings.")
+    var published = false
+
     @Option(help: "What `morphkv recall --attention --json` printed; may be given several times.")
     var attention: [String] = []
 
@@ -40,11 +43,12 @@ struct ReportCommand: AsyncParsableCommand {
         let read = try await EvaluationRun.runs(at: named.map { URL(fileURLWithPath: $0) })
         let base = compare.map { URL(fileURLWithPath: $0) }.flatMap { file in read.first { $0.files.contains(file) } }
         let held = try attention.flatMap { try AttentionReport(contentsOf: URL(fileURLWithPath: $0)).rows }
+        var report =
+            read.isEmpty
+            ? nil : try EvaluationReport(read, allowsDifferentSamples: allowDifferent, comparedTo: base)
+        if published { report?.published = try PublishedFigures() }
         let page = ReportPage(
-            runs: read.isEmpty
-                ? nil
-                : try EvaluationReport(
-                    read, allowsDifferentSamples: allowDifferent, comparedTo: base),
+            runs: report,
             attention: held.isEmpty ? nil : AttentionReport(held), command: Output.command)
         try Output.write(page.markdown)
         if let markdown { try Output.save(page.markdown, to: markdown) }

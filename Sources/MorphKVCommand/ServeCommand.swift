@@ -12,10 +12,13 @@ struct ServeCommand: AsyncParsableCommand {
         abstract: "Serves OpenAI's HTTP interface and a chat page, in memory that is fixed at the start.",
         discussion: """
             Without --policy the caches are augur's if the model has a calibration, else morphkv's; --capacity is then \
-            2048 unless given.
+            2048 unless it or --bytes is given. --bytes is a number here, and that of each cache: --parallel and --keep say \
+            how many there are.
             """)
 
-    @OptionGroup var modelFlags: ModelFlags
+    @OptionGroup var models: ServeModelFlags
+
+    @OptionGroup var reading: ReadingFlags
 
     @Option(help: "The name that requests give for the model (default: the file's).")
     var modelName: String?
@@ -34,10 +37,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "What becomes of what models think before they answer: it stays text (none), or is kept apart.")
     var reasoningFormat = ChatInput.ReasoningFormat.auto
 
-    @Option(
-        name: .customLong("context"),
-        help: "A text that `morphkv compress` saved, for requests that name it; NAME=FILE, may be given several times.")
-    var contexts: [String] = []
+    @OptionGroup var contextFlags: ServeContextFlags
 
     @Option(help: "Sequences that are computed at a time.")
     var parallel = 4
@@ -81,6 +81,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Bytes that the body of a request may have.")
     var maxBody = 4 << 20
 
+    @Option(help: "Bytes that the grammars of all requests, of schemas and tools, may take together.")
+    var maxGrammars = 8 << 20
+
     @Option(help: "Connections that are open at a time.")
     var maxConnections = 512
 
@@ -90,64 +93,69 @@ struct ServeCommand: AsyncParsableCommand {
         func require(_ condition: Bool, _ what: String) throws {
             guard condition else { throw ValidationError(what) }
         }
+        try models.validate(reading, hasContexts: contextFlags.isStated)
         try require((0...65535).contains(port), "port \(port): 0 to 65535 are possible")
         try require((0.001...1e7).contains(requestTime), "--request-time \(requestTime): 0.001 to 10 million seconds")
         try require((0...1e7).contains(shutdownTime), "--shutdown-time \(shutdownTime): 0 to 10 million seconds")
         try require((1...1 << 30).contains(maxBody), "--max-body \(maxBody): 1 byte to 1 GiB are possible")
+        try require((0...1 << 32).contains(maxGrammars), "--max-grammars \(maxGrammars): 0 bytes to 4 GiB are possible")
         try require((1...1 << 16).contains(maxConnections), "--max-connections \(maxConnections): 1 to 65536")
     }
 
     func run() async throws {
         let configuration = try serverConfiguration()
         var logger = Logger(label: "morphkv") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = modelFlags.verbose ? .debug : .notice
-        let model = try modelFlags.load()
+        logger.logLevel = reading.verbose ? .debug : .notice
+        if let folder = models.modelsDir {
+            let folder = try models.folder(folder, reading, queue: queue, options: servingOptions)
+            let server = try await CompletionServer(folder, configuration: configuration, logger: logger)
+            return try await run(server, configuration) { $0.models.map(models.announcement) ?? "" }
+        }
+        let model = try reading.load(models.model ?? "")
         var options = try servingOptions(model)
-        options.contexts = try loadContexts(model)
+        try contextFlags.apply(to: &options, model)
         let scheduler = try Scheduler(model, options)
         let server = try CompletionServer(scheduler, configuration: configuration, logger: logger)
-        try await server.run { port, memory in
-            let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
-            try? Output.write(announcement(memory, scheduler.options) + "listening on http://\(host):\(port)\n")
+        try await run(server, configuration) { memory in
+            memory.scheduler.map { announcement($0, scheduler.options) } ?? ""
         }
     }
 
-    private func servingOptions(_ model: Model) throws -> ServingOptions {
+    /// - Parameter models: what is said of the models' share of the memory.
+    private func run(
+        _ server: CompletionServer, _ configuration: ServerConfiguration,
+        models: @escaping @Sendable (ServerMemory) -> String
+    ) async throws {
+        try await server.run { port, memory in
+            let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
+            let said = models(memory) + announcement(memory)
+            try? Output.write(said + "listening on http://\(host):\(port)\n")
+        }
+    }
+
+    @Sendable private func servingOptions(_ model: Model) throws -> ServingOptions {
         var cache = cache
-        if cache.policy == nil, cache.capacity == nil { cache.capacity = 2048 }
-        var options = try cache.options(for: model)
-        options.pins = true
+        if !cache.isStated { cache.capacity = 2048 }
+        // Models of a folder come and go; the list of them says what their policies are.
+        let options = try cache.options(for: model, pins: true, isQuiet: models.modelsDir != nil)
         return ServingOptions(
             cache: options, tokensPerSequence: sequenceTokens, parallel: parallel,
             spareCaches: keep, queueLimit: queue, promptChunk: promptPart, maxPromptTokens: maxPrompt,
-            maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: modelFlags.threadFlags.threads)
-    }
-
-    private func loadContexts(_ model: Model) throws -> [String: CompressedContext] {
-        var loaded: [String: CompressedContext] = [:]
-        for text in contexts {
-            let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-            guard parts.count == 2, parts[0].wholeMatch(of: /[A-Za-z0-9._-]{1,64}/) != nil else {
-                throw ValidationError(
-                    "--context '\(text)': NAME=FILE is needed, with letters, digits, '.', '_' and '-' in the name")
-            }
-            guard loaded[parts[0]] == nil else { throw ValidationError("there are two contexts '\(parts[0])'") }
-            loaded[parts[0]] = try CompressedContext(contentsOf: URL(fileURLWithPath: parts[1]), model: model)
-        }
-        return loaded
+            maxTokens: maxTokens, timeLimit: .seconds(requestTime), threads: reading.threadFlags.threads)
     }
 
     private func serverConfiguration() throws -> ServerConfiguration {
-        let file = URL(fileURLWithPath: modelFlags.model)
+        let file = URL(fileURLWithPath: models.model ?? models.modelsDir ?? "")
         let names = interface.names(modelName ?? file.deletingPathExtension().lastPathComponent)
         var configuration = ServerConfiguration(modelName: names[0])
         configuration.modelAliases = Array(names.dropFirst())
         configuration.modelFile = file.lastPathComponent
         try interface.apply(to: &configuration)
-        configuration.isVerbose = modelFlags.verbose
+        configuration.isVerbose = reading.verbose
         configuration.host = host
         configuration.port = port
         configuration.maxBodyBytes = maxBody
+        configuration.maxGrammarBytes = maxGrammars
         configuration.pinsSystem = pinSystem
         configuration.chatTemplate = try chatTemplate.source()
         configuration.reasoningFormat = reasoningFormat
@@ -164,9 +172,8 @@ struct ServeCommand: AsyncParsableCommand {
         return configuration
     }
 
-    /// What the process takes: every figure in bytes, the last one also as a plain number.
-    private func announcement(_ memory: ServerMemory, _ options: ServingOptions) -> String {
-        let scheduler = memory.scheduler
+    /// What the one model takes: every figure in bytes.
+    private func announcement(_ scheduler: ServingMemory, _ options: ServingOptions) -> String {
         let count = options.parallel + options.spareCaches
         var text = """
             \(options.cache.policy.specification), \(options.parallel) sequences at a time
@@ -178,14 +185,28 @@ struct ServeCommand: AsyncParsableCommand {
             text +=
                 "contexts     \(Output.bytes(scheduler.contexts)) (\(options.contexts.count), shared by all sequences)\n"
         }
+        if let folder = options.contextFolder {
+            text += "on demand    \(Output.bytes(scheduler.contextRoom)) (at most; contexts of --context-dir)\n"
+            let longest = "(at most; texts of up to \(folder.tokens) tokens)"
+            text += "compressing  \(Output.bytes(scheduler.compression)) \(longest)\n"
+        }
         if scheduler.calibration > 0 {
             text += "calibration  \(Output.bytes(scheduler.calibration)) (shared by all sequences)\n"
         }
+        return text
+    }
+
+    /// What the process takes besides, and in all, which is also a plain number.
+    private func announcement(_ memory: ServerMemory) -> String {
+        var text = ""
         if let program = memory.program {
             text += "program      \(Output.bytes(program)) (code, libraries and tables)\n"
         }
-        let share = "(at most; \(maxConnections) connections, \(options.queueLimit) waiting requests)"
+        let share = "(at most; \(maxConnections) connections, \(queue) waiting requests)"
         text += "connections  \(Output.bytes(memory.connections)) \(share)\n"
+        if let grammars = memory.grammars, grammars > 0 {
+            text += "grammars     \(Output.bytes(grammars)) (at most; templates and answers with tools too)\n"
+        }
         return text + "stays below  \(Output.bytes(memory.total)) (\(memory.total) bytes)\n"
     }
 }

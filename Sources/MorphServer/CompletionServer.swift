@@ -1,4 +1,5 @@
 #if Server
+internal import Foundation
 internal import HummingbirdCore
 internal import HTTPTypes
 package import Hummingbird
@@ -9,69 +10,104 @@ internal import NIOPosix
 internal import ServiceLifecycle
 internal import UnixSignals
 
-/// An HTTP server that speaks OpenAI's interface, on top of a `Scheduler`.
+/// An HTTP server that speaks OpenAI's interface, on top of a `Scheduler`, or of several that come and go.
 public struct CompletionServer: Sendable {
-    private let scheduler: Scheduler
+    private let models: ServedModels
     private let configuration: ServerConfiguration
-    private let logger: Logger
-    private let readiness = Readiness()
-    private let connections = Connections()
-    private let announced = Announced()
-    private let completions: CompletionRoutes
+    private let parts: ServerParts
+    private var logger: Logger { parts.logger }
+    private var readiness: Readiness { parts.readiness }
 
     /// Puts a server in front of a scheduler.
     ///
     /// - Throws: ``ServerError`` if the model has no tokenizer, `ModelError` if the configuration's chat template makes no
     ///   sense.
     public init(_ scheduler: Scheduler, configuration: ServerConfiguration, logger: Logger) throws {
-        guard let tokenizer = scheduler.model.tokenizer else { throw ServerError.noTokenizer }
-        self.scheduler = scheduler
+        parts = ServerParts(configuration, logger)
         self.configuration = configuration
-        self.logger = logger
-        let template = try configuration.chatTemplate.map { try ChatTemplate(tokenizer, source: $0) }
-        completions = CompletionRoutes(
-            scheduler: scheduler, configuration: configuration, tokenizer: tokenizer,
-            responder: Responder(scheduler: scheduler, connections: connections),
-            chatFormat: ChatFormat(tokenizer, template: template), lengthNotice: LengthNotice(logger),
-            pinNotice: OneTimeWarning(logger), reader: RequestReader(configuration))
+        models = .one(try ServedModel(scheduler, configuration, parts))
+        for skipped in scheduler.skippedContexts { logger.warning("\(skipped)") }
+    }
+
+    /// Puts a server in front of a folder of models, which are loaded when they are asked for. A file that cannot be used is
+    /// listed with what is wrong with it.
+    ///
+    /// - Parameter configuration: its names of the model do not count: every model has its file's.
+    /// - Throws: what the system says if the folder cannot be read; ``ServerError`` if there is no model in it.
+    public init(_ folder: ModelFolder, configuration: ServerConfiguration, logger: Logger) async throws {
+        parts = ServerParts(configuration, logger)
+        self.configuration = configuration
+        let pool = ModelPool(ModelLoader(folder, configuration, parts))
+        try await pool.read()
+        guard await !pool.all.isEmpty else { throw ServerError.noModels(folder.url.path) }
+        models = .folder(pool)
     }
 
     // MARK: Routes
 
     private func router() -> Router<ServerRequestContext> {
-        let info = InfoRoutes(
-            scheduler: scheduler, configuration: configuration, readiness: readiness, announced: announced)
-        let completions = completions
-        let native = NativeRoutes(completions)
-        let tokens = TokenRoutes(completions: completions)
-        let slots = SlotRoutes(
-            scheduler: scheduler, configuration: configuration, reader: completions.reader,
-            chatTemplate: completions.chatFormat.template?.source ?? "")
         var table = RouteTable()
-        table.post("/v1/chat/completions", "/chat/completions", handler: completions.chat)
-        table.post("/v1/completions", handler: completions.completion)
-        table.post("/completion", "/completions", handler: native.completion)
-        table.post("/v1/messages", handler: completions.messages)
-        table.post("/v1/messages/count_tokens") { request, _ in try await completions.countTokens(request) }
-        table.post("/v1/responses", "/responses", handler: completions.responses)
-        table.post("/tokenize") { request, _ in try await tokens.tokenize(request) }
-        table.post("/detokenize") { request, _ in try await tokens.detokenize(request) }
-        table.post("/apply-template") { request, _ in try await tokens.applyTemplate(request) }
-        table.post("/v1/chat/completions/input_tokens", "/chat/completions/input_tokens") { request, _ in
-            try await tokens.count(request)
+        func post(_ paths: String..., handler: @escaping ServedModels.Handler) {
+            table.add(.post, paths, models.handler(handler))
         }
+        func get(_ paths: String..., handler: @escaping ServedModels.Handler) {
+            table.add(.get, paths, models.handler(handler))
+        }
+        post("/v1/chat/completions", "/chat/completions") { try await $0.completions.chat($1, context: $2) }
+        post("/v1/completions") { try await $0.completions.completion($1, context: $2) }
+        post("/completion", "/completions") { try await $0.native.completion($1, context: $2) }
+        post("/v1/messages") { try await $0.completions.messages($1, context: $2) }
+        post("/v1/messages/count_tokens") { model, request, _ in try await model.completions.countTokens(request) }
+        post("/v1/responses", "/responses") { try await $0.completions.responses($1, context: $2) }
+        post("/tokenize") { model, request, _ in try await model.tokens.tokenize(request) }
+        post("/detokenize") { model, request, _ in try await model.tokens.detokenize(request) }
+        get("/tokenizer_info") { model, _, _ in try model.tokens.info() }
+        post("/apply-template") { model, request, _ in try await model.tokens.applyTemplate(request) }
+        post("/v1/chat/completions/input_tokens", "/chat/completions/input_tokens") { model, request, _ in
+            try await model.tokens.count(request)
+        }
+        get("/slots") { model, request, _ in try model.slots.slots(request) }
+        post("/slots/{id}") { model, request, context in
+            try await model.slots.act(request, context.parameters.require("id"))
+        }
+        switch models {
+        case .one(let model): addInfo(of: model, to: &table)
+        case .folder(let pool): addInfo(of: pool, to: &table)
+        }
+        let files = configuration.servesPage ? Page.files : [:]
+        for (path, file) in files { table.get(path) { _, _ in file.response } }
+        return table.router(configuration, open: Set(files.keys + ["/health", "/v1/health"]))
+    }
+
+    private func addInfo(of model: ServedModel, to table: inout RouteTable) {
+        let (info, slots) = (model.info, model.slots)
         table.get("/v1/models", "/models") { _, _ in try info.models() }
         table.get("/v1/models/{name}") { _, context in try info.model(context.parameters.require("name")) }
         table.get("/health", "/v1/health") { _, _ in try info.health() }
         table.get("/metrics") { _, _ in try info.metrics() }
         table.get("/props") { _, _ in try slots.properties() }
-        table.get("/slots") { request, _ in try slots.slots(request) }
-        table.post("/slots/{id}") { request, context in
-            try await slots.act(request, context.parameters.require("id"))
+        let contexts = ContextRoutes(model.completions)
+        table.get("/v1/contexts") { _, _ in try contexts.list() }
+        table.post("/v1/contexts") { request, _ in try await contexts.add(request) }
+        table.get("/v1/contexts/{name}") { _, context in try contexts.show(context.parameters.require("name")) }
+        table.delete("/v1/contexts/{name}") { _, context in
+            try contexts.delete(context.parameters.require("name"))
         }
-        let files = configuration.servesPage ? Page.files : [:]
-        for (path, file) in files { table.get(path) { _, _ in file.response } }
-        return table.router(configuration, open: Set(files.keys + ["/health", "/v1/health"]))
+    }
+
+    private func addInfo(of pool: ModelPool, to table: inout RouteTable) {
+        let info = PoolRoutes(pool)
+        let properties = models.handler { model, _, _ in try model.slots.properties() }
+        table.get("/v1/models", "/models") { _, _ in try await info.models() }
+        table.get("/v1/models/{name}") { _, context in try await info.model(context.parameters.require("name")) }
+        table.get("/health", "/v1/health") { _, _ in try info.health() }
+        table.get("/metrics") { _, _ in try await info.metrics() }
+        table.get("/props") { request, context in
+            let isNamed = request.uri.queryParameters["model"] != nil
+            return try await isNamed ? properties(request, context) : info.properties()
+        }
+        table.post("/models/load") { request, _ in try await info.load(request) }
+        table.post("/models/unload") { request, _ in try await info.unload(request) }
     }
 
     /// The server as Hummingbird runs it.
@@ -81,7 +117,7 @@ public struct CompletionServer: Sendable {
         -> some ApplicationProtocol
     {
         let limits = ConnectionGuard.Limits(configuration)
-        let connections = connections
+        let connections = parts.connections
         return Application(
             router: router(),
             server: .http1(
@@ -134,7 +170,7 @@ public struct CompletionServer: Sendable {
                         ending
                         ?? Task {
                             await drain()
-                            await scheduler.stop()
+                            await models.stop()
                             await services.triggerGracefulShutdown()
                         }
                 }
@@ -150,16 +186,44 @@ public struct CompletionServer: Sendable {
         at addresses: AsyncStream<SocketAddress>, _ onListening: @Sendable (Int, ServerMemory) async -> Void
     ) async {
         for await address in addresses {
-            do {
-                try await WarmUpRequests(address: address, key: configuration.keys.any).run()
-            } catch {
-                logger.warning("the first request, the server's own, failed: \(error)")
-            }
-            await scheduler.forgetHistory()
-            let memory = ServerMemory(scheduler, configuration, ProcessFigures())
-            announced.memory = memory
+            let memory =
+                switch models {
+                case .one(let model): await memory(of: model, at: address)
+                case .folder(let pool): await memory(of: pool, at: address)
+                }
+            parts.announced.memory = memory
             readiness.begin()
             await onListening(address.port ?? 0, memory)
+        }
+    }
+
+    private func memory(of model: ServedModel, at address: SocketAddress) async -> ServerMemory {
+        await warmUp(at: address)
+        await model.scheduler.forgetHistory()
+        return ServerMemory(model.scheduler, configuration, ProcessFigures())
+    }
+
+    /// The smallest model comes and goes, so that what stays of models is there when the process is measured.
+    private func memory(of pool: ModelPool, at address: SocketAddress) async -> ServerMemory {
+        let sizes = await pool.sizes.filter { $0.bytes != nil }.sorted { $0.bytes! < $1.bytes! }
+        await pool.shut()
+        for model in sizes {
+            guard let lease = try? await pool.lease(model.name, isOwn: true) else { continue }
+            await warmUp(at: address)
+            withExtendedLifetime(lease) {}
+            break
+        }
+        await pool.unloadAll()
+        let memory = ServerMemory(await pool.sizes, limit: pool.loader.folder.memory, configuration, ProcessFigures())
+        await pool.open(room: memory.models?.room ?? 0)
+        return memory
+    }
+
+    private func warmUp(at address: SocketAddress) async {
+        do {
+            try await WarmUpRequests(address: address, key: configuration.keys.any).run()
+        } catch {
+            logger.warning("the first request, the server's own, failed: \(error)")
         }
     }
 
@@ -167,10 +231,10 @@ public struct CompletionServer: Sendable {
     private func drain() async {
         logger.info("ending: running answers have \(configuration.shutdownTime) to finish")
         readiness.end()
-        scheduler.close()
+        await models.close()
         let clock = ContinuousClock()
         let limit = clock.now + configuration.shutdownTime
-        while !scheduler.isIdle, clock.now < limit {
+        while await !models.isIdle, clock.now < limit {
             do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
         }
     }
@@ -180,8 +244,15 @@ public struct CompletionServer: Sendable {
 public enum ServerError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The model has no tokenizer, so it cannot be used with text.
     case noTokenizer
+    /// There is no model in the folder of that path.
+    case noModels(String)
 
     /// One sentence for a person.
-    public var description: String { "the model has no tokenizer; a server needs one" }
+    public var description: String {
+        switch self {
+        case .noTokenizer: "the model has no tokenizer; a server needs one"
+        case .noModels(let path): "there is no GGUF file of a model in \(path)"
+        }
+    }
 }
 #endif

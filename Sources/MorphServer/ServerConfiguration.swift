@@ -14,6 +14,8 @@ public struct ServerConfiguration: Sendable {
     public var keys = APIKeys([])
     /// Bytes that the body of a request may have.
     public var maxBodyBytes = 4 << 20
+    /// Bytes that the grammars of all waiting and running requests may have together, with what takes their answers apart.
+    public var maxGrammarBytes = 8 << 20
     /// Answers that one request may ask for.
     public var maxChoices = 8
     /// Connections that are open at a time.

@@ -3,12 +3,16 @@ import Testing
 
 /// The fused kernel against double precision, for every instruction set and number of threads.
 @Suite struct KernelTests {
-    static let types = [ATTENTION_F32, ATTENTION_F16, ATTENTION_BF16, ATTENTION_Q8_0]
+    static let types = [
+        ATTENTION_F32, ATTENTION_F16, ATTENTION_BF16, ATTENTION_Q8_0, ATTENTION_Q4_0, ATTENTION_Q4_1, ATTENTION_Q5_0,
+        ATTENTION_Q5_1,
+    ]
 
     static let shapes: [KernelCase.Shape] = {
         var shapes: [KernelCase.Shape] = []
         for keyType in types {
-            for valueType in types { shapes.append(.init(keyType: keyType, valueType: valueType)) }
+            let others = keyType.rawValue > ATTENTION_Q8_0.rawValue ? [keyType, ATTENTION_F16] : types
+            for valueType in others { shapes.append(.init(keyType: keyType, valueType: valueType)) }
         }
         for dimension in [32, 40, 72, 80, 100, 128, 256] {
             shapes.append(.init(dimension: dimension, heads: 1))

@@ -76,6 +76,27 @@ import Testing
     }
 }
 
+/// The largest weights that rows of a chunk get, which KVzip wants.
+extension PromptKernelTests {
+    @Test("finds the largest weights of a chunk like double precision, whatever the instructions", arguments: prompts)
+    func findsLargest(_ prompt: Prompt) {
+        // Tokens see the chunk, what is in front, and from the last row of these on the prompt itself.
+        let rows = prompt.seen - 1
+        guard rows > 2, prompt.windows.isEmpty else { return }
+        for (chunk, front) in [(0..<rows, 0..<0), (rows / 3..<rows / 2 + 1, 0..<rows / 3)] {
+            let run = PromptRun(prompt, own: rows)
+            let expected = run.reference(chunk: chunk, front: front)
+            for level in levels {
+                for threads in [1, 3] {
+                    let largest = run.largest(chunk: chunk, front: front, level: level, threads: threads)
+                    #expect(
+                        zip(largest, expected).allSatisfy { abs(Double($0) - $1) < 2e-5 }, "level \(level.rawValue)")
+                }
+            }
+        }
+    }
+}
+
 /// A prompt's numbers, and what comes of them.
 private final class PromptRun {
     private let prompt: PromptKernelTests.Prompt
@@ -87,7 +108,8 @@ private final class PromptRun {
     private var group: Int { prompt.rows.group }
     private var dimension: Int { prompt.rows.dimension }
 
-    init(_ prompt: PromptKernelTests.Prompt) {
+    /// - Parameter own: the first row that tokens see without being told of others; by the prompt's windows if nil.
+    init(_ prompt: PromptKernelTests.Prompt, own: Int? = nil) {
         self.prompt = prompt
         rows = KernelCase(prompt.rows, seed: 3)
         queries = rows.floats(prompt.queries * prompt.rows.heads * prompt.rows.group * prompt.rows.dimension).map {
@@ -95,9 +117,11 @@ private final class PromptRun {
         }
         sinks = prompt.hasSinks ? KernelCase.sinks(prompt.rows) : []
         factors = rows.floats(prompt.queries).map { $0 + 1 }
-        first = prompt.windows.flatMap { window in
-            (0..<prompt.queries).map { Int32(max(0, prompt.seen + $0 - window)) }
-        }
+        first =
+            own.map { Array(repeating: Int32($0), count: prompt.queries) }
+            ?? prompt.windows.flatMap { window in
+                (0..<prompt.queries).map { Int32(max(0, prompt.seen + $0 - window)) }
+            }
     }
 
     func attend(level: attention_level, threads: Int) -> [Float] {
@@ -108,12 +132,20 @@ private final class PromptRun {
         run(heads * prompt.rows.slots, reduction, level, threads) { attention_prompt_received($0, $1, $2, $3) }
     }
 
+    func largest(chunk: Range<Int>, front: Range<Int>, level: attention_level, threads: Int) -> [Float] {
+        run(heads * chunk.count, ATTENTION_SUM, level, threads, chunk: chunk, front: front) {
+            attention_prompt_largest($0, $1, $2, $3)
+        }
+    }
+
     private func run(
         _ count: Int, _ reduction: attention_reduction, _ level: attention_level, _ threads: Int,
+        chunk: Range<Int> = 0..<0, front: Range<Int> = 0..<0,
         _ function: @Sendable (UnsafePointer<attention_prompt>, UnsafeMutablePointer<Float>, Int32, Int32) -> Void
     ) -> [Float] {
         let s = prompt.rows
-        let stride = (attention_prompt_workspace(Int32(dimension), Int32(group)) + 15) / 16 * 16
+        let floats = attention_prompt_workspace(Int32(dimension), Int32(group), Int32(chunk.count))
+        let stride = (floats + 15) / 16 * 16
         let workspace = rows.zeros(threads * stride, filledWith: .nan)
         let firsts = rows.place(all: first.isEmpty ? [0] : first)
         var call = attention_prompt()
@@ -129,11 +161,40 @@ private final class PromptRun {
         call.first = first.isEmpty ? nil : UnsafePointer(firsts)
         call.sinks = sinks.isEmpty ? nil : UnsafePointer(rows.place(all: sinks))
         call.first_heads = Int32(max(1, prompt.windows.count))
+        call.chunk = .init(begin: Int32(chunk.lowerBound), end: Int32(chunk.upperBound))
+        call.front = .init(begin: Int32(front.lowerBound), end: Int32(front.upperBound))
         (call.reduction, call.factors) = (reduction, UnsafePointer(rows.place(all: factors)))
         (call.workspace, call.workspace_stride) = (workspace, stride)
         nonisolated(unsafe) let (shared, result) = (rows.place(call), rows.zeros(count, filledWith: .nan))
         DispatchQueue.concurrentPerform(iterations: threads) { function(shared, result, Int32($0), Int32(threads)) }
         return (0..<count).map { result[$0] }
+    }
+
+    /// The largest weight of each row of a chunk, in double precision.
+    func reference(chunk: Range<Int>, front: Range<Int>) -> [Double] {
+        (0..<heads).flatMap { head in
+            let keys = (0..<prompt.rows.slots).map {
+                row(prompt.rows.keyType, rows.keys, head * prompt.rows.slots + $0, dimension: dimension)
+            }
+            var largest = [Double](repeating: 0, count: chunk.count)
+            for token in 0..<prompt.queries {
+                let seen = Array(chunk) + Array(front) + Array(Int(first[token])..<prompt.seen + token)
+                for member in 0..<group {
+                    let given = weights(of: seen.map { keys[$0] }, token: token, head: head, member: member)
+                    for index in largest.indices { largest[index] = max(largest[index], given[index]) }
+                }
+            }
+            return largest
+        }
+    }
+
+    /// The weights that a query gives to keys.
+    private func weights(of keys: [[Double]], token: Int, head: Int, member: Int) -> [Double] {
+        let start = ((token * heads + head) * group + member) * dimension
+        let query = queries[start..<start + dimension].map(Double.init)
+        return softmax(
+            keys.map { zip(query, $0).reduce(0) { $0 + $1.0 * $1.1 } * Double(rows.cache.scale) },
+            sink: sinks.isEmpty ? -.infinity : Double(sinks[head * group + member]))
     }
 
     /// Attended values and what rows received, in double precision.
@@ -151,11 +212,7 @@ private final class PromptRun {
                 let sight = head * s.slots + begin..<head * s.slots + prompt.seen + token
                 var reduced = [Double](repeating: 0, count: sight.count)
                 for member in 0..<group {
-                    let start = ((token * heads + head) * group + member) * dimension
-                    let query = queries[start..<start + dimension].map(Double.init)
-                    let weights = softmax(
-                        sight.map { zip(query, keys[$0]).reduce(0) { $0 + $1.0 * $1.1 } * Double(rows.cache.scale) },
-                        sink: sinks.isEmpty ? -.infinity : Double(sinks[head * group + member]))
+                    let weights = weights(of: sight.map { keys[$0] }, token: token, head: head, member: member)
                     var sum = [Double](repeating: 0, count: dimension)
                     for (index, weight) in zip(sight, weights) {
                         for d in 0..<dimension { sum[d] += weight * values[index][d] }

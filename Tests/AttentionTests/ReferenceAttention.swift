@@ -13,12 +13,28 @@ func row(_ type: attention_type, _ memory: UnsafeMutableRawPointer, _ index: Int
         case ATTENTION_BF16:
             let bits = UInt32(start.loadUnaligned(fromByteOffset: 2 * d, as: UInt16.self)) << 16
             return Double(Float(bitPattern: bits))
-        default:
+        case ATTENTION_Q8_0:
             let block = start + d / 32 * 34
             return half(block.loadUnaligned(as: UInt16.self))
                 * Double(block.load(fromByteOffset: 2 + d % 32, as: Int8.self))
+        default: return fewBits(type, start, d)
         }
     }
+}
+
+/// Number `d` of a row of four or five bits each.
+private func fewBits(_ type: attention_type, _ row: UnsafeMutableRawPointer, _ d: Int) -> Double {
+    let hasFifths = type == ATTENTION_Q5_0 || type == ATTENTION_Q5_1
+    let hasLowest = type == ATTENTION_Q4_1 || type == ATTENTION_Q5_1
+    let block = row + d / 32 * attention_row_bytes(type, 32)
+    let (number, bits) = (d % 32, block + (hasLowest ? 4 : 2))
+    let pair = bits.load(fromByteOffset: (hasFifths ? 4 : 0) + number % 16, as: UInt8.self)
+    var code = Int(number < 16 ? pair & 15 : pair >> 4)
+    if hasFifths { code += Int(bits.loadUnaligned(as: UInt32.self) >> number & 1) << 4 }
+    let step = half(block.loadUnaligned(as: UInt16.self))
+    return hasLowest
+        ? half(block.loadUnaligned(fromByteOffset: 2, as: UInt16.self)) + step * Double(code)
+        : step * Double(code - (hasFifths ? 16 : 8))
 }
 
 private func half(_ bits: UInt16) -> Double {

@@ -86,6 +86,41 @@ import Testing
         #expect(run["model"] as? String == "stories260K.gguf" && (run["model_fingerprint"] as? String)?.count == 16)
     }
 
+    @Test(
+        "with --bytes each sample's cache has a share of what the full cache took, everything counted, and the report says so"
+    )
+    func shares() throws {
+        let data = try folder.benchmark("longwriter")
+        let full = try eval(data, out: "full.jsonl", ["--samples", "2", "-n", "60", "--policy", "full"])
+        #expect(full.status == 0, "\(full.errors)")
+        let share = ["--samples", "2", "-n", "60", "--policy", "tova", "--bytes", "1/2"]
+        let own = try eval(data, out: "own.jsonl", share + ["--full-run", folder.path("full.jsonl")])
+        #expect(own.status == 0, "\(own.errors)")
+        for (line, whole) in zip(try folder.lines("own.jsonl"), try folder.lines("full.jsonl")) {
+            let tokens = try #require(whole["sequence_tokens"] as? Int)
+            #expect(tokens == (whole["prompt_tokens"] as? Int ?? 0) + (whole["response_tokens"] as? Int ?? 0))
+            // Keys and values of a token have 640 bytes.
+            #expect(line["budget_bytes"] as? Int == 320 * tokens)
+            let bytes = try #require(line["cache_bytes"] as? Int)
+            #expect(bytes <= 320 * tokens && bytes > 288 * tokens)
+            #expect((line["capacity"] as? Int ?? 0) > 10)
+            let run = try #require(line["run"] as? [String: Any])
+            #expect(run["policy"] as? String == "tova" && run["capacity"] is NSNull)
+            #expect((run["budget"] as? String)?.hasPrefix("1/2 of the full cache at its own") == true)
+        }
+        let limit = try eval(data, out: "limit.jsonl", share)
+        #expect(limit.status == 0, "\(limit.errors)")
+        let report = try Command.run(
+            ["report", folder.path("own.jsonl"), folder.path("limit.jsonl"), "--html", folder.path("r.html")])
+        #expect(report.output.contains("| model | policy | bytes |") && report.output.contains("bytes were allowed"))
+        // Another run's lengths, and a run that is not of the full cache.
+        let samples = ["--samples", "3", "-n", "60", "--policy", "tova", "--bytes", "1/2", "--full-run"]
+        let unknown = try eval(data, out: "a.jsonl", samples + [folder.path("full.jsonl")])
+        #expect(unknown.status != 0 && unknown.errors.contains("longbench_write/2"), "\(unknown.errors)")
+        let other = try eval(data, out: "b.jsonl", samples + [folder.path("own.jsonl")])
+        #expect(other.status != 0 && other.errors.contains("full cache is needed"), "\(other.errors)")
+    }
+
     @Test("another run's file is refused and stays as it is")
     func mixing() throws {
         let data = try folder.benchmark("longwriter")

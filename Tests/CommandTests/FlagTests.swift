@@ -43,6 +43,67 @@ import Testing
         }
     }
 
+    @Test("--bytes stands for a capacity: the cache takes no more, as a number or as a share of the full cache")
+    func bytes() throws {
+        func allocated(_ flags: [String]) throws -> Int {
+            try #require(report(["--policy", "morphkv"] + flags)["cacheAllocatedBytes"] as? Int)
+        }
+        let few = try allocated(["--bytes", "64K"])
+        #expect((48_000...64_000).contains(few))
+        #expect(try allocated(["--bytes", "64KiB"]) >= few)
+        // "Once" is two tokens with the beginning, the answer 8: the full cache has 10 tokens of 640 bytes in f16.
+        #expect(try allocated(["--bytes", "1/1", "--window", "1"]) <= 6400)
+        #expect(
+            try report(["--policy", "snapkv:window=1", "--bytes", "64K"])["policy"] as? String
+                == "snapkv:promptCapacity=100,window=1")
+    }
+
+    @Test("bytes that are too few, or do not go together with what else is stated, are an error that says what works")
+    func badBytes() throws {
+        let cases: [(flags: [String], words: [String])] = [
+            (["--bytes", "10"], ["needs", "bytes at least", "10 are allowed"]),
+            (["--bytes", "64K", "--capacity", "32"], ["--capacity", "--bytes"]),
+            (["--bytes", "64K", "--policy", "full"], ["full", "capacity"]),
+            (["--bytes", "64K", "--policy", "morphkv:capacity=32"], ["capacity", "twice"]),
+            (["--bytes", "many"], ["--bytes", "many"]),
+        ]
+        for (flags, words) in cases {
+            let result = try Command.run(generate + ["Once"] + flags)
+            #expect(result.status != 0 && result.status < 128 && result.output.isEmpty)
+            for word in words { #expect(result.errors.contains(word), "\(result.errors)") }
+        }
+        let serve = try Command.run(["serve", "--model", Fixtures.stories.path, "--bytes", "1/8"])
+        #expect(serve.status != 0 && serve.errors.contains("state a number"), "\(serve.errors)")
+    }
+
+    @Test("perplexity and recall take bytes")
+    func measuringBytes() throws {
+        let folder = try TemporaryFolder()
+        let text = try folder.write(String(repeating: "Ben had a red kite. He ran. ", count: 12), to: "text.txt")
+        let model = ["--threads", "1", "--model", Fixtures.stories.path, "--json"]
+        func objects(_ arguments: [String]) throws -> [[String: Any]] {
+            let result = try Command.run(arguments + model)
+            #expect(result.status == 0, "\(result.errors)")
+            return try result.output.split(separator: "\n").compactMap {
+                try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]
+            }
+        }
+        let perplexity = try objects([
+            "perplexity", "--file", text.path, "--context", "80", "--policy", "tova", "--bytes", "1/4",
+        ])
+        #expect((perplexity.first?["policy"] as? String)?.hasPrefix("tova:capacity=") == true)
+        let held = try objects([
+            "recall", "--attention", "--context", text.path, "--part", "60", "--policy", "streaming", "tova", "--bytes",
+            "1/2,1/4",
+        ])
+        let bytes = held.compactMap { $0["bytes"] as? Int }
+        #expect(bytes.count == 4)
+        // Sixty tokens of 1,280 bytes in f32.
+        for (index, count) in bytes.enumerated() { #expect(count <= (index % 2 == 0 ? 38_400 : 19_200)) }
+        let whole = try objects(["recall", "--context", text.path, "--bytes", "1/1,1/2"])
+        #expect(whole.compactMap { $0["ratio"] as? Double }.prefix(2).elementsEqual([1, 0.5]))
+    }
+
     @Test("recall keeps 32-bit keys and values unless told otherwise")
     func recallsCacheType() throws {
         let folder = try TemporaryFolder()

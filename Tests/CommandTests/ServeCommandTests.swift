@@ -7,16 +7,19 @@ import Testing
 struct ServeCommandTests {
     @Test(
         .enabled(
-            if: OpenAIClient.python != nil, "needs Python with the package openai: run scripts/openai-python"))
+            if: PythonClient.official.path != nil, "needs Python with the package openai: run scripts/openai-python"))
     func theOfficialClientsWorkUnchanged() async throws {
         let folder = try TemporaryFolder()
         let keys = try folder.write("a-secret-key\n", to: "keys")
-        let server = try await ServerProcess(["--capacity", "256", "--api-key-file", keys.path])
-        let result = try await OpenAIClient.run(["http://127.0.0.1:\(server.port)", "a-secret-key"])
+        let template = try #require(ChatTemplates.files.first { $0.lastPathComponent.contains("Qwen2.5") })
+        let server = try await ServerProcess([
+            "--capacity", "256", "--api-key-file", keys.path, "--chat-template", template.path,
+        ])
+        let address = ["http://127.0.0.1:\(server.port)", "a-secret-key"]
+        let result = try await PythonClient.official.run(script: "openai_client.py", address)
         #expect(result.status == 0, "\(result.output)")
-        #expect(result.output.split(separator: "\n").count >= 20)
-        let anthropic = try await OpenAIClient.run(
-            ["http://127.0.0.1:\(server.port)", "a-secret-key"], script: "anthropic_client.py")
+        #expect(result.output.split(separator: "\n").count >= 31)
+        let anthropic = try await PythonClient.official.run(script: "anthropic_client.py", address)
         #expect(anthropic.status == 0 && anthropic.output.contains("ok streamed"), "\(anthropic.output)")
         #expect(await server.end() == 0)
     }
@@ -36,8 +39,51 @@ struct ServeCommandTests {
         let metrics = try await server.metrics()
         #expect(metrics["morphkv_announced_bytes"] == Double(announced))
         if let resident = metrics["process_resident_memory_bytes"] {
-            #expect(resident <= Double(announced) && resident > 0.8 * Double(announced))
+            // Nobody asked for a grammar.
+            let others = Double(announced) - (metrics["morphkv_grammar_bytes_limit"] ?? 0)
+            #expect(resident <= others && resident > 0.8 * others)
         }
+        #expect(await server.end() == 0)
+    }
+
+    @Test("grammars, schemas and tools that are small and mean much stay in the announced memory")
+    func hostileForms() async throws {
+        let template = try #require(ChatTemplates.files.first { $0.lastPathComponent.contains("Qwen2.5") })
+        let server = try await ServerProcess([
+            "--capacity", "64", "--parallel", "3", "--queue", "40", "--max-connections", "24", "--max-body", "262144",
+            "--chat-template", template.path,
+        ])
+        let alternatives = (0..<4000).map { "a\($0) ::= \"x\"? [a-z]* \"\($0)\"" }.joined(separator: "\\n")
+        let quoted = alternatives.replacing("\"", with: "\\\"")
+        let names = (0..<200).map { #""p\#($0)":{"type":"string","maxLength":200}"# }.joined(separator: ",")
+        let few = names.split(separator: ",\"").prefix(10).joined(separator: ",\"")
+        let tools = (0..<60).map {
+            #"{"type":"function","function":{"name":"f\#($0)","parameters":{"type":"object","properties":{\#(few)}}}}"#
+        }
+        let bodies = [
+            #"{"prompt":"x","max_tokens":30,"grammar":"root ::= [a-z]{1,49999}"}"#,
+            #"{"prompt":"x","max_tokens":30,"json_schema":{"type":"string","minLength":1,"maxLength":49000}}"#,
+            #"{"prompt":"x","max_tokens":30,"json_schema":{"type":"object","properties":{\#(names)}}}"#,
+            #"{"prompt":"x","max_tokens":30,"grammar":"root ::= a1 | a2\n\#(quoted)"}"#,
+            #"{"prompt":"x","max_tokens":30,"grammar":"root ::= (\#(String(repeating: "[a-z]? ", count: 3000)))"}"#,
+            #"{"messages":[{"role":"user","content":"x"}],"max_tokens":30,"tool_choice":"required","tools":[\#(tools.joined(separator: ","))]}"#,
+        ]
+        var (statuses, resident): ([Int], Double) = ([], 0)
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for number in 0..<24 {
+                let body = bodies[number % bodies.count]
+                let path = body.contains("messages") ? "/v1/chat/completions" : "/v1/completions"
+                group.addTask { try await server.complete(body: body, path: path).status }
+            }
+            for try await status in group {
+                statuses.append(status)
+                resident = max(resident, try await server.metrics()["process_resident_memory_bytes"] ?? 0)
+            }
+        }
+        #expect(statuses.allSatisfy { [200, 400, 429].contains($0) } && statuses.contains(200), "\(statuses)")
+        let announced = try await server.metrics()["morphkv_announced_bytes"] ?? 0
+        #expect(resident <= announced, "\(resident) of \(announced)")
+        #expect(try await server.complete(maxTokens: 5).status == 200)
         #expect(await server.end() == 0)
     }
 
@@ -146,37 +192,5 @@ struct ServeCommandTests {
         #expect(result.output.contains("h2o:capacity=64\n") && result.output.contains("of 64 slots"))
         #expect(!result.output.contains("user: "))
         #expect(result.errors.contains("there is no policy 'nothing'") && result.errors.contains("/what"))
-    }
-}
-
-/// The official clients, in an environment that a script makes.
-enum OpenAIClient {
-    /// The interpreter; nil if the environment was not made.
-    static let python: String? = {
-        let result = try? run("/bin/bash", [Fixtures.root.appending(path: "scripts/openai-python").path, "--path"])
-        let path = result?.output.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
-        return path.isEmpty ? nil : path
-    }()
-
-    static func run(
-        _ arguments: [String], script: String = "openai_client.py"
-    ) async throws -> (status: Int32, output: String) {
-        let script = Fixtures.root.appending(path: "Tests/CommandTests/Python/\(script)").path
-        return try await withCheckedThrowingContinuation { continuation in
-            Thread { continuation.resume(with: Result { try run(python ?? "python3", [script] + arguments) }) }.start()
-        }
-    }
-
-    private static func run(_ program: String, _ arguments: [String]) throws -> (status: Int32, output: String) {
-        let process = Process()
-        let pipe = Pipe()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        process.standardOutput = pipe
-        process.standardError = pipe
-        try process.run()
-        let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        return (process.terminationStatus, output)
     }
 }

@@ -18,11 +18,14 @@ final class ServerProcess: Sendable {
     var errors: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
 
     /// Starts a server on a free port and waits until it listens.
-    init(_ arguments: [String], model: String = Fixtures.stories.path) async throws {
+    ///
+    /// - Parameter model: its model's file; nil if the arguments say.
+    init(_ arguments: [String], model: String? = Fixtures.stories.path) async throws {
         let pipe = Pipe()
         folder = try TemporaryFolder()
         process.executableURL = Command.executable
-        process.arguments = ["serve", "--model", model, "--threads", "1", "--port", "0"] + arguments
+        let named = model.map { ["--model", $0] } ?? []
+        process.arguments = ["serve", "--threads", "1", "--port", "0"] + named + arguments
         process.standardOutput = pipe
         process.standardError = try FileHandle(forWritingTo: folder.write("", to: "errors"))
         try process.run()
@@ -58,6 +61,19 @@ final class ServerProcess: Sendable {
         request.httpBody = Data(body.utf8)
         guard let (data, response) = try? await URLSession.shared.data(for: request) else { return (0, "") }
         return ((response as? HTTPURLResponse)?.statusCode ?? 0, String(decoding: data, as: UTF8.self))
+    }
+
+    /// Sends any request; status 0 says that the connection was cut.
+    func send(_ method: String, _ path: String, _ body: String? = nil)
+        async throws -> (status: Int, json: [String: Any])
+    {
+        var request = URLRequest(url: URL(string: "http://127.0.0.1:\(port)\(path)")!)
+        request.httpMethod = method
+        request.setValue("application/json", forHTTPHeaderField: "Content-Type")
+        request.httpBody = body.map { Data($0.utf8) }
+        guard let (data, response) = try? await URLSession.shared.data(for: request) else { return (0, [:]) }
+        let json = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
+        return ((response as? HTTPURLResponse)?.statusCode ?? 0, json ?? [:])
     }
 
     /// The figures that have no labels.

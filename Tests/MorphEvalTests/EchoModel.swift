@@ -88,7 +88,7 @@ enum SmallBenchmarks {
                 #"{"context": "code", "lang": "python", "multi_turns": [{"input": "f?", "answer": "def f(): pass", "name": "f"}]}"#,
                 to: "scbench_repoqa.jsonl")
             return folder.url
-        case "longbench-v2", "ruler:niah_multivalue", "ruler:qa_1", "math", "math:aime":
+        case _ where reviewed.contains(name):
             return try writeReviewed(name, to: folder)
         case "gsm8k:gsm":
             let story = String(repeating: "She eats 1. ", count: 10)
@@ -101,6 +101,11 @@ enum SmallBenchmarks {
                 to: "test.jsonl")
         }
     }
+
+    private static let reviewed: Set = [
+        "longbench-v2", "ruler:niah_multivalue", "ruler:qa_1", "math", "math:aime", "infinitebench:longbook_choice_eng",
+        "gpqa:diamond-x4",
+    ]
 
     /// The benchmarks that reviewers ask for.
     private static func writeReviewed(_ name: String, to folder: TemporaryFolder) throws -> URL {
@@ -120,6 +125,14 @@ enum SmallBenchmarks {
             return folder.url.appending(path: "ruler")
         case "ruler:qa_1":
             return try folder.write(#"{"input": "Where?", "outputs": ["Rome", "Paris"]}"#, to: "validation.jsonl")
+        case "infinitebench:longbook_choice_eng":
+            return try folder.write(
+                #"{"context": "c", "input": "q?", "options": ["p", "q", "r", "s"], "answer": ["q"]}"#,
+                to: "longbook_choice_eng.jsonl")
+        case "gpqa:diamond-x4":
+            return try folder.write(
+                "Question,Correct Answer,Incorrect Answer 1,Incorrect Answer 2,Incorrect Answer 3\n\"a, \"\"b\"\"\nc?\",1,2,3,4\n",
+                to: "gpqa_diamond.csv")
         case "math":
             return try folder.write(##"{"problem": "1/2?", "answer": "\\frac{1}{2}", "level": 1}"##, to: "test.jsonl")
         default:

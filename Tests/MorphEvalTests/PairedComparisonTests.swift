@@ -78,4 +78,26 @@ struct PairedComparisonTests {
         let mixed = try compare([-99] + Array(repeating: 2, count: 11), Array(repeating: 1, count: 12))
         #expect(mixed.signTest < 0.05 && mixed.verdict(mixed.signTest) == .notCertain)
     }
+
+    @Test(
+        "a question that was asked several times is drawn with all of its answers: repeats do not make it more certain")
+    func repeats() throws {
+        let once = (0..<10).map { Double($0 % 2) * 100 }
+        let names = (0..<10).map { "q/\($0)" }
+        let times = 8
+        let all = (1...times).flatMap { time in names.map { time > 1 ? "\($0)#\(time) digest" : "\($0) digest" } }
+        let many = score((0..<times).flatMap { _ in once }, all)
+        #expect(many.questions.count == 10 && many.count == 80)
+        #expect(many.interval == score(once, names).interval)
+        // As samples of their own they would seem to be much more certain.
+        let apart = try #require(score((0..<times).flatMap { _ in once }).interval)
+        let own = try #require(many.interval)
+        #expect(apart.upperBound - apart.lowerBound < 0.5 * (own.upperBound - own.lowerBound))
+        let comparison = try #require(
+            PairedComparison(many, against: score(Array(repeating: 50, count: 80), all)))
+        #expect(comparison.samples == 80 && comparison.questions == 10)
+        #expect(comparison.better == 5 && comparison.worse == 5 && comparison.signTest == 1)
+        // A name that only looks like one: "#" without a number.
+        #expect(score([1, 2], ["a#x", "a#y"]).questions.count == 2)
+    }
 }

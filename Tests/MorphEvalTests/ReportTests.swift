@@ -44,10 +44,12 @@ struct ReportTests {
         ])
         let rows = report.markdown.split(separator: "\n").prefix { $0.hasPrefix("|") }
         #expect(
-            rows[0] == "| model | policy | longbench hotpotqa: qa_f1_score | cache | peak | tokens, cut | tokens/s |")
-        #expect(rows[2].hasPrefix("| <echo> | full | 100.00 [100.00, 100.00], n = 4 | 0.00 MB | 0.00 MB |"))
-        #expect(rows[3].hasPrefix("| <echo> | h2o:capacity=64,window=8 | 50.00 [0.00, 100.00], n = 4 |"))
-        #expect(rows[4].hasPrefix("| <echo> | h2o:capacity=128,window=8 | 100.00"))
+            rows[0]
+                == "| model | policy | bytes | longbench hotpotqa: qa_f1_score | most | peak | tokens, cut | tokens/s |"
+        )
+        #expect(rows[2].hasPrefix("| <echo> | full | 0.00 MB | 100.00 [100.00, 100.00], n = 4 | 0.00 MB | 0.00 MB |"))
+        #expect(rows[3].hasPrefix("| <echo> | h2o:capacity=64,window=8 | 0.00 MB | 50.00 [0.00, 100.00], n = 4 |"))
+        #expect(rows[4].hasPrefix("| <echo> | h2o:capacity=128,window=8 | 0.00 MB | 100.00"))
         #expect(report.markdown.contains("bootstrap"))
     }
 
@@ -86,6 +88,36 @@ struct ReportTests {
         }
         #expect(drawings.count >= 2)
         for drawing in drawings { #expect(XMLParser(data: Data((drawing + "</svg>").utf8)).parse(), "\(drawing)") }
+    }
+
+    @Test(
+        "published figures stand beside the rows: reproduced or not under the same model and policy, else named as others"
+    )
+    func published() async throws {
+        let figures = try PublishedFigures()
+        #expect(figures.figures.count > 150 && Set(figures.figures.map(\.benchmark)).count >= 4)
+        for figure in figures.figures {
+            let benchmark = try BenchmarkRegistry.standard.benchmark(figure.benchmark)
+            #expect(benchmark.datasets.contains(figure.dataset), "\(figure)")
+            #expect(try PolicyRegistry.standard.descriptor(named: figure.policy).name == figure.policy)
+        }
+        var report = try EvaluationReport([
+            try await run("a", policy: "morphkv:capacity=64", capacity: 64, right: 4) {
+                $0.model = "Meta-Llama-3.1-8B-Instruct-Q8_0.gguf"
+            },
+            try await run("b", policy: "full", capacity: nil, right: 4),
+        ])
+        #expect(!report.markdown.contains("published model"))
+        report.published = figures
+        let lines = report.markdown.split(separator: "\n").filter { $0.hasPrefix("| longbench hotpotqa") }
+        // Of the model three policies are published; of a model that nobody knows all are shown.
+        let own = lines.filter { $0.contains("Meta-Llama") }
+        #expect(own.count == 3 && lines.count > 10)
+        let line = try #require(own.first { $0.contains("| morphkv |") })
+        #expect(line.contains("| 15.9 |") && line.contains("+84.10") && line.contains("| not reproduced |"), "\(line)")
+        #expect(own.count { $0.contains("another policy") } == 2)
+        #expect(lines.contains { $0.contains("another model") } && report.html.contains("published model"))
+        #expect(report.markdown.contains("8903d2a"))
     }
 
     @Test("runs on different samples are refused, and the difference is named")

@@ -22,6 +22,8 @@ struct RunTests {
             ("longbench-v2", [["**The correct answer is (B)**"], ["The correct answer is D."]]),
             ("ruler:niah_multivalue", [["12 and\u{7} 34."]]), ("ruler:qa_1", [["in PARIS"]]),
             ("math", [["so \\boxed{\\dfrac12}"]]), ("math:aime", [["\\boxed{1} or \\boxed{33}"]]),
+            ("infinitebench:longbook_choice_eng", [["the answer is: B"]]),
+            ("gpqa:diamond-x4", [["Answer: C"], ["answer: $D"], ["So.\nAnswer: C"], ["Answer:B"]]),
         ])
     func fullMarks(_ name: String, _ answers: [[String]]) async throws {
         let (dataset, samples) = try SmallBenchmarks.samples(name, in: folder)

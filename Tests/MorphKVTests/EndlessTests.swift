@@ -146,6 +146,7 @@ import Testing
         case .f16: 5e-3
         case .bf16: 5e-2
         case .q8_0: 8e-2
+        case .q4_0, .q4_1, .q5_0, .q5_1: 0  // not moved
         }
     }
 

@@ -1,7 +1,11 @@
+import CAttention
+import CLlama
 import Foundation
 import Ggml
-import MorphKV
+import TestSupport
 import Testing
+
+@testable import MorphKV
 
 /// The fused kernel against the graph of ggml's operations, through the engine.
 @Suite struct FusedAttentionTests {
@@ -64,16 +68,27 @@ import Testing
         #expect(bytes < exact.statistics.plannedBytes * 6 / 10)
     }
 
+    @Test(
+        "rows are stored bit for bit as ggml stores them", arguments: CacheType.allCases.filter { $0.blockLength > 1 })
+    func storedAsByGgml(_ type: CacheType) {
+        var random = SeededNumbers(7)
+        // One block of zeros, one of equal numbers, one whose largest number is negative.
+        let rows: [[Float]] =
+            [Array(repeating: 0, count: 32), Array(repeating: -1.5, count: 32), (0..<32).map { Float($0) - 31 }]
+            + (0..<200).map { row in (0..<32).map { _ in random.floats(1)[0] * Float(row % 7 + 1) } }
+        for row in rows {
+            var (ours, theirs) = (Data(count: type.bytes(32)), Data(count: type.bytes(32)))
+            ours.withUnsafeMutableBytes { attention_store_row(type.kernelType, row, $0.baseAddress!, 32) }
+            _ = theirs.withUnsafeMutableBytes {
+                ggml_quantize_chunk(ggml_type(type.elementType.rawValue), row, $0.baseAddress!, 0, 1, 32, nil)
+            }
+            #expect(ours == theirs, "\(row)")
+        }
+    }
+
     @Test("what cannot be computed is refused: types without a kernel, blocks that do not fit")
     func refusals() throws {
         #expect(CacheType(named: "i32") == nil && CacheType(named: "q4_K") == nil)
-        let model = try Model(contentsOf: TestModels.url(TestModels.shape("llama", queryHeads: 4, kvHeads: 2)))
-        for options in [
-            CacheOptions(policy: FullPolicy(), elementType: .bf16, attention: .graph),
-            CacheOptions(policy: FullPolicy(), elementType: .f16, valueType: .q8_0, attention: .graph),
-        ] {
-            #expect(throws: CacheError.self) { try Engine(model, options, threads: 1) }
-        }
         var shape = TestModels.shape("llama", queryHeads: 4, kvHeads: 2)
         shape.headDimension = 24
         let odd = try Model(contentsOf: TestModels.url(shape))

@@ -21,6 +21,49 @@ import Testing
         }
     }
 
+    @Test(
+        "a template that goes on for ever, calls itself for ever or takes all memory is refused",
+        arguments: [
+            ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "it "),
+            ("{% macro f(g) %}{{ g(g) }}{% endmacro %}{{ f(f) }}", "it "),
+            ("{% macro f() %}{{ g() }}{% endmacro %}{% macro g() %}{{ f() }}{% endmacro %}{{ f() }}", "it "),
+            ("{% set x = namespace() %}{% macro f() %}{{ x.g() }}{% endmacro %}{% set x.g = f %}{{ f() }}", "it "),
+            (String(repeating: "{% if 1 %}", count: 12_000) + String(repeating: "{% endif %}", count: 1), "it "),
+            (
+                "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}",
+                "too long"
+            ),
+            ("{{ range(1000000000) }}", "memory"), ("{{ 'x' * 1000000000000 }}", "memory"),
+            (String(repeating: "{% set s = (s or 'x') ~ (s or 'x') %}", count: 60), "memory"),
+            ("{% set x = 'xxxxxxxxxx' * 100000 %}{{ x | replace('x', x) }}", "memory"),
+        ])
+    func endless(source: String, reason: String) {
+        // Under the address sanitizer memory is not ours to count.
+        guard CommonLimits.hold else { return }
+        #expect {
+            _ = try ChatTemplate(tokenizer, source: source)
+        } throws: { error in
+            let error = error as? ModelError
+            return error?.kind == .chatTemplate && error?.description.contains(reason) == true
+        }
+    }
+
+    @Test("a template that is endless for one conversation takes others before and after it")
+    func endlessForOne() throws {
+        guard CommonLimits.hold else { return }
+        let source =
+            "{% macro f() %}{{ f() }}{% endmacro %}{% for m in messages %}{{ m.content }}{% if m.content == 'now' %}{{ f() }}{% endif %}{% endfor %}"
+        let template = try ChatTemplate(tokenizer, source: source)
+        for content in ["before", "now", "after"] {
+            let input = ChatInput([ChatMessage(role: "user", content: content)])
+            if content == "now" {
+                #expect(throws: ModelError.self) { try template.apply(input) }
+            } else {
+                #expect(try template.apply(input).text == content)
+            }
+        }
+    }
+
     @Test("what a template says against a conversation is the error")
     func refusal() throws {
         let template = try ChatTemplate(tokenizer, source: ChatTemplates.source("Mistral-Small"))

@@ -10,6 +10,11 @@ import Testing
         tokensPerSequence: 512, parallel: 3, promptChunk: 40, maxPromptTokens: 400, maxTokens: 400,
         timeLimit: .seconds(3600), readLimit: .seconds(3600), threads: 1)
 
+    private static func limits(_ model: Model) throws -> ServingLimits {
+        let contexts = ContextStore(model, options, queue: RequestQueue(limit: 1, parallel: 1))
+        return try ServingLimits(model, options, contexts)
+    }
+
     private static func request(_ policy: String) throws -> ServingRequest {
         ServingRequest(
             prompt: TestModels.tokens(120, seed: 3), options: GenerationOptions(maxTokens: 70),
@@ -19,8 +24,8 @@ import Testing
     @Test("layers and heads with slots of their own, features, prompts in parts: nothing grows")
     func nothingGrows() throws {
         let model = try TestCalibrations.model(TestModels.shape("llama"))
-        let caches = try ServingCaches(model, Self.options)
-        let limits = try ServingLimits(model, Self.options)
+        let limits = try Self.limits(model)
+        let caches = try ServingCaches(model, Self.options, limits)
         let batch = try Batch(model, threads: 1)
         try caches.warmUp(batch)
         let announced = caches.memory(steps: batch.computeBytes)
@@ -51,7 +56,7 @@ import Testing
     @Test("a policy whose bytes fit, but with more slots for a head than was counted, is refused")
     func tooManySlots() throws {
         let model = try TestCalibrations.model(TestModels.shape("llama"))
-        let limits = try ServingLimits(model, Self.options)
+        let limits = try Self.limits(model)
         func request(_ capacity: Int) throws -> ServingRequest {
             try Self.request("streaming:capacity=\(capacity),budgets=head")
         }

@@ -67,6 +67,38 @@ import Testing
         }
     }
 
+    @Test(
+        "sequences that are decoded together by a graph give what each gives alone",
+        arguments: [
+            "full", "streaming:capacity=24,sinks=2", "h2o:capacity=24,window=4", "tova:capacity=24,heads=layer",
+            "morphkv:capacity=24,window=6", "morphkv:capacity=24,window=6,fusion=max",
+            "morphkv:capacity=24,window=6,fusion=max,normalization=candidates,group=max",
+            "augur:capacity=24,window=6", "keydiff:capacity=24",
+        ], ["gemma3n", "gemma4"])
+    func batchesOfGraphs(_ policy: String, _ architecture: String) throws {
+        var shape = TestModels.shape(architecture)
+        shape.slidingWindow = 250
+        let model = try TestCalibrations.model(shape)
+        func engines() throws -> [Engine] {
+            try (0..<3).map { index in
+                let engine = try engine(model, policy) { $0.attention = .graph }
+                // Some are full before they begin, others not yet.
+                try engine.prefill(TestModels.tokens(9 + 14 * index, seed: UInt64(index)))
+                return engine
+            }
+        }
+        let (together, apart) = (try engines(), try engines())
+        let (batch, alone) = (try Batch(model, threads: 2), try Batch(model, threads: 2))
+        for (step, turn) in [[0, 1, 2], [0, 2], [2, 1, 0], [1], [0, 1, 2], [1, 2], [2, 0, 1], [0, 1]].enumerated() {
+            try batch.decode(turn.map { (together[$0], Token(step * 13)) })
+            for index in turn { try alone.decode([(apart[index], Token(step * 13))]) }
+            for index in turn {
+                #expect(together[index].logits == apart[index].logits, "step \(step), sequence \(index)")
+                #expect(together[index].positions == apart[index].positions)
+            }
+        }
+    }
+
     @Test("a cache is held and announced once, however many blocks attend to it")
     func cachesCountOnce() throws {
         let model = try Self.model()

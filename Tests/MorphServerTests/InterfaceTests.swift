@@ -146,7 +146,7 @@ import Testing
 
     @Test func thePageNeedsNothingFromElsewhere() async throws {
         try await TestServer.run { client, _ in
-            for path in ["/", "/page.css", "/page.js"] {
+            for path in ["/", "/page.css", "/page.js", "/contexts.js"] {
                 let reply = try await client.get(path)
                 #expect(reply.status == 200 && reply.body.utf8.count > 500)
                 #expect(!reply.body.contains("http://") && !reply.body.contains("https://"))

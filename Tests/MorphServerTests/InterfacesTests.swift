@@ -24,7 +24,7 @@ import Testing
 
     @Test func messagesAreAnsweredAsAnthropicsClientsExpect() async throws {
         try await TestServer.run { client, _ in
-            let chat = try await client.chat("Tell me about Lily", 20)
+            let chat = try await client.chat("Tell me about\n Lily", 20)
             let whole = try await client.post("/v1/messages", Self.messages())
             let content = (whole.json["content"] as? [[String: Any]])?.first
             #expect(content?["text"] as? String == chat.text && content?["type"] as? String == "text", "\(whole.body)")
@@ -95,6 +95,20 @@ import Testing
             let reply = try await client.post(path, raw: body)
             #expect(reply.status == status && reply.error["message"] is String, "\(body): \(reply.body)")
             #expect(path == "/v1/responses" || reply.json["type"] as? String == "error")
+        }
+    }
+
+    @Test func tokensAreAskedForInVLLMsWordsToo() async throws {
+        try await TestServer.run { client, _ in
+            let ours = try await client.post("/tokenize", ["content": "Once upon", "add_special": true])
+            let theirs = try await client.post("/tokenize", ["prompt": "Once upon", "add_special_tokens": true])
+            let tokens = try #require(ours.json["tokens"] as? [Int])
+            #expect(theirs.json["tokens"] as? [Int] == tokens && tokens.first == 1)
+            let text = try await client.post("/detokenize", ["tokens": Array(tokens.dropFirst())])
+            #expect(text.json["prompt"] as? String == text.json["content"] as? String && text.json["prompt"] != nil)
+            let info = try await client.get("/tokenizer_info").json
+            #expect(info["bos_token"] as? String == "<s>" && info["eos_token"] as? String == "</s>")
+            #expect(try await client.post("/tokenize", ["add_special": true]).status == 400)
         }
     }
 

@@ -66,6 +66,38 @@ import Testing
         }
     }
 
+    @Test("members follow the order of the schema as it came, in all interfaces")
+    func order() async throws {
+        try await Self.run("Qwen-Qwen2.5") { client in
+            let schema =
+                #"{"type":"object","required":["zebra","ant"],"additionalProperties":false,"properties":{"zebra":{"const":1},"ant":{"const":2}}}"#
+            let message = #"{"role":"user","content":"Weather?"}"#
+            let bodies = [
+                (
+                    "/v1/messages",
+                    #""messages":[\#(message)],"tools":[{"name":"f","input_schema":\#(schema)}],"tool_choice":{"type":"any","disable_parallel_tool_use":true}"#
+                ),
+                (
+                    "/v1/responses",
+                    #""input":[\#(message)],"tools":[{"type":"function","name":"f","parameters":\#(schema)}],"tool_choice":"required","parallel_tool_calls":false"#
+                ),
+                (
+                    "/v1/responses",
+                    #""input":[\#(message)],"text":{"format":{"type":"json_schema","name":"f","schema":\#(schema)}}"#
+                ),
+                (
+                    "/v1/chat/completions",
+                    #""messages":[\#(message)],"tools":[{"type":"function","function":{"name":"f","parameters":\#(schema)}}],"tool_choice":"required","parallel_tool_calls":false"#
+                ),
+            ]
+            for (path, body) in bodies {
+                let reply = try await client.post(path, raw: #"{"max_tokens":300,\#(body)}"#)
+                let text = reply.body.filter { !$0.isWhitespace && $0 != "\\" }
+                #expect(text.contains(#"{"zebra":1,"ant":2}"#), "\(path): \(reply.body)")
+            }
+        }
+    }
+
     @Test func oneFunctionCanBeWantedAndNoneCanBe() async throws {
         try await Self.run("Qwen-Qwen2.5") { client in
             let tools = [Self.tool("other"), Self.tool()]

@@ -9,6 +9,9 @@
 /// whenever something large is freed; both make resident memory grow for hours. Does nothing with other C libraries.
 void allocator_keep_small(void);
 
+/// Gives the pages of freed memory back to the system, those between what is in use too. Does nothing with other C libraries.
+void allocator_give_back(void);
+
 /// Bytes that the process has taken from the heap and not given back; 0 where the C library does not say.
 size_t allocator_heap_bytes(void);
 

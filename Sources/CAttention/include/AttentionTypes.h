@@ -8,6 +8,14 @@ enum attention_type {
     ATTENTION_BF16 = 2,
     /// Blocks of 32: an f16 scale and 32 signed bytes, as ggml stores them.
     ATTENTION_Q8_0 = 3,
+    /// Blocks of 32: an f16 scale and 32 numbers of 4 bits from -8 on; of the 16 bytes the low halves come first, then the high ones.
+    ATTENTION_Q4_0 = 4,
+    /// The same from 0 on, with an f16 that is added, behind the scale.
+    ATTENTION_Q4_1 = 5,
+    /// Like ATTENTION_Q4_0, from -16 on, with 32 fifth bits before the bytes.
+    ATTENTION_Q5_0 = 6,
+    /// Like ATTENTION_Q4_1, with fifth bits.
+    ATTENTION_Q5_1 = 7,
 };
 
 /// Which instructions are used.

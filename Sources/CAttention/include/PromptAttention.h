@@ -8,6 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/// Rows of every KV head, `end` not included.
+struct attention_rows {
+    int32_t begin, end;
+};
+
 /// Queries of consecutive tokens, each of which sees a row more than the one before: its own.
 struct attention_prompt {
     enum attention_type key_type, value_type;
@@ -28,13 +33,17 @@ struct attention_prompt {
     int32_t first_heads;    ///< the number of KV heads, or 1 where all see the same
     enum attention_reduction reduction; ///< of what a group's query heads give; for ``attention_prompt_received``
     const float *factors;   ///< `[queries]`: what a query's weights are multiplied by; likewise
+    /// Rows that all tokens see beside those that `seen` and `first` say; only ``attention_prompt_largest`` looks at them.
+    struct attention_rows chunk, front;
     enum attention_level level;
     float *workspace;       ///< `workspace_stride` floats for each thread, aligned to 64 bytes
     size_t workspace_stride;
 };
 
 /// Floats that each thread needs.
-size_t attention_prompt_workspace(int32_t dimension, int32_t group);
+///
+/// - chunk: the rows of `chunk`; 0 where they are not looked at.
+size_t attention_prompt_workspace(int32_t dimension, int32_t group, int32_t chunk);
 
 /// Writes the attended values, `[queries][heads * group * dimension]`. To be called by all threads.
 void attention_prompt_attend(const struct attention_prompt *prompt, float *output, int32_t thread, int32_t threads);
@@ -42,3 +51,7 @@ void attention_prompt_attend(const struct attention_prompt *prompt, float *outpu
 /// Writes what each row received, `[heads][rows]`: the sum over queries of factor times weight, reduced over the group. To be
 /// called by all threads.
 void attention_prompt_received(const struct attention_prompt *prompt, float *sums, int32_t thread, int32_t threads);
+
+/// Writes the largest weight that each row of `chunk` gets from any query, `[heads][rows of the chunk]`; what KVzip scores
+/// entries by (arXiv 2505.23416). To be called by all threads.
+void attention_prompt_largest(const struct attention_prompt *prompt, float *largest, int32_t thread, int32_t threads);

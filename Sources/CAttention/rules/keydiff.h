@@ -28,13 +28,7 @@ INLINE void inverse_lengths_typed(const enum attention_type type, const struct r
 
 /// One over the length of each row; 0 for rows of zeros.
 static void inverse_lengths(enum attention_type type, const struct row_pass *pass, float *to) {
-    switch (type) {
-    case ATTENTION_F32: inverse_lengths_typed(ATTENTION_F32, pass, to); return;
-    case ATTENTION_F16: inverse_lengths_typed(ATTENTION_F16, pass, to); return;
-    case ATTENTION_BF16: inverse_lengths_typed(ATTENTION_BF16, pass, to); return;
-    case ATTENTION_Q8_0: inverse_lengths_typed(ATTENTION_Q8_0, pass, to); return;
-    }
-    __builtin_trap();
+    CALL_TYPED(type, inverse_lengths_typed, pass, to);
 }
 
 /// Gives a vector the length -1, so that products with it are negative cosines; zeros stay zeros.

@@ -21,10 +21,30 @@ bool llama_common_is_available(void);
 
 void llama_common_free(char *text);
 
+/// Limits of what strangers' templates, schemas and grammars may take, in bytes. What reaches one gives an error.
+enum {
+    /// Of memory while something is read or a template is filled in, besides that for its input.
+    LLAMA_COMMON_WORK_BYTES = 16 << 20,
+    /// So many times the bytes of its input may be taken for it.
+    LLAMA_COMMON_INPUT_FACTOR = 24,
+    /// Of stack meanwhile.
+    LLAMA_COMMON_STACK_BYTES = 8 << 20,
+    /// That a grammar, or a parser of answers, may grow by at any place of a text.
+    LLAMA_COMMON_GROWTH_BYTES = 1 << 20,
+};
+
+/// Whether these limits hold: not where a program has its own operators `new`, as under the address sanitizer.
+bool llama_common_has_limits(void);
+
 /// A member of a JSON object, found by the keys and numbers on the way to it, as JSON again, with its own members in their order.
 ///
 /// Returns NULL where it is not there, and the reason in `error`.
 char *llama_common_json_member(const char *json, const char *const *keys, size_t count, char **error);
+
+/// The items of a list in a JSON object, found in the same way, as a JSON list of texts: each item as JSON.
+///
+/// Returns NULL where it is not there, and the reason in `error`.
+char *llama_common_json_items(const char *json, const char *const *keys, size_t count, char **error);
 
 /// The grammar, in GBNF, of the JSON texts that a JSON schema allows.
 ///
@@ -43,6 +63,9 @@ typedef struct llama_common_grammar llama_common_grammar;
 llama_common_grammar *llama_common_grammar_create(const void *vocabulary, const char *gbnf, const char *use, char **error);
 
 void llama_common_grammar_destroy(llama_common_grammar *grammar);
+
+/// Bytes that it took at its beginning.
+size_t llama_common_grammar_bytes(const llama_common_grammar *grammar);
 
 /// Whether a token may come next.
 bool llama_common_grammar_allows(const llama_common_grammar *grammar, int32_t token);

@@ -72,6 +72,9 @@ llama_common_chat_parser *llama_common_chat_parser_create(const char *state, cha
 
 void llama_common_chat_parser_destroy(llama_common_chat_parser *parser);
 
+/// Bytes that it took at its beginning.
+size_t llama_common_chat_parser_bytes(const llama_common_chat_parser *parser);
+
 /// How an answer goes on.
 typedef enum {
     LLAMA_COMMON_CHAT_MORE,

@@ -5,11 +5,13 @@ public struct BenchmarkRegistry: Sendable {
         .longBench,
         .longBench2,
         .ruler,
+        .infiniteBench,
         .longWriter,
         .longGenBench,
         .squad,
         .gsm8k,
         .math,
+        .gpqa,
         .needle,
         .scBench,
     ])

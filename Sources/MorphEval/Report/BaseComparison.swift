@@ -70,8 +70,8 @@ struct BaseComparison: Sendable {
         [
             """
             ▲ better, ▼ worse, ≈ not certain: against \(report.name(of: base)) on the same samples. A difference is certain \
-            if its 95 % interval (paired bootstrap: the same samples drawn for both, \(EvaluationScore.resamples) resamples, \
-            fixed seed) leaves out 0, and the exact two-sided sign test over samples, adjusted for all \(entries.count) \
+            if its 95 % interval (paired bootstrap: the same questions drawn for both, \(EvaluationScore.resamples) resamples, \
+            fixed seed) leaves out 0, and the exact two-sided sign test over questions, adjusted for all \(entries.count) \
             comparisons (Holm), is below 0.05 in the same direction.
             """
         ]

@@ -5,6 +5,7 @@ extension EvaluationReport {
     public var markdown: String {
         MarkdownTable(header: header, rows: cells).text + "\n"
             + (comparison.map { MarkdownTable(header: BaseComparison.header, rows: $0.cells(self)).text + "\n" } ?? "")
+            + (published.map { PublishedComparison(self, $0).markdown + "\n" } ?? "")
             + notes.map { "- \($0)\n" }.joined()
     }
 
@@ -16,8 +17,10 @@ extension EvaluationReport {
         let list = notes.map { "<li>\(HTML.escape($0))</li>" }.joined()
         let differences = comparison.map { [HTML.table(header: BaseComparison.header, rows: $0.cells(self))] } ?? []
         let figures = scoreCharts.map(\.figure) + [memoryChart?.figure].compactMap(\.self) + heatMaps.map(\.figure)
-        return ([HTML.table(header: header, rows: cells)] + differences + ["<ul>\(list)</ul>"] + figures).joined(
-            separator: "\n")
+        let beside = published.map { [PublishedComparison(self, $0).body] } ?? []
+        return ([HTML.table(header: header, rows: cells)] + differences + beside + ["<ul>\(list)</ul>"] + figures)
+            .joined(
+                separator: "\n")
     }
 
     // MARK: Table
@@ -25,8 +28,8 @@ extension EvaluationReport {
     private var hasRemarks: Bool { rows.contains { !$0.remarks.isEmpty } }
 
     private var header: [String] {
-        ["model", "policy"] + (hasRemarks ? ["settings"] : [])
-            + columns.map { "\($0.dataset): \($0.score)" } + ["cache", "peak", "tokens, cut", "tokens/s"]
+        ["model", "policy", "bytes"] + (hasRemarks ? ["settings"] : [])
+            + columns.map { "\($0.dataset): \($0.score)" } + ["most", "peak", "tokens, cut", "tokens/s"]
     }
 
     private var cells: [[String]] {
@@ -35,7 +38,7 @@ extension EvaluationReport {
             let scores = columns.map { column in
                 score(row, column).map { Self.cell($0) + (comparison?.mark(index, column) ?? "") } ?? ""
             }
-            return [row.model, row.policy] + (hasRemarks ? [row.remarks] : []) + scores
+            return [row.model, row.policy, Self.megabytes(row.meanBytes)] + (hasRemarks ? [row.remarks] : []) + scores
                 + [
                     Self.megabytes(row.runs.map(\.cacheBytes).max() ?? 0),
                     Self.megabytes(row.runs.map(\.peakBytes).max() ?? 0), Self.lengths(row.runs),
@@ -60,9 +63,11 @@ extension EvaluationReport {
 
     // MARK: Charts
 
-    /// Score against capacity, one chart for each column; policies without a capacity are levels.
+    /// Score against bytes, one chart for each column; policies without a capacity are levels.
     private var scoreCharts: [LineChart] {
-        columns.compactMap { column in
+        // Files of other programs may not say how many bytes a cache took.
+        let knowsBytes = rows.allSatisfy { $0.meanBytes > 0 }
+        return columns.compactMap { column in
             var names: [String] = []
             var points: [String: [LineChart.Point]] = [:]
             var levels: Set<String> = []
@@ -70,13 +75,16 @@ extension EvaluationReport {
                 guard let score = score(row, column), let value = score.value else { continue }
                 let name = seriesName(row, row.family)
                 if points[name] == nil { names.append(name) }
-                if row.key.capacity == nil { levels.insert(name) }
+                if row.key.capacity == nil, row.key.budget == nil { levels.insert(name) }
                 points[name, default: []].append(
-                    .init(x: Double(row.key.capacity ?? 0), y: value, interval: score.interval))
+                    .init(
+                        x: knowsBytes ? Double(row.meanBytes) / 1e6 : Double(row.key.capacity ?? 0), y: value,
+                        interval: score.interval))
             }
             guard levels.count < names.count else { return nil }
             var chart = LineChart(
-                title: "\(column.dataset): \(column.score) against capacity", xLabel: "entries per KV head",
+                title: "\(column.dataset): \(column.score) against \(knowsBytes ? "bytes" : "capacity")",
+                xLabel: knowsBytes ? "cache at the end, MB, mean" : "entries per KV head",
                 yLabel: "\(column.score), percent",
                 series: names.map { .init($0, points[$0] ?? [], isLevel: levels.contains($0)) })
             chart.doublesAlongX = true

@@ -12,6 +12,9 @@ public struct EvaluationReport: Sendable {
         let family: String
         let remarks: String
         var runs: [EvaluationRun]
+
+        /// Bytes of the cache at the end of an answer: the mean over the runs of that over the samples.
+        var meanBytes: Int { runs.reduce(0) { $0 + $1.meanCacheBytes } / max(1, runs.count) }
     }
 
     /// One column of the table: a score on a dataset.
@@ -24,6 +27,8 @@ public struct EvaluationReport: Sendable {
     let columns: [Column]
     /// How the rows differ from one of them; nil if that is not asked.
     private(set) var comparison: BaseComparison?
+    /// What papers published about the same benchmarks, to be laid beside the rows; `nil` for nothing.
+    public var published: PublishedFigures?
     /// What a reader has to know to compare the numbers.
     public private(set) var notes: [String]
 
@@ -51,21 +56,35 @@ public struct EvaluationReport: Sendable {
             .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
         let methods = [
             """
-            Scores in percent, with the 95 % interval in brackets (bootstrap over samples, percentile method, \
-            \(EvaluationScore.resamples) resamples, fixed seed) and the number of samples.
+            Scores in percent, with the 95 % interval in brackets (bootstrap over samples, of a question that \
+            was asked several times over all of its answers together, percentile method, \(EvaluationScore.resamples) \
+            resamples, fixed seed) and the number of samples.
             """,
             """
-            Cache and peak are the largest of any sample; the peak adds the intermediate results. Speed is that of one \
-            sequence while it writes.
+            Bytes are those of the cache at the end of an answer, the mean over the samples, everything counted that a policy \
+            keeps, a calibration's tables too; most and peak are the largest of any sample, and the peak adds the intermediate \
+            results. Speed is that of one sequence while it writes.
             """,
         ]
-        let remarks = [Self.limits(runs), runs.compactMap(\.missing), Self.unjudged(runs), differences]
+        let remarks = [
+            Self.budgets(runs), Self.limits(runs), runs.compactMap(\.missing), Self.unjudged(runs), differences,
+        ]
         let made = [Self.sampling(runs), Self.commands(runs)]
         notes = ([methods] + remarks + made).flatMap(\.self)
         guard let key = base?.settings.rowKey, let index = rows.firstIndex(where: { $0.key == key }) else { return }
         let comparison = BaseComparison(self, base: index)
         self.comparison = comparison
         notes = ([methods] + remarks + [comparison.notes(self)] + made).flatMap(\.self)
+    }
+
+    /// What caches were allowed, where bytes were stated.
+    private static func budgets(_ runs: [EvaluationRun]) -> [String] {
+        runs.compactMap { run in
+            guard let allowed = run.budgetBytes, let entries = run.meanCapacity else { return nil }
+            return
+                "\(run.name): \(allowed) bytes were allowed (\(run.settings.budget ?? "")), room for \(entries) entries per "
+                + "KV head, both the mean over the samples."
+        }
     }
 
     /// How tokens were chosen, which every reader needs to repeat a run.
@@ -101,7 +120,8 @@ public struct EvaluationReport: Sendable {
                 let family = PolicySpecification.family(of: run.settings.policy, in: policies)
                 rows.append(
                     Row(
-                        key: key, model: key.model, policy: key.policy, family: family,
+                        key: key, model: key.model,
+                        policy: key.policy + (key.budget.map { ", \($0)" } ?? ""), family: family,
                         remarks: key.remarks(among: keys),
                         runs: [run]))
                 continue
@@ -114,7 +134,8 @@ public struct EvaluationReport: Sendable {
             rows[index].runs.append(run)
         }
         return rows.sorted {
-            ($0.model, $0.family, $0.key.capacity ?? 0) < ($1.model, $1.family, $1.key.capacity ?? 0)
+            ($0.model, $0.family, $0.key.capacity ?? 0, $0.meanBytes)
+                < ($1.model, $1.family, $1.key.capacity ?? 0, $1.meanBytes)
         }
     }
 

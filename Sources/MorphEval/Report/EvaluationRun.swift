@@ -162,8 +162,21 @@ extension EvaluationRun {
         settings.benchmark == settings.dataset ? settings.dataset : "\(settings.benchmark) \(settings.dataset)"
     }
 
-    /// The bytes of the largest cache of any sample.
-    public var cacheBytes: Int { lines.compactMap { $0.record.value["cache_bytes"]?.integer }.max() ?? 0 }
+    /// The bytes of the largest cache of any sample, a calibration's tables counted.
+    public var cacheBytes: Int { lines.compactMap(\.cacheBytes).max() ?? 0 }
+
+    /// The bytes of the cache at the end of an answer, a calibration's tables counted: the mean over the samples.
+    public var meanCacheBytes: Int { Self.mean(lines.compactMap(\.cacheBytes)) ?? 0 }
+
+    /// The bytes that the cache of a sample was allowed, the mean over the samples; nil if its capacity was stated.
+    public var budgetBytes: Int? { Self.mean(lines.compactMap { $0.record.value["budget_bytes"]?.integer }) }
+
+    /// The entries per KV head that bytes had room for, the mean over the samples; nil if the capacity was stated.
+    var meanCapacity: Int? {
+        settings.budget == nil ? nil : Self.mean(lines.compactMap { $0.record.value["capacity"]?.integer })
+    }
+
+    private static func mean(_ values: [Int]) -> Int? { values.isEmpty ? nil : values.reduce(0, +) / values.count }
 
     /// The same with intermediate results.
     public var peakBytes: Int { lines.compactMap { $0.record.value["peak_bytes"]?.integer }.max() ?? 0 }
@@ -187,10 +200,18 @@ extension EvaluationRun {
     var memory: [(tokens: Int, bytes: Int)] {
         lines.flatMap { line -> [(tokens: Int, bytes: Int)] in
             let value = line.record.value
-            guard let tokens = value["response_tokens"]?.integer, let end = value["cache_bytes"]?.integer,
+            guard let tokens = value["response_tokens"]?.integer, let end = line.cacheBytes,
                 let start = value["prompt_cache_bytes"]?.integer
             else { return [] }
-            return [(0, start), (tokens, end)]
+            return [(0, start + line.sharedBytes), (tokens, end)]
         }
     }
+}
+
+extension RunLine {
+    /// Bytes of a calibration's tables; 0 in files of older versions.
+    fileprivate var sharedBytes: Int { record.value["shared_bytes"]?.integer ?? 0 }
+
+    /// Bytes of the cache at the end, with these; nil if the line does not say.
+    fileprivate var cacheBytes: Int? { record.value["cache_bytes"]?.integer.map { $0 + sharedBytes } }
 }

@@ -47,16 +47,34 @@ public struct EvaluationScore: Sendable, Hashable {
     /// How often samples are drawn anew for an interval.
     public static let resamples = 2_000
 
-    /// The 95 % interval by the bootstrap: samples are drawn with replacement, always the same way, and the middle 95 %
-    /// of the numbers are taken (percentile method). `nil` for fewer than two samples.
-    public var interval: ClosedRange<Double>? { Self.interval(of: count) { value(of: $0) } }
+    /// The 95 % interval by the bootstrap: questions are drawn with replacement, always the same way, each with all of its
+    /// answers where it was asked several times, and the middle 95 % of the numbers are taken (percentile method). `nil` for
+    /// fewer than two questions.
+    public var interval: ClosedRange<Double>? { Self.interval(of: questions) { value(of: $0) } }
 
-    /// The 95 % interval of something that is computed from so many samples.
-    static func interval(of count: Int, _ value: ([Int]) -> Double) -> ClosedRange<Double>? {
-        guard count > 1 else { return nil }
+    /// The places of the samples of each question, in the order of the questions' first samples.
+    package var questions: [[Int]] { ids.isEmpty ? (0..<count).map { [$0] } : Self.questions(ids) }
+
+    /// The places of names that belong to one question: "q", "q#2" and so on, as ``EvaluationSample/repeated(_:times:)``
+    /// names them. What follows a name's first space tells contents apart.
+    static func questions(_ ids: [String]) -> [[Int]] {
+        var places: [String: Int] = [:]
+        return ids.enumerated().reduce(into: []) { questions, sample in
+            let name = sample.element.prefix { $0 != " " }
+            let isRepeat = name.split(separator: "#").last.map { $0.allSatisfy(\.isNumber) } ?? false
+            let question = isRepeat ? String(name.prefix { $0 != "#" }) : String(name)
+            if let place = places[question] { return questions[place].append(sample.offset) }
+            places[question] = questions.count
+            questions.append([sample.offset])
+        }
+    }
+
+    /// The 95 % interval of something that is computed from samples, which are drawn by questions.
+    static func interval(of questions: [[Int]], _ value: ([Int]) -> Double) -> ClosedRange<Double>? {
+        guard questions.count > 1 else { return nil }
         var random = SplitMix64(seed: 1)
         let values = (0..<resamples).map { _ in
-            value((0..<count).map { _ in Int(random.next() % UInt64(count)) })
+            value(questions.indices.flatMap { _ in questions[Int(random.next() % UInt64(questions.count))] })
         }.sorted()
         let outside = resamples / 40
         return values[outside]...values[resamples - 1 - outside]

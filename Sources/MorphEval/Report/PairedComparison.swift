@@ -6,12 +6,14 @@ public struct PairedComparison: Sendable, Hashable {
     public let samples: Int
     /// The first score less the second, in percent, both of these samples.
     public let difference: Double
-    /// The 95 % interval of the difference by the paired bootstrap: the same samples are drawn for both runs. `nil` for
-    /// fewer than two samples.
+    /// The questions that both runs have; fewer than ``samples`` where they were asked several times.
+    public let questions: Int
+    /// The 95 % interval of the difference by the paired bootstrap: the same questions are drawn for both runs, each with all
+    /// of its answers. `nil` for fewer than two questions.
     public let interval: ClosedRange<Double>?
-    /// Samples on which the first run is better.
+    /// Questions on which the first run is better, over all answers to them.
     public let better: Int
-    /// Samples on which it is worse.
+    /// Questions on which it is worse.
     public let worse: Int
 
     /// Compares two scores, sample by sample.
@@ -27,8 +29,10 @@ public struct PairedComparison: Sendable, Hashable {
         }
         samples = pairs.count
         self.difference = difference(pairs.indices)
-        interval = EvaluationScore.interval(of: pairs.count, difference)
-        let each = pairs.indices.map { difference(CollectionOfOne($0)) }
+        let groups = EvaluationScore.questions(pairs.map { score.ids[$0.own] })
+        questions = groups.count
+        interval = EvaluationScore.interval(of: groups, difference)
+        let each = groups.map(difference)
         better = each.count { $0 > Self.rounding }
         worse = each.count { $0 < -Self.rounding }
     }

@@ -57,6 +57,14 @@ public struct EvaluationRequest: Sendable, Hashable {
     public var endsAfterLine: Bool
     /// The seed of the random choice.
     public var seed: UInt32
+    /// Tokens that the sequence has at its end with a full cache, where that is known: what a share of the full cache's bytes
+    /// is a share of.
+    public var fullTokens: Int?
+
+    /// The most tokens that a sequence of the request can have at its end.
+    public var mostTokens: Int {
+        system.count + context.count + (questions.map(\.count).max() ?? 0) + maximumNewTokens
+    }
 
     /// Creates a request.
     public init(
@@ -100,6 +108,14 @@ public struct EvaluationAnswer: Sendable, Hashable {
     public var contextReads = 0
     /// Whether something in the middle of the prompt was left out.
     public var promptWasCut = false
+    /// The tokens of the sequence when the answer was complete; of several questions the most.
+    public var sequenceTokens = 0
+    /// The bytes that the cache was allowed; `nil` if its capacity was stated.
+    public var budgetBytes: Int?
+    /// The entries per KV head that had room in these bytes.
+    public var capacity: Int?
+    /// The bytes of tables that all sequences share: a calibration's.
+    public var sharedBytes = 0
     /// The bytes of the cache when the answer began; of several questions the most.
     public var promptCacheBytes = 0
     /// The bytes of the cache when the answer was complete; of several questions the most.

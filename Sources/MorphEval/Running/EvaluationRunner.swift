@@ -32,6 +32,8 @@ public struct EvaluationRunner: Sendable {
     let samplesAtATime: Int
     /// The part of the run that is computed; all of it if nil.
     public var shard: Shard?
+    /// What caches may take, where that is a share of what they took in another run.
+    public var budget: SampleBudget?
     /// The call that the run is made by, for a person who wants to repeat it; written into every line if there is one.
     public var command: String?
 
@@ -86,7 +88,8 @@ public struct EvaluationRunner: Sendable {
     private func answer(to sample: EvaluationSample, _ index: Int, _ state: RunState) async throws -> EvaluationAnswer {
         try Task.checkCancellation()
         state.note(0, of: sample.id)
-        let request = try PromptBuilder(model: model, settings: settings).request(for: sample, index: index)
+        var request = try PromptBuilder(model: model, settings: settings).request(for: sample, index: index)
+        request.fullTokens = try budget?.fullTokens(of: sample.id)
         return try await model.answer(request) { state.note($0, of: sample.id) }
     }
 }

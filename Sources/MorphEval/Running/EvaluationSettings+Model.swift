@@ -9,7 +9,8 @@ extension EvaluationSettings {
     ///   - dataset: The part of the benchmark.
     ///   - samples: All samples of the run.
     ///   - model: The model.
-    ///   - cache: What its cache keeps, and how.
+    ///   - cache: What its cache keeps, and how; the policy in it does not matter where there is a budget.
+    ///   - budget: The bytes that the cache of a sample may take; `nil` if its policy states the capacity.
     ///   - sampling: How tokens are chosen; sample n is answered with the seed plus n.
     ///   - usesChatTemplate: Whether prompts are put into the model's chat template where the benchmark wants it.
     ///   - maximumNewTokens: A limit of tokens for an answer instead of the benchmark's own.
@@ -19,18 +20,22 @@ extension EvaluationSettings {
     ///   `calibration` if the policy needs one that is not there.
     public init(
         _ benchmark: String, dataset: String, samples: [EvaluationSample], model: Model, cache: CacheOptions,
-        sampling: SamplingOptions = .init(), usesChatTemplate: Bool = true, maximumNewTokens: Int? = nil,
+        budget: SampleBudget? = nil, sampling: SamplingOptions = .init(), usesChatTemplate: Bool = true,
+        maximumNewTokens: Int? = nil,
         maximumPromptTokens: Int? = nil, contextLength: Int? = nil
     ) throws {
-        let policy = try cache.policy.prepared(for: model)
+        let policy = try (budget?.somePolicy() ?? cache.policy).prepared(for: model)
         let isCalibrated = policy.calibration != nil || policy.compression?.source == .calibration
         self.init(
             benchmark: benchmark, dataset: dataset, samples: samples, model: model.url.lastPathComponent,
-            modelFingerprint: try Model.fileDigest(of: model.url), policy: policy.specification,
-            calibration: isCalibrated ? try model.calibration()?.digest : nil, capacity: policy.declaredCapacity,
+            modelFingerprint: try Model.fileDigest(of: model.url),
+            policy: budget?.policy.description ?? policy.specification,
+            calibration: isCalibrated ? try model.calibration()?.digest : nil,
+            capacity: budget == nil ? policy.declaredCapacity : nil,
             cache: cache.statement, usesChatTemplate: usesChatTemplate, maximumNewTokens: maximumNewTokens,
             maximumPromptTokens: maximumPromptTokens, contextLength: contextLength, sampling: sampling.statement,
             seed: Int(sampling.seed))
+        self.budget = budget?.description
     }
 }
 

@@ -18,8 +18,10 @@ public struct EvaluationSettings: Sendable, Hashable {
     public var policy: String
     /// Which calibration of the model the policy was under; `nil` if it needs none.
     public var calibration: String?
-    /// Entries per KV head; `nil` if the cache grows.
+    /// Entries per KV head; `nil` if the cache grows, or has as many as fit into ``budget``.
     public var capacity: Int?
+    /// The bytes that the cache of a sample may take, in words; `nil` if its capacity is stated.
+    public var budget: String?
     /// The type of stored keys and values, and how a prompt enters the cache.
     public var cache: String
     /// Whether prompts were put into the model's chat template where the benchmark wants it.
@@ -79,6 +81,7 @@ extension EvaluationSettings {
                 "chat_template": .bool(usesChatTemplate),
                 "max_tokens": JSONValue(maximumNewTokens), "max_prompt_tokens": JSONValue(maximumPromptTokens),
                 "context_length": JSONValue(contextLength), "sampling": .string(sampling), "seed": .integer(seed),
+                "budget": JSONValue(budget),
             ]))
     }
 
@@ -106,6 +109,7 @@ extension EvaluationSettings {
         contextLength = try run.has("context_length") ? run.integer("context_length") : nil
         sampling = try run.text("sampling")
         seed = try run.integer("seed")
+        budget = try run.has("budget") ? run.text("budget") : nil
     }
 
     /// In what two runs differ, in words: "capacity 64 and 128"; empty if they are the same.

@@ -104,14 +104,16 @@ extension RunFile.Making {
 extension EvaluationAnswer {
     /// What is recorded about the making of an answer.
     fileprivate var members: [JSONMember] {
-        [JSONMember]([
+        let budget =
+            budgetBytes.map { [JSONMember](["budget_bytes": .integer($0), "capacity": JSONValue(capacity)]) } ?? []
+        return [JSONMember]([
             "prompt_tokens": .integer(promptTokens), "prompt_was_cut": .bool(promptWasCut),
-            "context_reads": .integer(contextReads),
+            "sequence_tokens": .integer(sequenceTokens), "context_reads": .integer(contextReads),
             "response_tokens": .integer(parts.reduce(0) { $0 + $1.tokens }),
             "finish": JSONValue(parts.map(\.finish)), "prompt_cache_bytes": .integer(promptCacheBytes),
-            "cache_bytes": .integer(cacheBytes),
+            "cache_bytes": .integer(cacheBytes), "shared_bytes": .integer(sharedBytes),
             "peak_bytes": .integer(peakBytes), "prefill_seconds": .number(prefillSeconds),
             "decode_seconds": .number(decodeSeconds),
-        ])
+        ]) + budget
     }
 }

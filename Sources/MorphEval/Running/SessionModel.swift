@@ -7,22 +7,28 @@ public struct SessionModel: AnsweringModel {
     private let cache: CacheOptions
     private let sampling: SamplingOptions
     private let threads: Int?
+    private let budget: SampleBudget?
 
     /// Takes a model.
     ///
     /// - Parameters:
     ///   - model: The model.
-    ///   - cache: What a cache keeps, and how.
+    ///   - cache: What a cache keeps, and how; the policy in it does not matter where there is a budget.
+    ///   - budget: The bytes that the cache of a sample may take; `nil` if its policy states the capacity.
     ///   - sampling: How tokens are chosen; the seed is that of each sample.
     ///   - threads: Threads to compute on; `nil` for all cores.
     /// - Throws: ``EvaluationError`` of kind `model` if it has no tokenizer.
-    public init(_ model: Model, cache: CacheOptions, sampling: SamplingOptions = .init(), threads: Int?) throws {
+    public init(
+        _ model: Model, cache: CacheOptions, budget: SampleBudget? = nil, sampling: SamplingOptions = .init(),
+        threads: Int?
+    ) throws {
         guard let tokenizer = model.tokenizer else {
             throw EvaluationError(.model, file: model.url, "the model has no tokenizer, and benchmarks are text")
         }
         self.model = model
         self.tokenizer = tokenizer
         self.cache = cache
+        self.budget = budget
         self.sampling = sampling
         self.threads = threads
     }
@@ -65,10 +71,16 @@ public struct SessionModel: AnsweringModel {
         var answer = EvaluationAnswer()
         answer.promptWasCut = request.promptWasCut
         answer.promptTokens = request.questions.reduce(request.system.count + request.context.count) { $0 + $1.count }
+        var cache = cache
+        if let sized = try budget?.cache(model, cache, for: request) {
+            cache = sized.options
+            (answer.budgetBytes, answer.capacity) = (sized.bytes, sized.entries)
+        }
+        answer.sharedBytes = try CachePlan(model, cache, tokens: 1).sharedBytes
         if try !request.context.isEmpty && CompressedContext.canHold(cache, of: model) {
-            try await askAboutContext(request, into: &answer, progress)
+            try await askAboutContext(request, cache, into: &answer, progress)
         } else {
-            try await readAndAsk(request, into: &answer, progress)
+            try await readAndAsk(request, cache, into: &answer, progress)
         }
         // A generation ends early when its task is cancelled; what it wrote is no answer then.
         try Task.checkCancellation()
@@ -77,7 +89,8 @@ public struct SessionModel: AnsweringModel {
 
     /// Reads and cuts the context once; every question goes on from it and leaves it as it is.
     private func askAboutContext(
-        _ request: EvaluationRequest, into answer: inout EvaluationAnswer, _ progress: @Sendable (Int) -> Void
+        _ request: EvaluationRequest, _ cache: CacheOptions, into answer: inout EvaluationAnswer,
+        _ progress: @Sendable (Int) -> Void
     ) async throws {
         let start = ContinuousClock.now
         let context = try await Session(model, cache: cache, threads: threads)
@@ -95,7 +108,8 @@ public struct SessionModel: AnsweringModel {
 
     /// Reads everything anew for each question, which a policy of constant size changes what it holds of the context by.
     private func readAndAsk(
-        _ request: EvaluationRequest, into answer: inout EvaluationAnswer, _ progress: @Sendable (Int) -> Void
+        _ request: EvaluationRequest, _ cache: CacheOptions, into answer: inout EvaluationAnswer,
+        _ progress: @Sendable (Int) -> Void
     ) async throws {
         let session = try Session(model, cache: cache, threads: threads)
         let before = request.system + request.context
@@ -133,6 +147,8 @@ public struct SessionModel: AnsweringModel {
             if request.endsAfterLine, part.text.drop(while: \.isNewline).contains(where: \.isNewline) { break }
         }
         answer.parts.append(part)
+        let read = request.system.count + request.context.count + question.count
+        answer.sequenceTokens = max(answer.sequenceTokens, read + part.tokens)
         answer.prefillSeconds += ((firstToken ?? .now) - start) / .seconds(1)
         answer.decodeSeconds += firstToken.map { (ContinuousClock.now - $0) / .seconds(1) } ?? 0
         let cacheBytes = contextBytes + (await session.statistics.allocatedBytes)

@@ -33,13 +33,17 @@ final class ModelRunner {
     /// - Throws: ``CacheError`` when the kernel that was asked for cannot run on this machine.
     func prepare(for cache: KVCache) throws { _ = try backend(isFused: cache.isFused) }
 
-    /// Feeds tokens, one after the other within a sequence; all caches have room, and one backend attends to all.
+    /// Feeds tokens, one after the other within a sequence; all caches have room.
     ///
     /// - Parameter collect: receives the index of each feed and the logits after its last token.
     /// - Throws: `GgmlError` when memory is short or the device fails; sequences that were not collected are then as before,
     ///   except for tokens that a graph had fed already.
     func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
-        try backend(isFused: feeds[0].cache.isFused).step(feeds, collect: collect)
+        for isFused in [true, false] {
+            let indices = feeds.indices.filter { feeds[$0].cache.isFused == isFused }
+            guard !indices.isEmpty else { continue }
+            try backend(isFused: isFused).step(indices.map { feeds[$0] }) { collect(indices[$0], $1) }
+        }
     }
 
     /// Feeds one token of one sequence and reads its logits; in the steady state no memory stays behind.
@@ -63,7 +67,7 @@ final class ModelRunner {
             return made
         }
         if let graph { return graph }
-        let made = GraphBackend(model, on: device)
+        let made = GraphBackend(model, on: device) { [unowned self] in columns($0) }
         graph = made
         return made
     }

@@ -59,12 +59,9 @@ public struct CachePlan: Sendable, Hashable {
         if case .chunked(let part) = options.prefill {
             (held, read) = (plans.joined().map { $0.slots ?? tokens }.max() ?? 0, min(part, tokens))
         }
-        let rows = description.layers.map { layer in
-            layer.kvHeads * (options.keyType.bytes(layer.headDimension) + options.valueType.bytes(layer.headDimension))
-        }
         // Layers take turns in the same memory; those that later blocks attend to have their own.
-        let largest = rows.max() ?? 0
-        let kept = description.layers.indices.count { description.readers(of: $0) > 0 }
-        promptBytes = (held + read) * largest * (1 + kept) + 4 * read * description.streamLength
+        let largest = description.layers.map(options.bytesPerToken).max() ?? 0
+        promptBytes =
+            (held + read) * largest * (1 + description.sharedLayers) + 4 * read * description.streamLength
     }
 }

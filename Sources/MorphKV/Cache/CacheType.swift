@@ -14,6 +14,14 @@ public enum CacheType: String, Sendable, Hashable, CaseIterable {
     case bf16
     /// 8 bits, blocks of 32 with one scale.
     case q8_0
+    /// 4 bits, blocks of 32 with one scale.
+    case q4_0
+    /// 4 bits, blocks of 32 with a scale and a lowest number.
+    case q4_1
+    /// 5 bits, blocks of 32 with one scale.
+    case q5_0
+    /// 5 bits, blocks of 32 with a scale and a lowest number.
+    case q5_1
 
     /// Finds a type by its name, in any case.
     public init?(named name: String) { self.init(rawValue: name.lowercased()) }
@@ -28,6 +36,10 @@ public enum CacheType: String, Sendable, Hashable, CaseIterable {
         case .f16: .f16
         case .bf16: .bf16
         case .q8_0: .q8_0
+        case .q4_0: .q4_0
+        case .q4_1: .q4_1
+        case .q5_0: .q5_0
+        case .q5_1: .q5_1
         }
     }
 
@@ -38,8 +50,15 @@ public enum CacheType: String, Sendable, Hashable, CaseIterable {
         case .f16: ATTENTION_F16
         case .bf16: ATTENTION_BF16
         case .q8_0: ATTENTION_Q8_0
+        case .q4_0: ATTENTION_Q4_0
+        case .q4_1: ATTENTION_Q4_1
+        case .q5_0: ATTENTION_Q5_0
+        case .q5_1: ATTENTION_Q5_1
         }
     }
+
+    /// Whether rotating a key again and again leaves it what it was; not with so few bits that each time rounds too much away.
+    var canRotate: Bool { ![.q4_0, .q4_1, .q5_0, .q5_1].contains(self) }
 
     /// How many numbers share one block, of which a key or value must be a multiple; 1 for plain types.
     public var blockLength: Int { elementType.blockLength }

@@ -10,10 +10,7 @@ package struct FullCacheCost: Sendable {
     package init(_ model: Model, _ cache: CacheOptions) throws {
         let description = model.description
         constant = description.recurrentBytes
-        layers = description.layers.map { layer in
-            let pair = [cache.keyType, cache.valueType].reduce(0) { $0 + $1.bytes(layer.headDimension) }
-            return (pair * layer.kvHeads, layer.slidingWindow ?? .max)
-        }
+        layers = description.layers.map { (cache.bytesPerToken(of: $0), $0.slidingWindow ?? .max) }
     }
 
     /// Bytes of keys and values of so many tokens, and of what blocks without attention remember.

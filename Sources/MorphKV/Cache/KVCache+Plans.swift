@@ -41,6 +41,13 @@ extension KVCache {
         guard all.allSatisfy({ $0.slots != nil }) else { return nil }
         let moved = all.filter { $0.geometry.sees(beyond: asked ?? context * 3 / 4) }
         guard let entries = moved.compactMap(\.slots).max() else { return nil }
+        if let type = moved.map(\.keyType).first(where: { !$0.canRotate }) {
+            guard asked == nil else {
+                throw CacheError(
+                    .positions, "keys of type \(type) cannot be moved: each time would round too much of them away")
+            }
+            return nil
+        }
         return try PositionFloor(asked, context: context, entries: frozen + entries)
     }
 

@@ -95,12 +95,26 @@ final class KVCache {
                 needed = rule.slots(for: needed, in: old.plan.geometry)
             }
             guard needed > old.slots else { continue }
-            let new = try LayerCache(old.plan, slots: Self.rounded(needed), scale: scale)
-            try new.allocate(on: backend)
-            if old.frozen != nil { new.follow(old.frozen, next: old.origin) }
-            try new.copyEntries(of: old, on: backend)
-            parts[index][0] = new
+            try replace(index, slots: Self.rounded(needed))
+            try backend.pause?()
         }
+    }
+
+    /// Gives growing layers at least as many slots as another cache's have.
+    func widen(like other: KVCache) throws {
+        for index in parts.indices where parts[index][0].plan.slots == nil {
+            let (slots, old) = (other.parts[index][0].slots, parts[index][0])
+            if slots > old.slots { try replace(index, slots: slots) }
+        }
+    }
+
+    private func replace(_ index: Int, slots: Int) throws {
+        let old = parts[index][0]
+        let new = try LayerCache(old.plan, slots: slots, scale: scale)
+        try new.allocate(on: backend)
+        if old.frozen != nil { new.follow(old.frozen, next: old.origin) }
+        try new.copyEntries(of: old, on: backend)
+        parts[index][0] = new
     }
 
     /// Makes room in layers whose rule drops many entries at a time.
@@ -160,6 +174,7 @@ final class KVCache {
         let new = try LayerCache(parts[index][0].plan, slots: slots, scale: scale)
         try new.allocate(on: backend)
         parts[index][0] = new
+        try backend.pause?()
     }
 
     /// Makes every layer look as full as it can get, for measuring what the largest steps need.

@@ -11,8 +11,7 @@ final class LayerCache {
     let shape: SlotShape
     /// `[headDim, slots, kvHeads]`
     let keys: Tensor
-    /// `[headDim, slots, kvHeads]` for the fused kernel; for graphs transposed, so that weights times values needs no
-    /// copy: `[slots, headDim, kvHeads]`
+    /// `[headDim, slots, kvHeads]`, or `[slots, headDim, kvHeads]`; see ``LayerPlan/storesRows``.
     let values: Tensor
     /// What a scoring rule keeps; nil for rules that depend on positions only.
     let scores: SlotScores?
@@ -22,7 +21,7 @@ final class LayerCache {
     /// The layer as the fused kernel sees it; nil if graphs attend to it, and before it is allocated.
     private(set) var kernelView: KernelView?
     private let scale: Float
-    private let arena: Arena
+    let arena: Arena
     /// Bytes that ``allocate(on:)`` takes, known before it is called.
     private(set) var plannedBytes = 0
     /// Filled slots per KV head.
@@ -43,8 +42,11 @@ final class LayerCache {
 
     /// Describes the layer without allocating it.
     ///
-    /// - Parameter scale: what attention scores are multiplied by before the softmax.
-    init(_ plan: LayerPlan, slots: Int, scale: Float) throws {
+    /// - Parameters:
+    ///   - scale: what attention scores are multiplied by before the softmax.
+    ///   - sequences: for how many sequences, whose heads lie behind each other.
+    init(_ plan: LayerPlan, slots: Int, scale: Float, sequences: Int = 1) throws {
+        let plan = sequences == 1 ? plan : plan.repeated(sequences)
         let g = plan.geometry
         let arena = try Arena(tensors: 13)
         let rows = [g.headDimension, slots, g.kvHeads]
@@ -52,10 +54,10 @@ final class LayerCache {
         self.arena = arena
         self.plan = plan
         self.slots = slots
-        shape = SlotShape(geometry: g, slots: slots, isFused: plan.isFused)
+        shape = SlotShape(geometry: g, slots: slots, isFused: plan.isFused, sequences: sequences)
         self.scale = scale
         keys = arena.tensor(plan.keyType.elementType, rows, name: "keys")
-        values = arena.tensor(plan.valueType.elementType, plan.isFused ? rows : transposed, name: "values")
+        values = arena.tensor(plan.valueType.elementType, plan.storesRows ? rows : transposed, name: "values")
         if let scoring = plan.scoring {
             scores = SlotScores(scoring, shape, marksPins: plan.marksPins, in: arena)
         } else {
@@ -168,7 +170,7 @@ final class LayerCache {
 
     /// Values of the first `count` slots, as they are stored.
     func firstValues(_ count: Int, in graph: Graph) -> Tensor {
-        let shape = plan.isFused ? [values[0], count, values[2]] : [count, values[1], values[2]]
+        let shape = plan.storesRows ? [values[0], count, values[2]] : [count, values[1], values[2]]
         return graph.view(values, shape, strides: Array(values.strides[1...2]))
     }
 

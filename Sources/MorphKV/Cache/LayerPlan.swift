@@ -7,8 +7,11 @@ struct LayerPlan: Hashable {
     private(set) var rule: RetentionRule
     let keyType: CacheType
     let valueType: CacheType
-    /// Whether the fused kernel attends to it: values are then rows like keys, else transposed.
+    /// Whether the fused kernel attends to it.
     let isFused: Bool
+    /// Whether values are rows like keys, as the fused kernel and flash attention read them; else they are transposed, so
+    /// that weights times values needs no copy.
+    let storesRows: Bool
     /// Whether a tensor says which slots hold pins: graphs need it, the kernel compares positions.
     let marksPins: Bool
     /// Which of the model's KV heads it is for, ascending; nil if it is for all of them.
@@ -50,8 +53,9 @@ struct LayerPlan: Hashable {
         isFused = try Self.isFused(options, on: device)
         marksPins = options.pins && !isFused
         for type in [options.keyType, options.valueType] {
-            try Self.check(type, isFused: isFused, dimension: geometry.headDimension)
+            try Self.check(type, dimension: geometry.headDimension)
         }
+        storesRows = try isFused || Self.storesRows(geometry, rule, options, on: device)
         if case .chunked(let tokens) = options.prefill, tokens < 1 {
             throw CacheError(.invalidPolicy, "a prompt in parts of \(tokens) tokens: 1 or more is needed")
         }
@@ -100,12 +104,30 @@ struct LayerPlan: Hashable {
         }
     }
 
-    private static func check(_ type: CacheType, isFused: Bool, dimension: Int) throws {
-        let usable = isFused ? CacheType.allCases : CacheType.ofGraphs
-        guard usable.contains(type) else {
-            let names = usable.map(\.rawValue).joined(separator: ", ")
-            throw CacheError(.elementType, "keys or values of type \(type) are not possible here: use one of \(names)")
+    /// Where flash attention does for a rule that needs no weights, or is needed for values in blocks.
+    ///
+    /// - Throws: ``CacheError`` of kind `elementType` when the device cannot attend to such keys and values.
+    private static func storesRows(
+        _ geometry: LayerGeometry, _ rule: RetentionRule, _ options: CacheOptions, on device: Device
+    ) throws -> Bool {
+        let (keys, values) = (options.keyType, options.valueType)
+        let canFlash = device.canFlashAttend(
+            dimension: geometry.headDimension, queryHeads: geometry.queryHeads, kvHeads: geometry.kvHeads,
+            keys: keys.elementType, values: values.elementType)
+        if CacheType.ofGraphs.contains(keys), CacheType.ofGraphs.contains(values) {
+            return canFlash && !rule.needsWeights
         }
+        guard canFlash, device.canWriteRows(of: keys.elementType), device.canWriteRows(of: values.elementType) else {
+            let names = CacheType.ofGraphs.map(\.rawValue).joined(separator: ", ")
+            throw CacheError(
+                .elementType,
+                "device \(device.name) cannot attend by graph to \(keys) keys and \(values) values in heads of "
+                    + "\(geometry.headDimension): use \(names)")
+        }
+        return true
+    }
+
+    private static func check(_ type: CacheType, dimension: Int) throws {
         guard dimension % type.blockLength == 0 else {
             throw CacheError(
                 .elementType,
@@ -137,6 +159,13 @@ struct LayerPlan: Hashable {
             for head in part.plan.heads ?? Array(numbers.indices) { numbers[head] = part.number }
         }
         return numbers
+    }
+
+    /// The same for the heads of so many sequences, behind each other.
+    func repeated(_ sequences: Int) -> LayerPlan {
+        var plan = self
+        plan.geometry = geometry.restricted(to: geometry.kvHeads * sequences, slidingWindow: geometry.slidingWindow)
+        return plan
     }
 
     /// The same for some of the model's KV heads.
@@ -185,6 +214,11 @@ struct LayerPlan: Hashable {
 }
 
 extension RetentionRule {
+    /// Whether something is made of the attention weights of the tokens that are decoded.
+    var needsWeights: Bool {
+        if case .scored(let scoring) = self { scoring.accumulation.formula.needs.contains(.weights) } else { false }
+    }
+
     /// - Throws: ``CacheError`` of kind `invalidPolicy` if the rule must be the same for all heads of a layer.
     fileprivate func checkDiffersBetweenHeads() throws {
         switch self {

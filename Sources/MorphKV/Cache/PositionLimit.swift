@@ -7,7 +7,7 @@ extension CacheOptions {
         /// Positions grow for ever.
         case none
         /// From the end of the trained context on distances stay below three quarters of it, or up to all of it where the
-        /// capacity needs more; where that is too little, positions grow for ever.
+        /// capacity needs more; where that is too little, or keys have too few bits to be moved, positions grow for ever.
         case trained
         /// Distances stay below so many tokens.
         case tokens(Int)

@@ -3,7 +3,7 @@ internal import Ggml
 
 /// Calibrations as files: GGUF, sealed by a checksum.
 extension Calibration {
-    private static let architecture = "augur"
+    static let architecture = "augur"
     private static let version = 1
     private static func key(_ name: String) -> String { "augur.\(name)" }
 

@@ -13,6 +13,8 @@ struct Reconstruction {
     let cache: FrozenCache
     /// Tokens before the text that is repeated.
     let system: Int
+    /// Whether kernels compute, or graphs do; nil: as the device can.
+    var isFused: Bool?
 
     /// A chunk of the text, and what the model reads when it repeats it.
     struct Part {
@@ -64,7 +66,7 @@ struct Reconstruction {
         let description = model.description
         let scratches = try PrefillScratch.all(
             description, layout.keyType, layout.valueType, entries: held + part.input.count,
-            queries: min(part.input.count, Prefill.chunk), on: backend)
+            queries: min(part.input.count, Prefill.chunk), isFused: isFused, on: backend)
         let recurrent = try RecurrentRun(model, after: cache.recurrent, on: backend, allocator: allocator)
         for layer in cache.layers.indices {
             try recurrent.run(stream, before: layer)
@@ -98,10 +100,14 @@ struct Reconstruction {
             let range = start..<min(start + Prefill.chunk, tokens)
             try run.run(range, output: isLast ? 0..<0 : range, keepsQueries: true)
             guard scores.values[layer] != nil else { continue }
-            let columns = system + part.chunk.count + range.upperBound
-            for queries in PromptBatch.ranges(of: range, scores: columns * description.queryHeads) {
+            let batches =
+                scratch.kernel == nil
+                ? PromptBatch.ranges(
+                    of: range, scores: (system + part.chunk.count + range.upperBound) * description.queryHeads)
+                : [range]
+            for queries in batches {
                 let best = try largestWeights(
-                    of: queries, in: range, part, scratch, layer, entries: count + tokens, oldCount: count,
+                    of: queries, in: range, part, scratch, entries: count + tokens, oldCount: count,
                     sinks: model.weights.value.layers[index].attentionSinks)
                 scores.raise(to: best, layer: layer, from: part.chunk.lowerBound - system)
             }
@@ -110,32 +116,50 @@ struct Reconstruction {
 
     /// The largest weight that some queries give to each entry of the chunk: `[chunk]` per KV head.
     private func largestWeights(
-        of queries: Range<Int>, in range: Range<Int>, _ part: Part, _ scratch: PrefillScratch, _ layer: Int,
-        entries: Int, oldCount: Int, sinks: Tensor?
+        of queries: Range<Int>, in range: Range<Int>, _ part: Part, _ scratch: PrefillScratch, entries: Int,
+        oldCount: Int, sinks: Tensor?
     ) throws -> [Float] {
-        let (d, geometry) = (model.description, model.description.geometry(of: layer))
-        let (chunk, own) = (part.chunk.count, queries.upperBound)
         let graph = try Graph(on: backend, capacity: 512, allocator: allocator)
-        let q = graph.permute(
-            scratch.queries(
-                queries.lowerBound - range.lowerBound..<queries.upperBound - range.lowerBound, in: graph), [0, 2, 1, 3])
-        func products(_ rows: Range<Int>) -> Tensor {
-            graph.matmul(scratch.keys(rows, of: entries, in: graph), q)
+        let q = scratch.queries(
+            queries.lowerBound - range.lowerBound..<queries.upperBound - range.lowerBound, in: graph)
+        if let kernel = scratch.kernel {
+            let best = kernel.largest(
+                queries: q, keys: scratch.keys(0..<entries, of: entries, in: graph), sinks: sinks, chunk: part.chunk,
+                front: 0..<system, own: oldCount, seen: oldCount + queries.lowerBound + 1, in: graph)
+            graph.output(best)
+            try graph.allocate()
+            try graph.compute()
+            return best.values()
         }
-        var all = graph.concat(products(part.chunk), products(oldCount..<oldCount + own), along: 0)
-        if system > 0 { all = graph.concat(all, products(0..<system), along: 0) }
-        let mask = graph.input(.f16, [all[0], queries.count], name: "mask")
+        let own = queries.upperBound
+        let rows = [part.chunk, oldCount..<oldCount + own, 0..<system].filter { !$0.isEmpty }
+        let best = largestWeights(
+            of: graph.permute(q, [0, 2, 1, 3]), rows.map { scratch.keys($0, of: entries, in: graph) }, sinks: sinks,
+            in: graph)
+        graph.output(best.weights)
+        try graph.allocate()
+        best.mask.write(causalMask(queries, chunk: part.chunk.count, own: own))
+        try graph.compute()
+        return best.weights.values()
+    }
+
+    /// The same by a graph, for devices whose memory the kernel does not see.
+    ///
+    /// - Parameter keys: those of the chunk, of the repetition, and of what is in front.
+    private func largestWeights(
+        of queries: Tensor, _ keys: [Tensor], sinks: Tensor?, in graph: Graph
+    ) -> (weights: Tensor, mask: Tensor) {
+        let d = model.description
+        let products = keys.map { graph.matmul($0, queries) }
+        let all = products.dropFirst().reduce(products[0]) { graph.concat($0, $1, along: 0) }
+        let mask = graph.input(.f16, [all[0], queries[1]], name: "mask")
         let weights = graph.softmax(all, mask: mask, scale: d.attentionScale, sinks: sinks)
-        let seen = graph.view(weights, [chunk, queries.count, d.queryHeads], strides: Array(weights.strides[1...2]))
+        let (chunk, kvHeads) = (keys[0][1], keys[0][2])
+        let seen = graph.view(weights, [chunk, queries[1], d.queryHeads], strides: Array(weights.strides[1...2]))
         let byHead = graph.reduceRows(seen, by: .max)
         let flat = graph.reshape(
-            byHead.isContiguous ? byHead : graph.contiguous(byHead), [chunk, geometry.groupSize, geometry.kvHeads])
-        let best = graph.reduceGroup(flat, by: .max)
-        graph.output(best)
-        try graph.allocate()
-        mask.write(causalMask(queries, chunk: chunk, own: own))
-        try graph.compute()
-        return best.values()
+            byHead.isContiguous ? byHead : graph.contiguous(byHead), [chunk, d.queryHeads / kvHeads, kvHeads])
+        return (graph.reduceGroup(flat, by: .max), mask)
     }
 
     /// Everything but later tokens of the repetition itself is seen.

@@ -49,8 +49,11 @@ extension CompressedContext {
     }
 
     /// The scores of a source, found now unless they are known.
+    ///
+    /// - Parameter backend: where the text is repeated; one of its own if nil.
+    @discardableResult
     func knownScores(
-        _ source: Compression.Source, threads: Int?, progress: (Double) -> Void
+        _ source: Compression.Source, threads: Int?, on backend: Backend? = nil, progress: (Double) -> Void
     ) throws -> KnownScores {
         let compressor = Compressor(model: model, system: systemTokens)
         let origin: ScoreOrigin
@@ -69,7 +72,7 @@ extension CompressedContext {
         let start = ContinuousClock.now
         let found: EntryScores
         if case .reconstruction(let prompt) = source {
-            let backend = try Backend(model.device, threads: Self.threads(threads))
+            let backend = try backend ?? Backend(model.device, threads: Self.threads(threads))
             found = try compressor.scores(cache, tokens, prompt, on: backend) { progress(Double($0) / Double($1)) }
         } else {
             found = try foreseenScores(threads: threads)

@@ -76,11 +76,23 @@ public struct CompressedContext: Sendable {
         reading document: [Token], after system: [Token] = [], model: Model, options: CacheOptions = .full,
         scoredBy source: Compression.Source? = nil, threads: Int? = nil
     ) throws {
+        try self.init(
+            reading: document, after: system, model: model, options: options, scoredBy: source,
+            on: Backend(model.device, threads: Self.threads(threads)))
+        if let compression = options.policy.compression { try compress(compression, threads: threads) }
+    }
+
+    /// Reads token ids on a backend of the caller's; a policy's compression is left to the caller.
+    init(
+        reading document: [Token], after system: [Token], model: Model, options: CacheOptions,
+        scoredBy source: Compression.Source?, on backend: Backend
+    ) throws {
         let tokens = system + document
         let compression = options.policy.compression
         // A compression is left to `compress`, so that its scores are not lost.
         let engine = try Engine(
-            model, compression == nil ? options : options.with(FullPolicy()), threads: Self.threads(threads))
+            model, compression == nil ? options : options.with(FullPolicy()),
+            in: EngineWorkspace(model, on: backend))
         guard engine.cache.isFused else {
             throw CacheError(.attention, "contexts need the fused kernel, on the CPU")
         }
@@ -97,7 +109,6 @@ public struct CompressedContext: Sendable {
             model: model, tokens: tokens, systemTokens: systemTokens, isWhole: isWhole, cache: cache,
             scores: scores.map { [KnownScores(origin: .calibration, scores: $0)] } ?? [])
         readingBytes = bytes
-        if let compression { try compress(compression, threads: threads) }
     }
 
     static func threads(_ given: Int?) -> Int { given ?? Processors.usable }

@@ -20,6 +20,8 @@ public struct CacheError: Error, Sendable, Hashable, CustomStringConvertible {
         case emptyPrompt
         /// Tokens cannot be pinned, or not that many.
         case pins
+        /// The bytes that a cache may take are too few for it.
+        case bytes
     }
 
     /// What kind of problem it is.

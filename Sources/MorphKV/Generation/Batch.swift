@@ -5,17 +5,20 @@ internal import Ggml
 /// What a sequence's logits are does not depend on which others take part.
 package final class Batch {
     private let runner: ModelRunner
+    /// Whether attention is a part of graphs, which differ by the number of sequences.
+    private let isGraph: Bool
 
     /// - Parameters:
     ///   - model: the model of all engines.
     ///   - threads: CPU threads.
     package init(_ model: Model, threads: Int) throws {
+        isGraph = !model.device.usesHostMemory
         runner = ModelRunner(model, on: try Backend(model.device, threads: threads), rounding: .independent)
     }
 
     /// The sizes of batches up to a largest one that need graphs, and so memory, of their own.
     package func sizes(upTo largest: Int) -> [Int] {
-        (1...largest).filter { $0 == largest || runner.columns($0) != runner.columns($0 + 1) }
+        (1...largest).filter { $0 == largest || isGraph || runner.columns($0) != runner.columns($0 + 1) }
     }
 
     /// Bytes of intermediate results held.
@@ -23,18 +26,11 @@ package final class Batch {
 
     /// Feeds one token to each engine; afterwards each engine's ``Engine/logits`` are those after its token.
     ///
-    /// Engines that the fused kernel cannot attend to are fed one after the other.
-    ///
     /// - Throws: ``CacheError`` for an id outside the vocabulary; no sequence of the batch has then changed, except that
     ///   room was made. `GgmlError` when memory is short or the device fails.
     package func decode(_ steps: [(engine: Engine, token: Token)]) throws {
         for step in steps { try step.engine.prepareToDecode(step.token) }
-        let fused = steps.filter { $0.engine.cache.isFused }
-        if !fused.isEmpty {
-            let feeds = fused.map { Feed(cache: $0.engine.cache, tokens: [$0.token]) }
-            try runner.step(feeds) { $1.read(into: &fused[$0].engine.logits) }
-        }
-        // On the engine's own device handle, where its prompts run and its memory is counted.
-        for step in steps where !step.engine.cache.isFused { try step.engine.feed(step.token) }
+        let feeds = steps.map { Feed(cache: $0.engine.cache, tokens: [$0.token]) }
+        try runner.step(feeds) { $1.read(into: &steps[$0].engine.logits) }
     }
 }

@@ -9,8 +9,13 @@ package final class EngineWorkspace {
 
     /// - Parameter threads: CPU threads.
     /// - Throws: `GgmlError` when the device cannot be opened.
-    package init(_ model: Model, threads: Int) throws {
-        backend = try Backend(model.device, threads: threads)
+    package convenience init(_ model: Model, threads: Int) throws {
+        try self.init(model, on: Backend(model.device, threads: threads))
+    }
+
+    /// - Parameter backend: nobody else computes on it meanwhile.
+    init(_ model: Model, on backend: Backend) throws {
+        self.backend = backend
         prefillAllocator = try GraphAllocator(on: backend)
         runner = ModelRunner(model, on: backend)
         mover = KeyMover(model, on: backend, allocator: prefillAllocator)

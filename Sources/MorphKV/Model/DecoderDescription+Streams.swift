@@ -26,6 +26,9 @@ extension DecoderDescription {
     /// Blocks that attend to a layer's keys and values besides the layer itself.
     func readers(of layer: Int) -> Int { queryBlocks.count { $0.layer == layer } }
 
+    /// Layers whose keys and values other blocks attend to.
+    var sharedLayers: Int { layers.indices.count { readers(of: $0) > 0 } }
+
     /// Whether blocks change what is looked up before the first of them, or behind the last.
     var hasStreams: Bool { alternatives != nil || perLayerLength > 0 }
 

@@ -34,20 +34,38 @@ public final class Model: Sendable {
     ///   - repacks: false leaves all weights in the mapped file, which starts faster, is shared between processes and
     ///     computes slower.
     ///   - calibration: what ``calibration()`` reads; if nil, `model.augur.gguf` beside `model.gguf`, if there is one.
-    /// - Throws: ``ModelError`` or `GgmlError` saying what is wrong with the file.
-    public init(
+    /// - Throws: ``ModelError`` or `GgmlError` saying what is wrong with the file; `GgmlError` of kind `device` if the device
+    ///   does not compute what the CPU does.
+    public convenience init(
         contentsOf url: URL, device: Device? = nil, contextLength: Int? = nil, repacks: Bool = true,
         calibration: URL? = nil
     ) throws {
+        try self.init(url, device, contextLength, repacks: repacks, calibration, isWhole: true)
+    }
+
+    /// An outline of a model: all of it but what takes memory, the numbers in its weights and its tokenizer. To plan with, not
+    /// to compute with.
+    ///
+    /// - Throws: ``ModelError`` or `GgmlError` saying what is wrong with the file.
+    package convenience init(
+        outlineOf url: URL, device: Device? = nil, contextLength: Int? = nil, repacks: Bool = true
+    ) throws {
+        try self.init(url, device, contextLength, repacks: repacks, nil, isWhole: false)
+    }
+
+    private init(
+        _ url: URL, _ device: Device?, _ contextLength: Int?, repacks: Bool, _ calibration: URL?, isWhole: Bool
+    ) throws {
         let file = try GgufFile(contentsOf: url)
         let device = try device ?? .cpu()
+        try DeviceCheck.run(device)
         self.url = url
         self.device = device
         description = try DecoderDescription(file, intendedContext: contextLength)
-        tokenizer = try Tokenizer(file, vocabularySize: description.vocabularySize)
+        tokenizer = isWhole ? try Tokenizer(file, vocabularySize: description.vocabularySize) : nil
         lazyFingerprint = try LazyFingerprint(file, description)
         lazyCalibration = LazyCalibration(calibration, besideModel: url)
-        let weights = try WeightLoader(file, description, on: device, repacks: repacks).load()
+        let weights = try WeightLoader(file, description, on: device, repacks: repacks).load(places: isWhole)
         weightBytes = weights.bytes
         self.weights = ReadOnly(weights)
     }

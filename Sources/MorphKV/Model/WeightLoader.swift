@@ -25,9 +25,10 @@ struct WeightLoader {
         packedArenas = try (0..<(repacking?.count ?? 0)).map { _ in try Arena(tensors: count) }
     }
 
+    /// - Parameter places: whether the tensors get memory; they are only described otherwise.
     /// - Throws: ``ModelError`` naming the tensor that is missing or has a wrong shape, `GgmlError` when the device
     ///   has too little memory.
-    consuming func load() throws -> Weights {
+    consuming func load(places: Bool = true) throws -> Weights {
         let d = description
         let table = [d.embeddingLength, d.vocabularySize]
         let embeddings = try required("token_embd.weight", table, as: .table)
@@ -48,14 +49,14 @@ struct WeightLoader {
             layers.map(\.feedForward) + recurrent.map(\.feedForward),
             (0..<d.attentionBlockCount).map { d.attentionBlock($0).feedForward } + d.recurrentBlocks.map(\.feedForward))
         let restingBytes = networks.reduce(0) { $0 + $1.0.restingBytes($1.1) }
-        let isPacked = !packed.isEmpty
-        try place()
+        let (isPacked, largestCopy) = (!packed.isEmpty, packed.map(\.tensor.bytes).max() ?? 0)
+        if places { try place() }
         return Weights(
             tokenEmbeddings: embeddings, layers: layers, perLayerInputs: perLayer, streams: streams,
             recurrentBlocks: recurrent, outputNorm: norm,
             output: Projection(weight: output, bias: bias), ropeFactors: factors, bytes: bytes,
             bytesPerStep: bytes - tableBytes - restingBytes, isPacked: isPacked,
-            mapped: device.usesHostMemory ? placements.map(\.tensor) : [])
+            largestCopy: largestCopy, mapped: device.usesHostMemory ? placements.map(\.tensor) : [])
     }
 
     private mutating func layer(_ index: Int) throws -> LayerWeights {

@@ -124,6 +124,8 @@ package struct Weights {
     package let bytesPerStep: Int
     /// Whether matrices lie in a layout of the device's own.
     package let isPacked: Bool
+    /// Bytes of the largest tensor in such a layout; 0 if there is none.
+    package let largestCopy: Int
     /// The tensors that lie in the mapped file, whose pages come into memory when they are first read.
     package let mapped: [Tensor]
 }

@@ -66,6 +66,14 @@ final class CacheFileWriter {
         }
     }
 
+    /// Announces a tensor as files have it.
+    func add(_ name: String, _ tensor: Tensor, _ layout: SavedLayout) {
+        if case .same = layout { return add(name, tensor) }
+        let saved = layout.saved(tensor)
+        writer.addTensor(name, saved.type, saved.shape)
+        contents[name] = { write in try layout.encode(tensor).withUnsafeBytes(write) }
+    }
+
     /// Announces numbers; none are not written.
     func add(_ name: String, _ values: [Float]) {
         guard !values.isEmpty else { return }

@@ -67,6 +67,7 @@ extension Engine {
         writer.set("key_type", options.keyType.rawValue)
         writer.set("value_type", options.valueType.rawValue)
         writer.set("attention", (cache.isFused ? CacheOptions.AttentionPath.fused : .graph).rawValue)
+        writer.set("layout", "rows")
         if case .chunked(let tokens) = options.prefill { writer.set("prefill_chunk", tokens) }
         writer.setPins(of: cache)
         writer.set("positions", options.positions.description)
@@ -102,7 +103,7 @@ extension CacheFileWriter {
             set(CacheFile.live(index, part, "chosen_before"), chosen.before)
             set(CacheFile.live(index, part, "chosen"), chosen.positions.flatMap { $0 })
         }
-        for (name, tensor) in layer.tensors { add(CacheFile.live(index, part, name), tensor) }
+        for (name, tensor, layout) in layer.savedTensors { add(CacheFile.live(index, part, name), tensor, layout) }
         if let moved = layer.movedPositions { add(CacheFile.live(index, part, "moved"), moved) }
     }
 }
@@ -118,7 +119,8 @@ extension CacheFileReader {
         let chunk = has("prefill_chunk") ? try integer("prefill_chunk", in: 1...Int(UInt32.max)) : nil
         let options = try CacheOptions(
             policy: registry.policy(string("policy")), elementType: type("key_type"),
-            valueType: type("value_type"), attention: attention, prefill: chunk.map { .chunked($0) } ?? .exact,
+            valueType: type("value_type"), attention: model.device.usesHostMemory ? attention : .automatic,
+            prefill: chunk.map { .chunked($0) } ?? .exact,
             positions: positions(), pins: allowsPins()
         ).prepared(for: model)
         try checkCalibration(of: options.policy)
@@ -153,8 +155,6 @@ extension CacheFileReader {
         try same("policy", options.policy.specification, string("policy"))
         try same("type of keys", options.keyType.rawValue, type("key_type").rawValue)
         try same("type of values", options.valueType.rawValue, type("value_type").rawValue)
-        try same(
-            "way to attend", engine.cache.isFused, string("attention") == CacheOptions.AttentionPath.fused.rawValue)
         try same("limit of positions", options.positions.description, positions().description)
         try same("room for pins", options.pins, allowsPins())
         try checkCalibration(of: options.policy)
@@ -231,7 +231,9 @@ extension CacheFileReader {
                 guard plan.isFused else { throw damaged("layer \(index) begins at \(origin)") }
                 layer.follow(cache.context?.layers[index] ?? frozen, next: origin)
             }
-            for (name, tensor) in layer.tensors { tensor.write(try bytes(key(name), tensor.type, tensor.shape)) }
+            for (name, tensor, layout) in layer.savedTensors {
+                tensor.write(try self.values(key(name), tensor, layout, isValue: tensor.isSame(as: layer.values)))
+            }
             if let moved = layer.movedPositions, has("position_floor") {
                 moved.write(try bytes(key("moved"), moved.type, moved.shape))
                 let isPossible = { (position: Float) in
@@ -250,6 +252,19 @@ extension CacheFileReader {
             layer.restore(used: used, chosen: try chosen(key, used: used, heads: shape[2], seen: seen))
             try check(layer, index, seen: seen)
         }
+    }
+
+    /// What a tensor of a layer is to hold.
+    private func values(_ name: String, _ tensor: Tensor, _ layout: SavedLayout, isValue: Bool) throws -> [UInt8] {
+        if try has("layout") || string("attention") != CacheOptions.AttentionPath.graph.rawValue {
+            let saved = layout.saved(tensor)
+            return layout.decode(try bytes(name, saved.type, saved.shape), for: tensor)
+        }
+        // Files of before have everything as graphs had it, with values transposed.
+        guard isValue, case .same = layout else { return Array(try bytes(name, tensor.type, tensor.shape)) }
+        let shape = [tensor[1], tensor[0], tensor[2]]
+        return SavedLayout.transpose(
+            Array(try bytes(name, tensor.type, shape)), shape, size: tensor.type.bytes(1))
     }
 
     private func chosen(

@@ -71,8 +71,9 @@ final class FixedScoreState: ScoringState {
         let heads = shape.kvHeads
         let slot = step.admit(by: scores)
         // Layers share a step's inputs, and have scores of their own.
-        let own = step.inputs.tensor("score in layer \(shape.geometry.layer)", .f32, [heads]) { [self] in
-            $0.write((0..<heads).map { [position = $1] in score(of: position, head: $0) })
+        let layer = shape.geometry.layer
+        let own = step.inputs.tensor("score in layer \(layer)", .f32, [heads], layer: layer) { [self] sequence in
+            (0..<shape.ownHeads).map { score(of: sequence.position, head: $0) }
         }
         step.graph.schedule(step.write(own, to: scores, at: slot))
         return step.attention(slot)

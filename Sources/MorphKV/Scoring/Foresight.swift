@@ -76,6 +76,8 @@ final class ForesightState: ScoringState {
 
     var tensors: [(name: String, tensor: Tensor)] { [("codes", codes)] + (received?.tensors ?? []) }
 
+    func layout(ofSaved name: String) -> SavedLayout { name == "codes" && !shape.isFused ? .codes : .same }
+
     func clear() {
         codes.fill(byte: 0)
         received?.clear()
@@ -119,7 +121,7 @@ final class ForesightState: ScoringState {
             let view = graph.view(all, [1, shape.slots, shape.kvHeads], strides: strides, offset: index * 4)
             return graph.reshape(graph.contiguous(view), [shape.slots, shape.kvHeads])
         }
-        let ageOf = graph.scale(graph.subtract(step.positions, step.scalar("position") { Float($0) }), by: -1)
+        let ageOf = graph.scale(graph.subtract(step.positions, step.scalar("position") { Float($0.position) }), by: -1)
         var code = plane(0)
         for (index, age) in ages.enumerated().dropFirst() {
             let isOlder = graph.step(graph.scale(ageOf, by: 1, plus: 0.5 - Float(age)))

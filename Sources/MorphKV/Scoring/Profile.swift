@@ -29,7 +29,7 @@ struct Profile: ScoringFormula {
 
 /// A row of numbers per query of the window.
 final class ProfileState: ScoringState {
-    /// At row position mod W, what each query gave: `[slots * rowsPerHead * kvHeads, W]`.
+    /// At row position mod W, what each query gave: `[slots * rowsPerHead * kvHeads, W]`, of each sequence.
     ///
     /// That is the weight that it really gave (normalization full) or its score before the softmax (candidates), for
     /// every query head (candidates with group max) or reduced over the group.
@@ -54,7 +54,8 @@ final class ProfileState: ScoringState {
         rowsPerHead =
             isOverCandidates && groupReduction == .max ? shape.geometry.groupSize * (1 + shape.geometry.readers) : 1
         unseen = isOverCandidates ? maskedScore : 0
-        rows = arena.tensor(.f32, [shape.slots * rowsPerHead * shape.kvHeads, formula.queries], name: "votes")
+        rows = arena.tensor(
+            .f32, [shape.slots * rowsPerHead * shape.ownHeads, formula.queries, shape.sequences], name: "votes")
     }
 
     /// "votes" is what files have called it since their first version.
@@ -71,6 +72,9 @@ final class ProfileState: ScoringState {
             fusion: formula.fusion == .max ? ATTENTION_MAX : ATTENTION_SUM, candidates_only: isOverCandidates)
     }
 
+    /// As the layer itself: where its part of a row is, the kernel knows by its number.
+    func describe(reader: Int, in score: inout attention_score) {}
+
     func attend(_ step: some ScoringStep) -> Tensor {
         let graph = step.graph
         let slot = step.admit(by: fused(step))
@@ -80,7 +84,7 @@ final class ProfileState: ScoringState {
         let given = given(products, weights, in: graph)
         let row = step.ringRow(of: queryCount)
         let all = rowsOfBlock < rowsPerHead ? replaced(given, 0, of: graph.rows(rows, at: row), in: graph) : given
-        graph.schedule(graph.setRows(of: rows, to: graph.reshape(all, [rows[0], 1]), at: row))
+        graph.schedule(graph.setRows(of: rows, to: graph.reshape(all, rowShape), at: row))
         return step.output(weights, slot)
     }
 
@@ -91,8 +95,8 @@ final class ProfileState: ScoringState {
         let (given, before) = (given(products, weights, in: graph), graph.rows(rows, at: row))
         let all =
             rowsOfBlock < rowsPerHead
-            ? replaced(given, reader, of: before, in: graph) : graph.add(before, graph.reshape(given, [rows[0], 1]))
-        graph.schedule(graph.setRows(of: rows, to: graph.reshape(all, [rows[0], 1]), at: row))
+            ? replaced(given, reader, of: before, in: graph) : graph.add(before, graph.reshape(given, rowShape))
+        graph.schedule(graph.setRows(of: rows, to: graph.reshape(all, rowShape), at: row))
         return step.output(weights, held)
     }
 
@@ -121,41 +125,59 @@ final class ProfileState: ScoringState {
         return parts.dropFirst().reduce(parts[0]) { graph.concat($0, $1, along: 1) }
     }
 
+    /// One query's rows in each sequence's ring.
+    private var rowShape: [Int] { [rows[0], 1, shape.sequences] }
+
     /// Rows per KV head and query that one block with attention fills.
     private var rowsOfBlock: Int { isOverCandidates && groupReduction == .max ? shape.geometry.groupSize : 1 }
 
     /// The score of each slot: `[slots, kvHeads]`.
     private func fused(_ step: some ScoringStep) -> Tensor {
-        let (graph, slots, heads) = (step.graph, shape.slots, shape.kvHeads)
-        var all = graph.reshape(rows, [slots, rowsPerHead, heads, queryCount])
+        let (graph, slots, heads, sequences) = (step.graph, shape.slots, shape.ownHeads, shape.sequences)
+        var all = rows
         if isOverCandidates {
-            all = graph.softmax(graph.add(all, graph.reshape(step.excluded, [slots, 1, heads, 1])))
+            let perQuery = [slots, rowsPerHead * heads, queryCount, sequences]
+            let excluded = graph.reshape(byRow(step.excluded, in: graph), [slots, rowsPerHead * heads, 1, sequences])
+            all = graph.softmax(graph.add(graph.reshape(rows, perQuery), excluded))
             if rowsPerHead > 1 {
-                all = graph.reduceRows(graph.reshape(all, [slots, rowsPerHead, heads * queryCount]), by: .max)
+                all = graph.reduceRows(
+                    graph.reshape(all, [slots, rowsPerHead, heads * queryCount * sequences]), by: .max)
             }
             // A row that no query has filled yet would count every slot alike.
-            let isQuery = step.inputs.tensor("isQuery", .f32, [1, queryCount]) { [queryCount] tensor, position in
-                for row in 0..<queryCount { tensor.write(Float(row < position ? 1 : 0), at: row) }
+            let isQuery = step.inputs.tensor(
+                "isQuery", .f32, [1, queryCount, sequences], layer: shape.geometry.layer
+            ) { [queryCount] sequence in
+                (0..<queryCount).map { Float($0 < sequence.position ? 1 : 0) }
             }
-            all = graph.multiply(graph.reshape(all, [slots * heads, queryCount, 1]), isQuery)
+            all = graph.multiply(graph.reshape(all, [slots * heads, queryCount, sequences]), isQuery)
         }
-        let byQuery = graph.reshape(all, [slots * heads, queryCount, 1])
-        return graph.reshape(
-            graph.reduceRows(byQuery, by: formula.fusion == .sum ? .sum : .max), [slots, heads])
+        let byQuery = graph.reshape(all, [slots * heads, queryCount, sequences])
+        let fused = graph.reduceRows(byQuery, by: formula.fusion == .sum ? .sum : .max)
+        return graph.reshape(fused.isContiguous ? fused : graph.contiguous(fused), [slots, shape.kvHeads])
+    }
+
+    /// `[slots, kvHeads]` for each row of a head: `[slots, rowsPerHead, kvHeads]`.
+    private func byRow(_ values: Tensor, in graph: Graph) -> Tensor {
+        let single = graph.reshape(values, [shape.slots, 1, shape.kvHeads])
+        return rowsPerHead == 1 ? single : graph.repeated(single, to: [shape.slots, rowsPerHead, shape.kvHeads])
     }
 
     /// What earlier queries gave the entry that was evicted does not count for the one that takes its slot.
     private func forget(_ slot: AdmittedSlot, _ step: some ScoringStep) {
-        let (graph, heads, count) = (step.graph, rowsPerHead * shape.kvHeads, slot.index!.count)
-        let all = graph.reshape(rows, [1, shape.slots, heads, queryCount])
-        var index = graph.reshape(slot.index!, [1, count])
+        let (graph, sequences, count) = (step.graph, shape.sequences, slot.index!.count / shape.sequences)
+        let rowCount = rowsPerHead * shape.ownHeads * queryCount
+        let all = graph.reshape(rows, [1, shape.slots, rowCount, sequences])
+        // One index for all rows, or one for each row of a query, again for every query.
+        var index = graph.reshape(slot.index!, [1, count, sequences])
         if rowsPerHead > 1, count > 1 {
-            index = graph.reshape(graph.repeated(index, to: [rowsPerHead, count]), [1, heads])
+            index = graph.reshape(
+                graph.repeated(graph.reshape(index, [1, count * sequences]), to: [rowsPerHead, count * sequences]),
+                [1, rowsPerHead * count, sequences])
         }
-        let values = [Float](repeating: unseen, count: heads * queryCount)
-        let forgotten = step.inputs.tensor("unseen", .f32, [1, 1, heads, queryCount]) { tensor, _ in
-            tensor.write(values)
-        }
+        let values = [Float](repeating: unseen, count: rowCount)
+        let forgotten = step.inputs.tensor(
+            "unseen", .f32, [1, 1, rowCount, sequences], layer: shape.geometry.layer
+        ) { _ in values }
         graph.schedule(graph.setRows(of: all, to: forgotten, at: index))
     }
 

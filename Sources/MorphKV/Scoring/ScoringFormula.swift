@@ -76,6 +76,9 @@ protocol ScoringState: PromptScoring {
     /// Its tensors, by the names under which they are saved.
     var tensors: [(name: String, tensor: Tensor)] { get }
 
+    /// How one of them is saved.
+    func layout(ofSaved name: String) -> SavedLayout
+
     /// Forgets everything.
     func clear()
 
@@ -144,6 +147,7 @@ protocol ScoringState: PromptScoring {
 
 extension ScoringState {
     var phase: Int { 0 }
+    func layout(ofSaved name: String) -> SavedLayout { .same }
     func advance(by tokens: Int) {}
     func keysMoved(_ move: KeyMove, positions: [[Int]]) throws {}
     func restore(phase: Int) -> Bool { phase == 0 }

@@ -3,7 +3,8 @@ internal import Ggml
 /// What every masked score becomes: far below any real one, yet finite, so that 0 times it is 0.
 let maskedScore: Float = -1e30
 
-/// One token's step in one layer, as a scoring formula sees it while a decode graph is described.
+/// One step in one layer, as a scoring formula sees it while a decode graph is described: a token of one sequence, or of
+/// several with equal caches, whose heads lie behind each other and are counted together.
 ///
 /// The victim is chosen by the scores of earlier steps; then the token is written, then it attends, then scores are
 /// brought up to date.
@@ -14,7 +15,7 @@ protocol ScoringStep {
     var shape: SlotShape { get }
     /// The token's queries, `[headDim, group, kvHeads]`: the query heads of a group are neighbours.
     var queries: Tensor { get }
-    /// The token's features, `[width, kvHeads, 1]`; nil for formulas that need none.
+    /// The token's features, `[width, kvHeads]`; nil for formulas that need none.
     var features: Tensor? { get }
 
     /// The position in each slot before the token is written, -1 where it is empty: `[slots, kvHeads]`.
@@ -55,7 +56,7 @@ protocol ScoringStep {
 
 /// The slot that a token took, and the layer after the token was written.
 struct AdmittedSlot {
-    /// i32 `[kvHeads]`, or `[1]` if all heads share it; nil where nothing is written.
+    /// i32 `[kvHeads]`, or one per sequence if all heads share it; nil where nothing is written.
     let index: Tensor?
     let keys: Tensor
     let values: Tensor
@@ -71,23 +72,31 @@ extension ScoringStep {
 
     /// 0 for each KV head: `[kvHeads]`.
     var zeros: Tensor {
-        let heads = shape.kvHeads
-        return inputs.tensor("zeros", .f32, [heads]) { tensor, _ in
-            for head in 0..<heads { tensor.write(Float(0), at: head) }
+        let heads = shape.ownHeads
+        return inputs.tensor("zeros", .f32, [shape.kvHeads], layer: layer) { _ in [Float](repeating: 0, count: heads) }
+    }
+
+    /// One number that depends on where a sequence is, for each KV head: `[1, kvHeads]`.
+    func scalar(_ name: String, _ value: @escaping (StepSequence) -> Float) -> Tensor {
+        scalar(name, rows: shape.kvHeads, value)
+    }
+
+    /// The same for as many rows, of all sequences together: `[1, rows]`.
+    func scalar(_ name: String, rows: Int, _ value: @escaping (StepSequence) -> Float) -> Tensor {
+        let own = rows / shape.sequences
+        return inputs.tensor("\(name) of \(rows)", .f32, [1, rows], layer: layer) {
+            [Float](repeating: value($0), count: own)
         }
     }
 
-    /// One number that depends on the token's position.
-    func scalar(_ name: String, _ value: @escaping (Int) -> Float) -> Tensor {
-        inputs.tensor(name, .f32, [1]) { tensor, position in tensor.write(value(position)) }
-    }
-
-    /// The row of a ring that belongs to the token's position: i32 `[1]`.
+    /// The row of a ring that belongs to each token's position: i32 `[1, sequences]`.
     ///
     /// - Parameter first: the ring's first row.
     func ringRow(of length: Int, from first: Int = 0) -> Tensor {
-        inputs.tensor("ringRow of \(length) from \(first)", .i32, [1]) { tensor, position in
-            tensor.write(Int32(first + position % length))
+        inputs.tensor("ringRow of \(length) from \(first)", .i32, [1, shape.sequences], layer: layer) {
+            [Int32(first + $0.position % length)]
         }
     }
+
+    private var layer: Int { shape.geometry.layer }
 }

@@ -10,6 +10,11 @@ struct SlotShape {
     let slots: Int
     /// Whether the fused kernel attends to them, in the host's memory.
     let isFused: Bool
+    /// Sequences whose slots lie behind each other; ``geometry`` counts the heads of all of them.
+    var sequences = 1
+
+    /// KV heads of one sequence.
+    var ownHeads: Int { kvHeads / sequences }
 
     var kvHeads: Int { geometry.kvHeads }
 

@@ -1,8 +1,28 @@
 internal import Ggml
 
-/// The small tensors that tell a decode step where it is in the sequence; layers with the same rule share them.
+/// One sequence's part in a layer's step.
+struct StepSequence {
+    /// Of the token that is fed.
+    let position: Int
+    /// Where the layer's formula stands in its cycle.
+    let phase: Int
+    /// The position after the sequence's first prompt.
+    let promptEnd: Int
+    let pins: PinnedPositions
+    /// Where the token goes under rules that depend on positions only.
+    let slot: Int
+    /// Slots that are filled with the token, under such rules.
+    let filled: Int
+}
+
+/// The small tensors that tell a decode step where its sequences are; layers with the same rule share them.
 final class StepInputs {
-    private typealias Input = (tensor: Tensor, fill: (Tensor, Int) -> Void)
+    private struct Input {
+        let tensor: Tensor
+        /// The layer that asked for it first, whose caches are looked at.
+        let layer: Int
+        let fill: ([StepSequence]) -> Void
+    }
 
     private let graph: Graph
     private var inputs: [String: Input] = [:]
@@ -11,18 +31,22 @@ final class StepInputs {
 
     /// The input of that name, made when it is first asked for.
     ///
-    /// - Parameter fill: gives it its values for the token at a position.
-    func tensor(
-        _ name: String, _ type: ElementType, _ shape: [Int], fill: @escaping (_ tensor: Tensor, _ position: Int) -> Void
+    /// - Parameters:
+    ///   - shape: of all sequences together, one's values behind the other's.
+    ///   - values: one sequence's.
+    func tensor<Value: BitwiseCopyable>(
+        _ name: String, _ type: ElementType, _ shape: [Int], layer: Int, values: @escaping (StepSequence) -> [Value]
     ) -> Tensor {
         if let input = inputs[name] { return input.tensor }
         let tensor = graph.input(type, shape, name: name)
-        inputs[name] = (tensor, fill)
+        inputs[name] = Input(tensor: tensor, layer: layer) { tensor.write($0.flatMap(values)) }
         return tensor
     }
 
-    /// Fills the inputs for the token at `position`.
-    func fill(position: Int) {
-        for input in inputs.values { input.fill(input.tensor, position) }
+    /// Fills the inputs.
+    ///
+    /// - Parameter sequences: those of the step, for a layer.
+    func fill(_ sequences: (_ layer: Int) -> [StepSequence]) {
+        for input in inputs.values { input.fill(sequences(input.layer)) }
     }
 }

@@ -37,9 +37,9 @@ final class WindowSumState: ScoringState {
     /// starts at zero. So rounding errors of adding and subtracting never outlive two windows.
     private let expiring: Tensor
     /// The last queries, at row position mod W; behind them those of each block that attends to the layer's entries:
-    /// `[headDim * queryHeads, W * (1 + readers)]`.
+    /// `[headDim * queryHeads, W * (1 + readers)]`, of each sequence.
     private let queries: Tensor
-    /// The logarithm of each of these queries' softmax denominator: `[queryHeads, W * (1 + readers)]`.
+    /// The logarithm of each of these queries' softmax denominator: `[queryHeads, W * (1 + readers)]`, of each sequence.
     private let normalizers: Tensor
     /// W: how many queries count.
     private let queryCount: Int
@@ -55,9 +55,10 @@ final class WindowSumState: ScoringState {
         self.shape = shape
         fresh = shape.tensor("fresh", in: arena)
         expiring = shape.tensor("expiring", in: arena)
+        let heads = geometry.queryHeads / shape.sequences
         let rows = queryCount * (1 + geometry.readers)
-        queries = arena.tensor(.f32, [geometry.headDimension * geometry.queryHeads, rows], name: "queries")
-        normalizers = arena.tensor(.f32, [geometry.queryHeads, rows], name: "normalizers")
+        queries = arena.tensor(.f32, [geometry.headDimension * heads, rows, shape.sequences], name: "queries")
+        normalizers = arena.tensor(.f32, [heads, rows, shape.sequences], name: "normalizers")
     }
 
     var tensors: [(name: String, tensor: Tensor)] {
@@ -117,8 +118,8 @@ final class WindowSumState: ScoringState {
 
     func attend(_ step: some ScoringStep) -> Tensor {
         let (graph, row) = (step.graph, step.ringRow(of: queryCount))
-        let rotates = step.scalar("rotates") { [self] _ in phase == queryCount ? 1 : 0 }
-        let stays = step.scalar("stays") { [self] _ in phase == queryCount ? 0 : 1 }
+        let rotates = step.scalar("rotates") { [queryCount] in $0.phase == queryCount ? 1 : 0 }
+        let stays = step.scalar("stays") { [queryCount] in $0.phase == queryCount ? 0 : 1 }
         var fresh = graph.multiply(self.fresh, stays)
         var expiring = graph.add(graph.multiply(self.expiring, stays), graph.multiply(self.fresh, rotates))
         let slot = step.admit(by: graph.add(fresh, expiring))
@@ -167,7 +168,9 @@ final class WindowSumState: ScoringState {
         let (graph, geometry) = (step.graph, shape.geometry)
         let normalizer = graph.rows(normalizers, at: row)
         graph.schedule(normalizer)
-        let leavingPosition = step.scalar("leavingPosition") { [queryCount] in Float($0) - Float(queryCount) + 0.5 }
+        let leavingPosition = step.scalar("leavingPosition") { [queryCount] in
+            Float($0.position) - Float(queryCount) + 0.5
+        }
         let isYounger = graph.step(graph.subtract(slot.positions, leavingPosition))
         let hidden = graph.reshape(graph.scale(isYounger, by: maskedScore), [shape.slots, 1, shape.kvHeads])
         return graph.exp(
@@ -175,13 +178,15 @@ final class WindowSumState: ScoringState {
                 graph.add(scores, hidden), graph.reshape(normalizer, [1, geometry.groupSize, shape.kvHeads])))
     }
 
-    /// Puts queries and the logarithms of their softmax denominators, `queryHeads` values each, into the ring.
+    /// Puts queries and the logarithms of their softmax denominators, `queryHeads` values each, into the rings.
     private func remember(_ queries: Tensor, _ normalizers: Tensor, at rows: Tensor, count: Int, in graph: Graph) {
-        let heads = shape.geometry.queryHeads
+        let (heads, sequences) = (shape.geometry.queryHeads / shape.sequences, shape.sequences)
+        let indices = graph.reshape(rows, [count, sequences])
         graph.schedule(
-            graph.setRows(of: self.normalizers, to: graph.reshape(normalizers, [heads, count]), at: rows))
-        let flat = graph.reshape(queries, [shape.geometry.headDimension * heads, count])
-        graph.schedule(graph.setRows(of: self.queries, to: flat, at: rows))
+            graph.setRows(
+                of: self.normalizers, to: graph.reshape(normalizers, [heads, count, sequences]), at: indices))
+        let flat = graph.reshape(queries, [shape.geometry.headDimension * heads, count, sequences])
+        graph.schedule(graph.setRows(of: self.queries, to: flat, at: indices))
     }
 
     // MARK: Prompts and choices on the host; column 0 is the sum

@@ -16,6 +16,7 @@ final class RequestQueue: @unchecked Sendable {
     private let parallel: Int
     private var waiting: [QueuedRequest] = []
     private var tasks: [SlotTask] = []
+    private var work: [@Sendable (ServingCaches) -> Void] = []
     /// Sequences that are free for requests.
     private var free: Int
     private var isClosed = false
@@ -69,6 +70,19 @@ final class RequestQueue: @unchecked Sendable {
         }
     }
 
+    /// Has something done by the computing thread between two steps.
+    ///
+    /// - Returns: false if it will not be, because the thread is ending.
+    func submit(_ body: @escaping @Sendable (ServingCaches) -> Void) -> Bool {
+        locked {
+            guard !isStopped else { return false }
+            work.append(body)
+            hasChanged = true
+            condition.signal()
+            return true
+        }
+    }
+
     /// Makes the computing thread look for what changed.
     func wake() {
         locked {
@@ -108,6 +122,17 @@ final class RequestQueue: @unchecked Sendable {
             return taken
         }
     }
+
+    /// Removes and returns what is to be done between two steps.
+    func takeWork() -> [@Sendable (ServingCaches) -> Void] {
+        locked {
+            defer { work = [] }
+            return work
+        }
+    }
+
+    /// Whether the thread should go on.
+    var isRunning: Bool { locked { !isStopped } }
 
     /// Gives back the sequence of a request that was taken.
     func release() { locked { free += 1 } }

@@ -16,7 +16,10 @@ public final class Scheduler: Sendable {
     public let memory: ServingMemory
     private let queue: RequestQueue
     private let meter = ServingMeter()
-    private let limits: ServingLimits
+    let limits: ServingLimits
+    let contexts: ContextStore
+    /// For each file in the folder of contexts that is not one of this model, or that does not fit, why; in one sentence.
+    public let skippedContexts: [String]
     private let clock = ContinuousClock()
     private let finished = DispatchGroup()
 
@@ -26,16 +29,21 @@ public final class Scheduler: Sendable {
     public init(_ model: Model, _ options: ServingOptions) throws {
         self.model = model
         self.options = options
-        limits = try ServingLimits(model, options)
         let queue = RequestQueue(limit: options.queueLimit, parallel: options.parallel)
         self.queue = queue
+        contexts = ContextStore(model, options, queue: queue)
+        limits = try ServingLimits(model, options, contexts)
+        skippedContexts = try contexts.load(limits.check)
         // From here on only the new thread touches it.
-        nonisolated(unsafe) let loop = try ServingLoop(model, options, queue: queue, meter: meter)
-        memory = loop.memory
+        nonisolated(unsafe) var loop: ServingLoop? = try ServingLoop(
+            model, options, limits, contexts, queue: queue, meter: meter)
+        memory = loop!.memory
         let finished = finished
         finished.enter()
         let thread = Thread {
-            loop.run()
+            loop?.run()
+            // All that was allocated goes before anybody is told.
+            loop = nil
             finished.leave()
         }
         thread.name = "morphkv.serving"
@@ -63,7 +71,8 @@ public final class Scheduler: Sendable {
     ///   - context: the name of the context that the request follows.
     /// - Throws: ``CacheError`` when the policy cannot be honoured.
     public func pinRoom(_ cache: CacheOptions? = nil, after context: String? = nil) throws -> Int? {
-        try limits.pinRoom(of: ServingRequest(prompt: [], after: context, cache: cache)).tokens
+        try contexts.require(context)
+        return try limits.pinRoom(of: ServingRequest(prompt: [], after: context, cache: cache)).tokens
     }
 
     /// Tokens of the model's trained context that a prompt leaves for the answer; none or fewer than none if it is longer.
@@ -82,7 +91,8 @@ public final class Scheduler: Sendable {
     ///   - context: the name of the context that the request follows.
     /// - Throws: ``CacheError`` when the policy cannot be honoured.
     public func cacheBytes(_ cache: CacheOptions, after context: String? = nil) throws -> Int {
-        try limits.bytes(of: ServingRequest(prompt: [], after: context, cache: cache))
+        try contexts.require(context)
+        return try limits.bytes(of: ServingRequest(prompt: [], after: context, cache: cache))
     }
 
     /// Queues requests: all of them or none.
@@ -91,7 +101,12 @@ public final class Scheduler: Sendable {
     /// - Throws: ``ServingError`` when a request breaks a limit, too many wait, or the scheduler is closed;
     ///   ``CacheError`` or ``GenerationError`` for options that make no sense.
     public func submit(_ requests: [ServingRequest]) throws -> [AnswerStream] {
-        for request in requests { try limits.check(request) }
+        let requests = try requests.map { request in
+            var request = request
+            request.use = try request.context.map(contexts.use)
+            try limits.check(request)
+            return request
+        }
         guard requests.count <= options.parallel + options.queueLimit else {
             throw ServingError(
                 .invalidRequest,
@@ -183,7 +198,8 @@ public final class Scheduler: Sendable {
     /// Whether nothing runs and nothing waits.
     public var isIdle: Bool { queue.counts == (0, 0) }
 
-    /// Ends the computing thread after its present step; whatever has not ended by then fails.
+    /// Ends the computing thread after its present step; whatever has not ended by then fails, and the memory of caches and
+    /// intermediate results is given back.
     public func stop() async {
         queue.stop()
         await withCheckedContinuation { continuation in

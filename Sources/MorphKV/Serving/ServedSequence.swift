@@ -173,6 +173,7 @@ final class ServedSequence {
             pinned: statistics.pinned, policy: statistics.policy, slotsUsed: statistics.used,
             evicted: statistics.evicted,
             cacheBytes: statistics.allocatedBytes, fullCacheBytes: full.bytes(of: engine.seen),
-            calibratedLength: engine.calibratedLength, stop: state.stop, slot: slot.index, timings: timings)
+            calibratedLength: engine.calibratedLength, stop: state.stop, slot: slot.index, timings: timings,
+            context: queued.request.context)
     }
 }

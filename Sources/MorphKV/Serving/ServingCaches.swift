@@ -12,14 +12,14 @@ final class ServingCaches {
     private let workspace: EngineWorkspace
     private let scratchBytes: Int
     private let calibrationBytes: Int
+    private let compressionBytes: Int
     let fullCost: FullCacheCost
     let slots: [ServingSlot]
     private var uses = 0
 
-    init(_ model: Model, _ options: ServingOptions) throws {
+    init(_ model: Model, _ options: ServingOptions, _ limits: ServingLimits) throws {
         self.model = model
         self.options = options
-        let limits = try ServingLimits(model, options)
         let workspace = try EngineWorkspace(model, threads: options.threads)
         fullCost = limits.fullCost
         slots = try (0..<options.parallel + options.spareCaches).map { index in
@@ -30,13 +30,18 @@ final class ServingCaches {
         }
         // Requests may name a policy that needs it. One that cannot be used takes nothing, and their policy is refused.
         calibrationBytes = (try? model.calibration())?.bytes ?? 0
+        compressionBytes =
+            try options.contextFolder.map { folder in
+                try CompressionMemory(model: model, options: options.wholeTexts).bytes(
+                    tokens: min(folder.tokens, model.description.contextLength), threads: options.threads)
+            } ?? 0
         self.limits = limits
         self.workspace = workspace
         scratchBytes = try Self.scratchBytes(model, options, slots: limits.slotsPerHead)
     }
 
     /// Bytes of keys and values of the largest part of a prompt, which are allocated while it is fed.
-    private static func scratchBytes(_ model: Model, _ options: ServingOptions, slots: Int) throws -> Int {
+    static func scratchBytes(_ model: Model, _ options: ServingOptions, slots: Int) throws -> Int {
         let backend = try Backend(model.device, threads: options.threads)
         let scratches = try PrefillScratch.all(
             model.description, options.cache.keyType, options.cache.valueType,
@@ -55,17 +60,23 @@ final class ServingCaches {
         return ServingMemory(
             weights: model.weightBytes, caches: bytes, cachePerSequence: limits.bytesPerSequence,
             contexts: options.contexts.values.reduce(0) { $0 + $1.cache.allocatedBytes },
-            calibration: calibrationBytes, compute: workspace.bytes + scratchBytes + graphs + steps,
-            requests: requestBytes,
+            calibration: calibrationBytes, compute: workspace.bytes + scratchBytes + graphs + steps + movingBytes,
+            requests: Self.requestBytes(options), contextRoom: options.contextFolder?.bytes ?? 0,
+            compression: compressionBytes,
             isHost: model.device.usesHostMemory)
     }
 
+    /// Where graphs attend, sequences that are fed together lie in memory of their own, and one that joins or leaves is
+    /// moved: at most as many bytes again.
+    private var movingBytes: Int { model.device.usesHostMemory ? 0 : bytes }
+
     /// Bytes of the tokens that waiting and running requests have at most, and of pieces that their readers have not
     /// taken yet.
-    private var requestBytes: Int {
+    static func requestBytes(_ options: ServingOptions) -> Int {
         let token = MemoryLayout<Token>.stride
         let answer = options.maxTokens * token + AnswerBuffer.limit * MemoryLayout<ServingPiece>.stride
-        return (options.parallel + options.queueLimit) * options.maxPromptTokens * token + slots.count * answer
+        return (options.parallel + options.queueLimit) * options.maxPromptTokens * token
+            + (options.parallel + options.spareCaches) * answer
     }
 
     /// Feeds the largest parts of prompts and takes the largest steps that there can be under any request's policy, in
@@ -89,11 +100,19 @@ final class ServingCaches {
 
     /// Takes the largest steps behind every context, after which all of its entries are in memory too.
     func warmUpContexts(_ batch: Batch) throws {
-        guard !options.contexts.isEmpty else { return }
+        var contexts = options.contexts.keys.sorted().map { (name: $0, context: options.contexts[$0]!) }
+        if let folder = options.contextFolder {
+            // Those that come later need no more than the largest.
+            let tokens = min(folder.tokens, model.description.contextLength)
+            let memory = CompressionMemory(model: model, options: options.wholeTexts)
+            contexts.append(("", try memory.largestContext(tokens: tokens)))
+        }
+        guard !contexts.isEmpty else { return }
         let slot = slots[0]
-        for name in options.contexts.keys.sorted() {
+        for (name, context) in contexts {
             for cache in limits.extremes + [options.cache] {
-                let request = ServingRequest(prompt: [], after: name, cache: cache)
+                var request = ServingRequest(prompt: [], cache: cache)
+                request.use = ContextUse(context, id: name)
                 guard limits.fits(request) else { continue }
                 try prepare(slot, for: request)
                 try slot.engine!.warmUp(chunk: Self.fedChunk)
@@ -162,6 +181,14 @@ final class ServingCaches {
         slot.lastUse = uses
         slot.isBusy = false
         if !keeps { slot.clear() }
+    }
+
+    /// Gives slots that are kept behind contexts the scheduler's own kind of cache, so that nothing holds these contexts.
+    func leave(_ contexts: Set<String>) {
+        for slot in slots where !slot.isBusy && slot.kind.context.map(contexts.contains) == true {
+            // Without memory for that the slot has none, which the next request mends.
+            try? prepare(slot, for: ServingRequest(prompt: []))
+        }
     }
 
     /// Puts a saved sequence into a slot.

@@ -8,6 +8,14 @@ public struct ServingError: Error, Sendable, Hashable, CustomStringConvertible {
         case promptTooLong
         /// There is no context of that name.
         case unknownContext
+        /// The context is being made, or could not be made.
+        case contextNotReady
+        /// The context is on disk only; ``Scheduler/loadingContexts(_:)`` brings it.
+        case contextNotLoaded
+        /// There is no room for the context, because others are in use.
+        case contextsInUse
+        /// There is a context of that name, or as many as there can be.
+        case contextExists
         /// The wanted policy needs more memory than one sequence may have.
         case doesNotFit
         /// As many requests wait as may.
@@ -32,11 +40,15 @@ public struct ServingError: Error, Sendable, Hashable, CustomStringConvertible {
     public let promptTokens: Int?
     /// Tokens that would have been possible.
     public let tokenLimit: Int?
+    /// The context that is on disk only.
+    let context: String?
 
     init(
-        _ kind: Kind, _ description: String, retryAfter: Duration? = nil, tokens: (prompt: Int, limit: Int)? = nil
+        _ kind: Kind, _ description: String, retryAfter: Duration? = nil, tokens: (prompt: Int, limit: Int)? = nil,
+        context: String? = nil
     ) {
         (promptTokens, tokenLimit) = (tokens?.prompt, tokens?.limit)
+        self.context = context
         self.kind = kind
         self.description = description
         self.retryAfter = retryAfter

@@ -4,6 +4,7 @@ internal import Ggml
 struct ServingLimits: Sendable {
     private let model: Model
     private let options: ServingOptions
+    private let contexts: ContextStore
     /// The kind of cache of requests that name none.
     let defaultKind: ServingSlot.Kind
     /// Bytes of one sequence's cache.
@@ -15,10 +16,11 @@ struct ServingLimits: Sendable {
     let fullCost: FullCacheCost
 
     /// - Throws: ``ServingError`` or ``CacheError`` when the options make no sense.
-    init(_ model: Model, _ options: ServingOptions) throws {
+    init(_ model: Model, _ options: ServingOptions, _ contexts: ContextStore) throws {
         try options.validate()
         self.model = model
         self.options = options
+        self.contexts = contexts
         fullCost = try FullCacheCost(model, options.cache)
         let grows = try Self.grows(model, options.cache)
         defaultKind = Self.kind(of: options.cache, reserve: grows ? options.tokensPerSequence : 0, context: nil)
@@ -35,6 +37,13 @@ struct ServingLimits: Sendable {
         }
     }
 
+    /// - Throws: ``ServingError`` or ``CacheError`` if sequences of the scheduler's own kind cannot follow a context.
+    func check(_ context: CompressedContext) throws {
+        var request = ServingRequest(prompt: [])
+        request.use = ContextUse(context, id: "")
+        try check(cache(of: request), following: context)
+    }
+
     /// The largest caches that fit: one with as many slots as can be, prompts whose every query counts, features of
     /// tokens, and layers or heads with numbers of slots of their own, the latter with prompts that enter by the kernel.
     private static func extremes(_ model: Model, _ cache: CacheOptions, bytes: Int) -> [CacheOptions] {
@@ -48,11 +57,7 @@ struct ServingLimits: Sendable {
                 { H2OPolicy(capacity: $0, window: 0, budgets: SlotBudgets(.head)) },
             ]
         }
-        let description = model.description
-        let row =
-            description.layers.map { layer in
-                layer.kvHeads * (cache.keyType.bytes(layer.headDimension) + cache.valueType.bytes(layer.headDimension))
-            }.min() ?? 1
+        let row = model.description.layers.map(cache.bytesPerToken).min() ?? 1
         return kinds.compactMap { kind in
             func fits(_ capacity: Int) -> Bool? {
                 (try? CachePlan(model, cache.with(kind(capacity)), tokens: 0)).map { $0.bytes <= bytes }
@@ -75,8 +80,10 @@ struct ServingLimits: Sendable {
         return cache
     }
 
-    /// The context that a request follows, if it names one that there is.
-    func context(of request: ServingRequest) -> CompressedContext? { request.context.flatMap { options.contexts[$0] } }
+    /// The context that a request follows, if it names one that is in memory.
+    func context(of request: ServingRequest) -> CompressedContext? {
+        request.use?.context ?? request.context.flatMap(contexts.resident)
+    }
 
     /// Whether some layer's cache grows with the sequence.
     static func grows(_ model: Model, _ cache: CacheOptions) throws -> Bool {
@@ -96,7 +103,9 @@ struct ServingLimits: Sendable {
     func kind(of request: ServingRequest) -> ServingSlot.Kind {
         let cache = cache(of: request)
         let grows = (try? Self.grows(model, cache)) ?? false
-        return Self.kind(of: cache, reserve: grows ? options.tokensPerSequence : 0, context: request.context)
+        return Self.kind(
+            of: cache, reserve: grows ? options.tokensPerSequence : 0,
+            context: request.use?.id ?? request.context)
     }
 
     /// The most tokens that an answer can have after a prompt, at least 1.
@@ -107,7 +116,7 @@ struct ServingLimits: Sendable {
 
     /// Tokens of the trained context that a prompt leaves, and what it follows.
     func trainedRoom(afterPrompt tokens: Int, after context: String?) -> Int {
-        model.description.contextLength - tokens - (context.flatMap { options.contexts[$0] }?.cache.tokens ?? 0)
+        model.description.contextLength - tokens - (context.map(contexts.tokens) ?? 0)
     }
 
     /// Refuses what would break a limit.

@@ -10,6 +10,7 @@ final class ServingLoop {
     private let queue: RequestQueue
     private let meter: ServingMeter
     private let caches: ServingCaches
+    private let contexts: ContextStore
     private let batch: Batch
     private let samplerMemory: SamplerMemory
     private let clock = ContinuousClock()
@@ -18,12 +19,16 @@ final class ServingLoop {
     /// Allocates everything, and runs the largest steps once.
     ///
     /// - Throws: ``ServingError``, ``CacheError`` or `GgmlError`.
-    init(_ model: Model, _ options: ServingOptions, queue: RequestQueue, meter: ServingMeter) throws {
+    init(
+        _ model: Model, _ options: ServingOptions, _ limits: ServingLimits, _ contexts: ContextStore,
+        queue: RequestQueue, meter: ServingMeter
+    ) throws {
         self.model = model
         self.options = options
+        self.contexts = contexts
         self.queue = queue
         self.meter = meter
-        caches = try ServingCaches(model, options)
+        caches = try ServingCaches(model, options, limits)
         batch = try Batch(model, threads: options.threads)
         samplerMemory = SamplerMemory(vocabularySize: model.description.vocabularySize)
         for tensor in model.weights.value.mapped { tensor.touch() }
@@ -41,19 +46,46 @@ final class ServingLoop {
 
     /// Works until the queue is stopped.
     func run() {
-        while queue.wait(hasWork: sequences.contains(where: isReady), canBegin: { caches.isFree(for: $0.request) }) {
-            dropEnded()
-            workOnSlots()
-            admit()
-            feedPrompts()
-            step()
-            updateMeter()
+        while queue.wait(
+            hasWork: contexts.hasJob || sequences.contains(where: isReady),
+            canBegin: { caches.isFree(for: $0.request) })
+        {
+            takeTurn()
+            if let job = contexts.nextJob() { compress(job) }
         }
         let error = ServingError(.shuttingDown, "the server was shut down before the answer's end")
         for sequence in sequences { end(sequence, error: error) }
         for queued in queue.remove(where: { _ in true }) { refuse(queued, error) }
         for task in queue.takeTasks(where: { _ in true }) { task.fail(error) }
+        for work in queue.takeWork() { work(caches) }
         updateMeter()
+    }
+
+    /// - Parameter feeds: whether a part of a prompt may be fed.
+    private func takeTurn(feeds: Bool = true) {
+        dropEnded()
+        workOnSlots()
+        for work in queue.takeWork() { work(caches) }
+        admit()
+        if feeds { feedPrompts() }
+        step()
+        updateMeter()
+    }
+
+    /// Reads and scores a text; between its graphs, of which none takes longer than a part of a prompt, all others have
+    /// their turns.
+    private func compress(_ job: ContextJob) {
+        do {
+            try job.read(model, options.wholeTexts, threads: options.threads) { [self] in
+                guard queue.isRunning else { throw CancellationError() }
+                takeTurn(feeds: false)
+                // After a graph comes a step, and after a part of a prompt another one.
+                if sequences.contains(where: \.canFeedPrompt) { takeTurn() }
+            }
+            contexts.finish(job, nil)
+        } catch {
+            contexts.finish(job, error)
+        }
     }
 
     /// Does what was asked for on slots that are free, and gives up what waits for too long.
@@ -162,6 +194,7 @@ final class ServingLoop {
     }
 
     private func count(_ queued: QueuedRequest, _ outcome: ServingStatistics.Outcome) {
+        queued.request.use?.release()
         let seconds = (clock.now - queued.submitted) / .seconds(1)
         meter.update {
             $0.outcomes[outcome, default: 0] += 1

@@ -14,6 +14,10 @@ public struct ServingMemory: Sendable, Hashable {
     public let compute: Int
     /// Bytes that the tokens of waiting and running requests take at most; they come and go.
     public let requests: Int
+    /// Bytes that contexts take at most which come while requests are answered; they come and go.
+    public let contextRoom: Int
+    /// Bytes that compressing the longest text takes; they come and go.
+    public let compression: Int
 
     /// Whether all this is memory of the process, not of a device.
     public let isHost: Bool

@@ -24,6 +24,8 @@ public struct ServingOptions: Sendable {
     public var threads: Int
     /// Texts that were read before, by the names that requests give; all sequences share their entries.
     public var contexts: [String: CompressedContext] = [:]
+    /// Where texts are kept that are compressed while requests are answered; nil if none are.
+    public var contextFolder: ContextFolder?
 
     /// Creates options.
     public init(
@@ -45,6 +47,11 @@ public struct ServingOptions: Sendable {
         self.threads = threads ?? max(1, Processors.usable - 1)
     }
 
+    /// How texts are read that become contexts: everything stays, stored as in the scheduler's own caches.
+    var wholeTexts: CacheOptions {
+        CacheOptions(policy: FullPolicy(), elementType: cache.keyType, valueType: cache.valueType)
+    }
+
     func validate() throws {
         func require(_ condition: Bool, _ what: String) throws {
             guard condition else { throw ServingError(.invalidRequest, what) }
@@ -58,6 +65,7 @@ public struct ServingOptions: Sendable {
         try require((1...1 << 24).contains(maxTokens), "answers of \(maxTokens) tokens: 1 or more are needed")
         try require(
             (2...1 << 24).contains(tokensPerSequence), "\(tokensPerSequence) tokens per sequence: 2 or more are needed")
+        try contextFolder?.validate()
         try require(timeLimit > .zero && readLimit > .zero, "time limits must be longer than nothing")
     }
 }

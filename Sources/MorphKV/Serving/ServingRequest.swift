@@ -27,6 +27,10 @@ public struct ServingRequest: Sendable {
     /// Whether pieces have the probabilities of the prompt's own tokens, by ``topLogprobs``. The prompt is then fed token by
     /// token to an empty cache, as `Perplexity` does, and the answer may have no tokens.
     public var scoresPrompt = false
+    /// Something that is kept as long as the request is.
+    package var share: (any Sendable)?
+    /// Its hold on the context, from when it waits to its end.
+    var use: ContextUse?
 
     /// Creates a request.
     public init(
@@ -75,6 +79,8 @@ public struct ServingPiece: Sendable {
         public let slot: Int
         /// What took how long.
         public let timings: ServingTimings
+        /// The name of the context that the prompt follows; nil if it follows none.
+        public var context: String?
     }
 
     /// How far a prompt is.

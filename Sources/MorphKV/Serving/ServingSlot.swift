@@ -6,7 +6,7 @@ final class ServingSlot {
         let types: String
         /// Whether sequences may pin tokens.
         let pins: Bool
-        /// The name of the context that its sequence follows.
+        /// What tells the context that its sequence follows from others, of that name too.
         let context: String?
         /// Tokens that a growing cache has room for; 0 for caches of constant size.
         let reserve: Int

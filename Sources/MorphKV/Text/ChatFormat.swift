@@ -109,7 +109,7 @@ public struct ChatFormat: Sendable {
         return encode(parts[1][...], messages, isStart: false)
     }
 
-    private func encode(_ text: Substring, _ messages: [Tokenizer.Message], isStart: Bool) -> [Token] {
+    func encode(_ text: Substring, _ messages: [Tokenizer.Message], isStart: Bool) -> [Token] {
         let hostile = messages.map(\.content).filter(namesSpecialTokens)
         guard !hostile.isEmpty else {
             return tokenizer.encode(String(text), addSpecial: isStart, parseSpecial: true)

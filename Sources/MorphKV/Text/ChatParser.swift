@@ -34,6 +34,8 @@ public final class ChatParser: Sendable {
     }
 
     private let state: Mutex<State>
+    /// Bytes that it took at its beginning; it grows by at most ``CommonLimits/growth``, with the text that it reads.
+    package let bytes: Int
 
     /// - Parameter parser: what a template says of its answers.
     init(_ parser: String) throws {
@@ -44,6 +46,7 @@ public final class ChatParser: Sendable {
             }
             return Handle(pointer)
         }
+        bytes = llama_common_chat_parser_bytes(handle.pointer) + parser.utf8.count
         state = Mutex(State(handle: handle))
     }
 

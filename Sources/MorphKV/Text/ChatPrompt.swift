@@ -64,6 +64,19 @@ public struct ChatPrompt: Sendable {
         throw ModelError(.chatTemplate, "the model's chat template does not keep a message as it is")
     }
 
+    /// What comes before the first occurrence of a mark.
+    ///
+    /// - Throws: ``ModelError`` of kind `chatTemplate` if it is not there.
+    func before(_ mark: String) throws -> ChatPrompt {
+        for index in stride(from: 0, to: parts.count, by: 2) {
+            guard let range = parts[index].firstRange(of: mark) else { continue }
+            var beginning = self
+            beginning.parts = parts[..<index] + [String(parts[index][..<range.lowerBound])]
+            return beginning
+        }
+        throw ModelError(.chatTemplate, "the model's chat template does not keep a message as it is")
+    }
+
     /// What takes an answer apart; nil if it is the text as it is.
     ///
     /// - Throws: ``ModelError`` of kind `chatTemplate` if it cannot be made.

@@ -77,6 +77,13 @@ public struct Grammar: Sendable, Hashable, Codable {
     /// - Throws: ``GenerationError`` of kind `grammar` if its rules make no sense.
     public func check(with tokenizer: Tokenizer) throws { _ = try GrammarState(self, tokenizer) }
 
+    /// Bytes that it takes at the beginning of a text, and in itself.
+    ///
+    /// - Throws: ``GenerationError`` of kind `grammar` if its rules make no sense.
+    package func bytes(with tokenizer: Tokenizer) throws -> Int {
+        try GrammarState(self, tokenizer).bytes + gbnf.utf8.count + (use?.utf8.count ?? 0)
+    }
+
     private static func checkSize(_ text: String, _ what: String) throws {
         guard text.utf8.count <= mostBytes, !text.utf8.contains(0) else {
             throw GenerationError(
@@ -126,6 +133,9 @@ final class GrammarState {
     }
 
     deinit { llama_common_grammar_destroy(state) }
+
+    /// Bytes that it took at its beginning; it grows by at most ``CommonLimits/growth``.
+    var bytes: Int { llama_common_grammar_bytes(state) }
 
     /// Whether a token may come next.
     func allows(_ token: Token) -> Bool { llama_common_grammar_allows(state, token) }

@@ -10,6 +10,23 @@ package enum OrderedJSON {
     ///   - path: the keys on the way to it, and numbers of items in lists.
     /// - Throws: ``GenerationError`` of kind `grammar` if it is not there, or nested deeper than ``Grammar/mostDepth``.
     package static func member(of json: some Collection<UInt8>, at path: [String]) throws -> String {
+        try find(in: json, at: path, llama_common_json_member)
+    }
+
+    /// The items of a list, each as JSON again; errors are those of ``member(of:at:)``.
+    package static func items(of json: some Collection<UInt8>, at path: [String]) throws -> [String] {
+        let texts = try find(in: json, at: path, llama_common_json_items)
+        return try JSONDecoder().decode([String].self, from: Data(texts.utf8))
+    }
+
+    private typealias Search = (
+        UnsafePointer<CChar>?, UnsafePointer<UnsafePointer<CChar>?>?, Int,
+        UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+    ) -> UnsafeMutablePointer<CChar>?
+
+    private static func find(
+        in json: some Collection<UInt8>, at path: [String], _ search: Search
+    ) throws -> String {
         guard Nesting.depth(of: json) <= Grammar.mostDepth else {
             throw GenerationError(.grammar, "it is nested more than \(Grammar.mostDepth) deep")
         }
@@ -17,14 +34,14 @@ package enum OrderedJSON {
         defer { keys.forEach { free($0) } }
         var reason: UnsafeMutablePointer<CChar>?
         let text = String(decoding: json, as: UTF8.self)
-        let member = keys.map { UnsafePointer($0) }.withUnsafeBufferPointer {
-            llama_common_json_member(text, $0.baseAddress, $0.count, &reason)
+        let found = keys.map { UnsafePointer($0) }.withUnsafeBufferPointer { keys in
+            text.withCString { search($0, keys.baseAddress, keys.count, &reason) }
         }
-        guard let member else {
+        guard let found else {
             throw GenerationError(.grammar, "'\(path.joined(separator: "."))' is missing: \(Grammar.text(reason))")
         }
-        defer { llama_common_free(member) }
-        return String(cString: member)
+        defer { llama_common_free(found) }
+        return String(cString: found)
     }
 }
 

@@ -139,6 +139,12 @@ public final class Tokenizer: @unchecked Sendable {
         return token >= 0 ? token : nil
     }
 
+    /// The token that ends a text; nil if there is none.
+    public var endOfText: Token? {
+        let token = llama_vocab_eos(vocabulary)
+        return token >= 0 ? token : nil
+    }
+
     // MARK: Chat
 
     /// One message of a conversation.

@@ -71,12 +71,21 @@ struct BenchCommand: AsyncParsableCommand {
 
     func run() async throws {
         let model = try modelFlags.load()
+        let longest = try numbers().max() ?? 2
+        let options = try cache.options(for: model, length: SequenceLength(tokens: longest, prompt: longest))
         let bench = Bench(
-            model: model, cache: try cache.options(for: model), threads: modelFlags.threadCount,
+            model: model, cache: options, threads: modelFlags.threadCount,
             rounds: rounds, steps: steps, comparesLibllama: compare != nil,
             bandwidth: readBandwidth(threads: modelFlags.threadCount), progress: Self.progress)
         try BenchmarkRow.show(
             [BenchmarkRow("read bandwidth", [bench.bandwidth / 1e9], unit: "GB/s")], json: json, withHeader: true)
+        let plan = try CachePlan(model, options, tokens: longest)
+        try BenchmarkRow.show(
+            [
+                BenchmarkRow(
+                    "cache of \(longest) tokens", [Double(plan.bytes + plan.sharedBytes) / 1e6], unit: "MB",
+                    note: options.policy.specification)
+            ], json: json)
         for name in measures { try BenchmarkRow.show(await measure(name, bench), json: json) }
         try BenchmarkRow.show(
             [BenchmarkRow("peak resident memory", [Double(peakResidentBytes()) / 1e6], unit: "MB")], json: json)
@@ -94,9 +103,9 @@ struct BenchCommand: AsyncParsableCommand {
         case "start": return try bench.start()
         case "kernel": return try numbers().flatMap { try bench.kernel(slots: $0) }
         case "profile":
-            let slots = cache.capacity ?? 1024
-            return try [FullPolicy() as any CachePolicy, MorphKVPolicy(capacity: slots)].flatMap {
-                try bench.profile($0, slots: slots)
+            let sized = try sized([MorphKVPolicy(capacity: slots)], bench)
+            return try ([FullPolicy() as any CachePolicy] + sized).flatMap {
+                try bench.profile($0, slots: slots(of: sized))
             }
         case "long":
             return try bench.long(
@@ -107,18 +116,37 @@ struct BenchCommand: AsyncParsableCommand {
         case "batch":
             return try bench.batch(sequences: sequences, policy: bench.cache.policy, lengths: numbers())
         case "prompts":
-            let slots = cache.capacity ?? 1024
             return try bench.prompts(
-                [MorphKVPolicy(capacity: slots), H2OPolicy(capacity: slots)] + foreseeing(slots, bench.model),
+                sized(
+                    [MorphKVPolicy(capacity: slots), H2OPolicy(capacity: slots)] + foreseeing(slots, bench.model), bench
+                ),
                 lengths: numbers())
         default:
-            let slots = cache.capacity ?? 1024
-            return try bench.policies(
+            let policies = try sized(
                 [
                     MorphKVPolicy(capacity: slots), MorphKVPolicy(capacity: slots, fusion: .max),
                     MorphKVPolicy(capacity: slots, normalization: .candidates),
                     MorphKVPolicy(capacity: slots, fusion: .max, normalization: .candidates),
-                ] + foreseeing(slots, bench.model), slots: slots)
+                ] + foreseeing(slots, bench.model), bench)
+            return try bench.policies(policies, slots: slots(of: policies))
+        }
+    }
+
+    /// Entries per KV head of policies that are measured beside each other, unless --bytes says how much they keep.
+    private var slots: Int { cache.capacity ?? 1024 }
+
+    private func slots(of policies: [any CachePolicy]) -> Int {
+        policies.compactMap(\.declaredCapacity).max() ?? slots
+    }
+
+    /// Policies with the capacity for which --bytes has room; as they are where it is not given.
+    private func sized(_ policies: [any CachePolicy], _ bench: Bench) throws -> [any CachePolicy] {
+        guard let bytes = cache.bytes else { return policies }
+        let limit = try bytes.bytes(bench.model, bench.cache, tokens: numbers().max() ?? 2)
+        return try policies.map { policy in
+            var specification = PolicySpecification(policy)
+            specification.removeCapacity()
+            return try FittedCache(specification, in: limit, bench.model, bench.cache).policy
         }
     }
 

@@ -18,6 +18,12 @@ struct DemoCommand: AsyncParsableCommand {
     @Flag(help: "Fewer diaries, no variants of policies: under a minute on two cores.")
     var quick = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Bytes that a small cache may take, everything counted, as 200K, or a share like 1/4 of what the full cache takes "
+                + "for the response."))
+    var bytes = ByteBudget.share(1, of: 4)
+
     @Option(help: "The page to write.")
     var report = "report.html"
 
@@ -28,7 +34,7 @@ struct DemoCommand: AsyncParsableCommand {
         }
         let model = try modelFlags.load()
         let writer = try DiaryWriter(model, threads: modelFlags.threads)
-        let plan = try DemoPlan(model, seed: modelFlags.seed, isQuick: quick)
+        let plan = try DemoPlan(model, seed: modelFlags.seed, isQuick: quick, bytes: bytes)
         let length = try await writer.answer(to: plan.task, policy: FullPolicy()).tokens
         let sides = try plan.sides(writer, responseTokens: length)
         try Output.write(plan.introduction(sides, responseTokens: length))

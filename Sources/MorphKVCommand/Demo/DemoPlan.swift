@@ -13,7 +13,7 @@ struct DemoPlan {
         let bytes: Int
     }
 
-    /// The share of the full cache's bytes that the constant-size caches have.
+    /// The share of the full cache's bytes, or the bytes, that the constant-size caches have.
     let share: DemoCapacity
     /// The diary that is shown.
     let task: DiaryTask
@@ -31,9 +31,9 @@ struct DemoPlan {
     /// Diaries that are measured.
     var samples: Int { tasks.count }
 
-    init(_ model: Model, seed: UInt32, isQuick: Bool) throws {
+    init(_ model: Model, seed: UInt32, isQuick: Bool, bytes: ByteBudget = .share(1, of: 4)) throws {
         self.model = model
-        let share = DemoCapacity.share(1, of: 4)
+        let share = DemoCapacity(bytes)
         self.share = share
         // Long enough for 1,500 tokens and more.
         var index: UInt32 = 0
@@ -45,7 +45,7 @@ struct DemoPlan {
         let all = try DemoMethod.allPolicies(for: model)
         let plain = Set(PolicyRegistry.standard.descriptors.map(\.name))
         chartedPolicies = all.filter(plain.contains)
-        let others: [DemoCapacity] = [2, 8, 16].map { .share(1, of: $0) }
+        let others = [2, 4, 8, 16].map { DemoCapacity.share(1, of: $0) }.filter { $0 != share }
         methods =
             try DemoMethod.methods(isQuick ? chartedPolicies : all, [share])
             + DemoMethod.methods(chartedPolicies, others).filter { $0.capacity != nil }
@@ -85,7 +85,7 @@ struct DemoPlan {
         let list = small.joined(separator: ", then with ")
         return """
             The same diary of \(task.sample.number) weeks, about \(responseTokens) tokens, written \(sides.count) times: \
-            with everything in the cache (\(Output.bytes(sides[0].bytes))), and in \(share) of the response's bytes, \
+            with everything in the cache (\(Output.bytes(sides[0].bytes))), and in \(amount), \
             everything counted: with \(list). The instructions stand in the prompt; plans are made in the diary itself \
             and have to be kept weeks later.
             \(calibration)
@@ -95,10 +95,12 @@ struct DemoPlan {
             """
     }
 
+    /// How much a small cache has, in words.
+    private var amount: String { share.isShare ? "\(share) of the response's bytes" : share.description }
+
     /// What the table shows.
     var tableTitle: String {
-        "Every policy\(measuresVariants ? " and its variants" : "") on \(samples) other diaries, in \(share) of the "
-            + "response's bytes:"
+        "Every policy\(measuresVariants ? " and its variants" : "") on \(samples) other diaries, in \(amount):"
     }
 
     /// How it was measured, in sentences.
@@ -106,12 +108,12 @@ struct DemoPlan {
         [
             "All policies wrote the same \(samples) diaries of 20 to 60 weeks, greedily. With so few, some percent mean "
                 + "nothing; docs/accuracy.md has a table over more.",
-            "A capacity like \(share) is the most entries with which the cache takes no more than that share of the bytes "
+            "A capacity like 1/4 is the most entries with which the cache takes no more than that share of the bytes "
                 + "of the full cache's response to the same prompt; their mean stands beside it. Everything counts: keys, "
                 + "values, positions, scores, and a calibration's tables, though all sequences share them.",
             calibration,
             "A window that a policy needs is its default, but at most a quarter of the capacity.",
-            "snapkv, pyramidkv and adakv cut the prompt to that share of the response's tokens, kvzip to its own; they "
+            "snapkv, pyramidkv and adakv cut the prompt to the tokens whose keys and values take so much, kvzip to its own; they "
                 + "grow from there: their memory is not constant.",
             "A check whose entry is missing has failed. Bytes in tables are the most of any diary, in charts the mean.",
         ]

@@ -8,6 +8,22 @@ struct ModelFlags: ParsableArguments {
     @Option(name: [.short, .long], help: "The GGUF model.", completion: .file(extensions: ["gguf"]))
     var model: String
 
+    @OptionGroup var reading: ReadingFlags
+
+    var calibration: String? { reading.calibration }
+    var threadFlags: ThreadFlags { reading.threadFlags }
+    var device: String { reading.device }
+    var contextLength: Int? { reading.contextLength }
+    var noRepack: Bool { reading.noRepack }
+    var verbose: Bool { reading.verbose }
+
+    func load() throws -> Model { try reading.load(model) }
+
+    var threadCount: Int { threadFlags.count }
+}
+
+/// Flags about how a model is read, whichever it is.
+struct ReadingFlags: ParsableArguments {
     @Option(
         help: "What `morphkv calibrate` learned about the model (default: model.augur.gguf beside model.gguf).",
         completion: .file(extensions: ["gguf"]))
@@ -29,7 +45,7 @@ struct ModelFlags: ParsableArguments {
     @Flag(help: "Show the messages of ggml and libllama, and every message of the server.")
     var verbose = false
 
-    func load() throws -> Model {
+    func load(_ model: String) throws -> Model {
         Log.setVerbose(verbose)
         let model = try Model(
             contentsOf: URL(fileURLWithPath: model), device: .named(device), contextLength: contextLength,
@@ -38,6 +54,4 @@ struct ModelFlags: ParsableArguments {
         if calibration != nil { _ = try model.calibration() }
         return model
     }
-
-    var threadCount: Int { threadFlags.count }
 }

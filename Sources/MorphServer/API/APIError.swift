@@ -70,6 +70,14 @@ struct APIError: Error, Sendable {
             code: "unsupported")
     }
 
+    /// What needs llama.cpp's library `common`, where that is not there.
+    static func noTemplates(param: String) -> APIError {
+        APIError(
+            status: .notImplemented,
+            message: "this server's copy of llama.cpp cannot interpret chat templates, so it has no tools",
+            type: "not_supported_error", param: param, code: "unsupported")
+    }
+
     static let tooLarge = APIError(
         status: .contentTooLarge, message: "the body is larger than this server takes",
         type: "invalid_request_error", code: "body_too_large", headers: [.connection: "close"])
@@ -104,6 +112,10 @@ struct APIError: Error, Sendable {
         }
     }
 
+    private static func retry(_ after: Duration?) -> HTTPFields {
+        after.map { [.retryAfter: "\(max(1, $0.components.seconds))"] } ?? [:]
+    }
+
     private init?(_ error: ServingError) {
         switch error.kind {
         case .invalidRequest: self = .invalid(error.description)
@@ -114,6 +126,18 @@ struct APIError: Error, Sendable {
             (promptTokens, tokenLimit) = (error.promptTokens, error.tokenLimit)
         case .unknownContext:
             self = .notFound(error.description, param: "morphkv.context", code: "context_not_found")
+        case .contextExists:
+            self.init(
+                status: .conflict, message: error.description, type: "invalid_request_error", param: "name",
+                code: "context_exists")
+        case .contextNotReady:
+            self.init(
+                status: .conflict, message: error.description, type: "invalid_request_error",
+                param: "morphkv.context", code: "context_not_ready", headers: Self.retry(error.retryAfter))
+        case .contextsInUse, .contextNotLoaded:
+            self.init(
+                status: .serviceUnavailable, message: error.description, type: "server_error",
+                param: "morphkv.context", code: "contexts_in_use", headers: Self.retry(error.retryAfter ?? .seconds(2)))
         case .doesNotFit: self = .invalid(error.description, param: "morphkv", code: "cache_too_large")
         case .queueFull:
             let seconds = error.retryAfter.map { $0.components.seconds } ?? 1

@@ -61,12 +61,7 @@ struct ChatPlan: Sendable {
         let hasCalls = wanted.messages.contains { $0.role == "tool" || !($0.toolCalls ?? []).isEmpty }
         let field = wanted.toolFields.hasTools ? "tools" : "messages"
         if format.template == nil, wanted.toolFields.hasTools || hasCalls {
-            guard ChatTemplate.isAvailable else {
-                throw APIError(
-                    status: .notImplemented,
-                    message: "this server's copy of llama.cpp cannot interpret chat templates, so it has no tools",
-                    type: "not_supported_error", param: field, code: "unsupported")
-            }
+            guard ChatTemplate.isAvailable else { throw APIError.noTemplates(param: field) }
             throw APIError.invalid(
                 "tools need a chat template, and the model has none: the server takes one with --chat-template",
                 param: field, code: "unsupported")

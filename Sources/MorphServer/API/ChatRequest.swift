@@ -131,7 +131,7 @@ struct ChatRequest: Decodable, Sendable {
                         code: "unsupported")
                 }
                 return text
-            }.joined()
+            }.joined(separator: "\n")
         }
     }
 }

@@ -17,11 +17,25 @@ enum Coding {
     }
 
     static func encode(_ value: some Encodable) throws -> ByteBuffer {
+        if let json = value as? JSONValue { return ByteBuffer(string: try json.text) }
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = .withoutEscapingSlashes
         return ByteBuffer(data: try encoder.encode(value))
     }
+
+    /// A server-sent event.
+    ///
+    /// - Parameter name: the kind of event, in interfaces that name them.
+    static func event(_ value: some Encodable, name: String? = nil) throws -> ByteBuffer {
+        var buffer = ByteBuffer(string: (name.map { "event: \($0)\n" } ?? "") + "data: ")
+        buffer.writeImmutableBuffer(try encode(value))
+        buffer.writeStaticString("\n\n")
+        return buffer
+    }
+
+    /// What the identifier of a new answer ends with: 32 letters and digits.
+    static func newID() -> String { UUID().uuidString.filter { $0 != "-" }.lowercased() }
 
     private static func apiError(_ error: DecodingError) -> APIError {
         switch error {

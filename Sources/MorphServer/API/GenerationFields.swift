@@ -15,8 +15,25 @@ struct GenerationFields: Decodable, Sendable {
         var capacity: Int?
         /// The name of the context that the prompt follows.
         var context: String?
+        /// Whether a context may be found that the prompt begins with, if none is named: not with `false` and `null`.
+        var findsContext = true
         /// After how many tokens to send a picture of the cache; streamed answers only.
         var view: Int?
+
+        private enum CodingKeys: CodingKey { case policy, capacity, context, view }
+
+        init() {}
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            policy = try container.decodeIfPresent(String.self, forKey: .policy)
+            capacity = try container.decodeIfPresent(Int.self, forKey: .capacity)
+            view = try container.decodeIfPresent(Int.self, forKey: .view)
+            guard container.contains(.context) else { return }
+            findsContext = false
+            if (try? container.decode(Bool.self, forKey: .context)) == false { return }
+            context = try container.decodeIfPresent(String.self, forKey: .context)
+        }
     }
 
     /// What becomes of a conversation that is longer than the trained context; OpenAI's name, from its interface for responses.

@@ -10,6 +10,8 @@ enum JSONValue: Codable, Sendable, Hashable {
     case string(String)
     case array([JSONValue])
     case object([String: JSONValue])
+    /// JSON as it came, whose members keep their order; see ``RawJSON``.
+    case raw(String)
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
@@ -41,18 +43,30 @@ enum JSONValue: Codable, Sendable, Hashable {
         case .string(let value): try container.encode(value)
         case .array(let value): try container.encode(value)
         case .object(let value): try container.encode(value)
+        case .raw(let text):
+            try container.encode(JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)))
         }
     }
 
     /// A number as the shortest decimal that gives it back.
     static func float(_ value: Float) -> JSONValue { .double(Double("\(value)") ?? Double(value)) }
 
-    /// As text, members in the order of their names.
+    /// As text: members in the order of their names, but for what is ``raw(_:)``.
     var text: String {
         get throws {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            return String(decoding: try encoder.encode(self), as: UTF8.self)
+            switch self {
+            case .raw(let text): return text
+            case .array(let values): return "[" + (try values.map { try $0.text }.joined(separator: ",")) + "]"
+            case .object(let members):
+                let texts = try members.sorted { $0.key < $1.key }.map { key, value in
+                    try Self.string(key).text + ":" + value.text
+                }
+                return "{" + texts.joined(separator: ",") + "}"
+            default:
+                let encoder = JSONEncoder()
+                encoder.outputFormatting = .withoutEscapingSlashes
+                return String(decoding: try encoder.encode(self), as: UTF8.self)
+            }
         }
     }
 

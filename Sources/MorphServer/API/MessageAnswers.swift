@@ -11,7 +11,7 @@ struct MessageAnswers: AnswerFormat {
     var prefix: String { "chatcmpl" }
 
     func whole(_ index: Int, text: String, tokens: [ScoredToken], reason: Generation.FinishReason) -> MessageChoice {
-        _ = deltas(index, text, end: reason)
+        _ = parsers[index].deltas(text, end: reason)
         let message = parsers[index].message
         return MessageChoice(
             index: index, message: .init(message), logprobs: hasLogprobs ? ChatLogprobs(tokens) : nil,
@@ -21,27 +21,33 @@ struct MessageAnswers: AnswerFormat {
     func opening(_ index: Int) -> MessageDelta? { MessageDelta(index: index, delta: .init(isOpening: true)) }
 
     func part(_ index: Int, _ piece: ServingPiece, offset: Int) -> MessageDelta {
-        let deltas = deltas(index, piece.text, end: piece.end?.reason)
+        let deltas = parsers[index].deltas(piece.text, end: piece.end?.reason)
         return MessageDelta(
             index: index, delta: .init(deltas),
             logprobs: hasLogprobs && !piece.tokens.isEmpty ? ChatLogprobs(piece.tokens) : nil,
             finishReason: piece.end.map { Self.reason($0.reason, parsers[index].message) })
     }
 
-    /// What a piece adds; as it is, if there is no memory to take it apart.
-    private func deltas(_ index: Int, _ text: String, end: Generation.FinishReason?) -> [ChatParser.Delta] {
-        do {
-            let parser = parsers[index]
-            let deltas = try parser.append(text)
-            return try deltas + (end.map { try parser.finish(isCut: $0 != .stop) } ?? [])
-        } catch {
-            return text.isEmpty ? [] : [.content(text)]
-        }
-    }
-
     private static func reason(_ reason: Generation.FinishReason, _ message: ChatMessage) -> String {
         reason == .stop && message.toolCalls != nil ? "tool_calls" : reason.rawValue
     }
+}
+
+extension ChatParser {
+    /// What a piece of an answer adds; as it is, if there is no memory to take it apart.
+    ///
+    /// - Parameter end: how the answer ended, behind its last piece.
+    func deltas(_ text: String, end: Generation.FinishReason?) -> [Delta] {
+        do {
+            let deltas = try append(text)
+            return try deltas + (end.map { try finish(isCut: $0 != .stop) } ?? [])
+        } catch {
+            return Self.plain(text)
+        }
+    }
+
+    /// What a piece of an answer adds that is not taken apart.
+    static func plain(_ text: String) -> [Delta] { text.isEmpty ? [] : [.content(text)] }
 }
 
 /// One answer of a whole chat response, taken apart.

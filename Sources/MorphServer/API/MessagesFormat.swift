@@ -26,10 +26,16 @@ struct MessagesFormat: EventFormat {
         blocks += calls.map { call in
             [
                 "type": "tool_use", "id": .string(call.id), "name": .string(call.function.name),
-                "input": (try? JSONDecoder().decode(JSONValue.self, from: Data(call.function.arguments.utf8))) ?? [:],
+                "input": Self.input(call.function.arguments),
             ]
         }
         return object(blocks, Self.reason(message, end), end.stop, usage(end.timings, tokens: end.tokens))
+    }
+
+    /// The arguments of a call with their members in order; none if the answer was cut inside of them.
+    private static func input(_ arguments: String) -> JSONValue {
+        let isWhole = (try? JSONDecoder().decode([String: AnswerShape.Present].self, from: Data(arguments.utf8))) != nil
+        return isWhole ? .raw(arguments) : [:]
     }
 
     // MARK: As events

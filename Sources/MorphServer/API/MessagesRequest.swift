@@ -4,14 +4,17 @@ internal import MorphKV
 /// The body of Anthropic's `POST /v1/messages`, as one of `/v1/chat/completions`.
 struct MessagesRequest {
     let body: JSONValue
+    /// The same as it came: what depends on the order of members is taken from it.
+    let raw: RawJSON
 
     /// - Throws: ``APIError`` naming the field that is missing, wrong or not supported.
     func chatBody(counts: Bool = false) throws -> JSONValue {
         guard case .array(let messages) = body["messages"] else {
             throw APIError.invalid("'messages' is missing", param: "messages")
         }
+        let parts = try messages.contains(where: Self.hasCalls) ? raw.items("messages") : []
         var chat: [String: JSONValue] = [
-            "messages": .array(try system() + messages.enumerated().flatMap { try self.messages($1, $0) })
+            "messages": .array(try system() + messages.enumerated().flatMap { try self.messages($1, $0, raw: parts) })
         ]
         for (name, other) in [
             ("model", "model"), ("temperature", "temperature"), ("top_p", "top_p"), ("top_k", "top_k"),
@@ -50,8 +53,16 @@ struct MessagesRequest {
         return text
     }
 
+    /// Whether the model has called a tool in a message.
+    private static func hasCalls(_ message: JSONValue) -> Bool {
+        guard case .array(let blocks) = message["content"] else { return false }
+        return blocks.contains { $0["type"] == "tool_use" }
+    }
+
     /// The messages of a chat that one message stands for: results of tools become messages of their own.
-    private func messages(_ message: JSONValue, _ index: Int) throws -> [JSONValue] {
+    ///
+    /// - Parameter parts: all messages as they came, if any has calls.
+    private func messages(_ message: JSONValue, _ index: Int, raw parts: [RawJSON]) throws -> [JSONValue] {
         let place = "messages[\(index)]"
         guard case .string(let role) = message["role"] else {
             throw APIError.invalid("'\(place).role' is missing", param: "\(place).role")
@@ -62,25 +73,29 @@ struct MessagesRequest {
             }
             return [["role": .string(role), "content": .string(text)]]
         }
+        let rawBlocks = try Self.hasCalls(message) ? parts[index].items("content") : []
         var (texts, calls, results): ([String], [JSONValue], [JSONValue]) = ([], [], [])
-        for block in blocks {
+        for (number, block) in blocks.enumerated() {
             switch block["type"] {
-            case "tool_use": calls.append(try call(block, place))
+            case "tool_use": calls.append(try call(block, rawBlocks[number], place))
             case "tool_result": results.append(try result(block, place))
             case "thinking", "redacted_thinking": continue
             default: texts.append(try text(block, "\(place).content"))
             }
         }
-        var own: [String: JSONValue] = ["role": .string(role), "content": .string(texts.joined())]
+        var own: [String: JSONValue] = ["role": .string(role), "content": .string(texts.joined(separator: "\n"))]
         if !calls.isEmpty { own["tool_calls"] = .array(calls) }
         return results + (texts.isEmpty && calls.isEmpty ? [] : [.object(own)])
     }
 
-    private func call(_ block: JSONValue, _ place: String) throws -> JSONValue {
-        guard let id = block["id"], let name = block["name"], let input = block["input"] else {
+    private func call(_ block: JSONValue, _ raw: RawJSON, _ place: String) throws -> JSONValue {
+        guard let id = block["id"], let name = block["name"], case .object = block["input"] else {
             throw APIError.invalid("a 'tool_use' needs 'id', 'name' and 'input'", param: "\(place).content")
         }
-        return ["id": id, "type": "function", "function": ["name": name, "arguments": .string(try input.text)]]
+        return [
+            "id": id, "type": "function",
+            "function": ["name": name, "arguments": .string(try raw.member("input").text)],
+        ]
     }
 
     private func result(_ block: JSONValue, _ place: String) throws -> JSONValue {
@@ -98,6 +113,7 @@ struct MessagesRequest {
 
     private func addTools(to chat: inout [String: JSONValue]) throws {
         if case .array(let tools) = body["tools"], !tools.isEmpty {
+            let parts = try raw.items("tools")
             chat["tools"] = .array(
                 try tools.enumerated().map { index, tool in
                     guard let name = tool["name"] else {
@@ -107,7 +123,7 @@ struct MessagesRequest {
                         "type": "function",
                         "function": [
                             "name": name, "description": tool["description"] ?? "",
-                            "parameters": tool["input_schema"] ?? ["type": "object"],
+                            "parameters": try parts[index].member("input_schema", of: tool) ?? ["type": "object"],
                         ],
                     ]
                 })

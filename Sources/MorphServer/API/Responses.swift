@@ -46,11 +46,14 @@ struct CacheReport: Encodable, Sendable {
 struct ResponseExtension: Encodable, Sendable {
     var cache: CacheReport?
     var view: CacheView?
+    /// The context that the prompt follows.
+    var context: String?
 
     init?(_ piece: ServingPiece) {
         guard piece.view != nil || piece.end != nil else { return nil }
         cache = piece.end.map(CacheReport.init)
         view = piece.view
+        context = piece.end?.context
     }
 }
 

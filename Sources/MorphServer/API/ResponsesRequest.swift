@@ -4,6 +4,8 @@ internal import MorphKV
 /// The body of OpenAI's `POST /v1/responses`, as one of `/v1/chat/completions`.
 struct ResponsesRequest {
     let body: JSONValue
+    /// The same as it came: what depends on the order of members is taken from it.
+    let raw: RawJSON
 
     /// - Throws: ``APIError`` naming the field that is missing, wrong or not supported.
     func chatBody() throws -> JSONValue {
@@ -73,19 +75,21 @@ struct ResponsesRequest {
                 throw APIError.invalid("a part of '\(place)' is not understood", param: place, code: "unsupported")
             }
             return text
-        }.joined()
+        }.joined(separator: "\n")
     }
 
     private func addFormat(to chat: inout [String: JSONValue]) throws {
         guard let format = body["text"]?["format"], let type = format["type"], type != "text" else { return }
-        chat["response_format"] =
-            type == "json_schema"
-            ? ["type": type, "json_schema": ["name": format["name"] ?? "", "schema": format["schema"] ?? [:]]]
-            : ["type": type]
+        guard type == "json_schema" else { return chat["response_format"] = ["type": type] }
+        let schema = try raw.member("text", "format").member("schema", of: format) ?? [:]
+        chat["response_format"] = [
+            "type": type, "json_schema": ["name": format["name"] ?? "", "schema": schema],
+        ]
     }
 
     private func addTools(to chat: inout [String: JSONValue]) throws {
         if case .array(let tools) = body["tools"], !tools.isEmpty {
+            let parts = try raw.items("tools")
             chat["tools"] = .array(
                 try tools.enumerated().map { index, tool in
                     guard tool["type"] == "function", let name = tool["name"] else {
@@ -96,7 +100,8 @@ struct ResponsesRequest {
                         "type": "function",
                         "function": [
                             "name": name, "description": tool["description"] ?? "",
-                            "parameters": tool["parameters"] ?? ["type": "object"],
+                            "parameters": try parts[index].member("parameters", of: tool) ?? ["type": "object"],
+                            "strict": tool["strict"] ?? false,
                         ],
                     ]
                 })

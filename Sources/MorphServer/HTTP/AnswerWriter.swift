@@ -32,7 +32,7 @@ struct AnswerWriter<Format: AnswerFormat>: ResponseWriter {
         self.includesUsage = includesUsage
         self.hasTimings = hasTimings
         self.seen = seen
-        id = "\(format.prefix)-" + UUID().uuidString.filter { $0 != "-" }.lowercased()
+        id = "\(format.prefix)-" + Coding.newID()
     }
 
     func first() async throws -> ServingPiece? { try await pieces.first() }
@@ -76,7 +76,7 @@ struct AnswerWriter<Format: AnswerFormat>: ResponseWriter {
         defer { output = writer }
         do {
             for index in 0..<pieces.count {
-                if let opening = format.opening(index) { try await writer.write(event(part([opening]))) }
+                if let opening = format.opening(index) { try await writer.write(Coding.event(part([opening]))) }
             }
             guard let first else { return }
             var timings: Timings?
@@ -89,17 +89,17 @@ struct AnswerWriter<Format: AnswerFormat>: ResponseWriter {
                     message.promptProgress = piece.progress.map { PromptProgress($0, piece.timings) }
                     if hasTimings { message.timings = Timings(piece.timings) }
                     timings = Timings(piece.timings)
-                    try await writer.write(event(message))
+                    try await writer.write(Coding.event(message))
                 }
             }
             if includesUsage {
                 var summary = part([])
                 summary.usage = usage
                 summary.timings = timings
-                try await writer.write(event(summary))
+                try await writer.write(Coding.event(summary))
             }
         } catch let error as ServingError {
-            try await writer.write(event((APIError(error as any Error) ?? .internalError).body))
+            try await writer.write(Coding.event((APIError(error as any Error) ?? .internalError).body))
         }
         try await writer.write(ByteBuffer(string: "data: [DONE]\n\n"))
     }
@@ -107,13 +107,6 @@ struct AnswerWriter<Format: AnswerFormat>: ResponseWriter {
     private func part(_ choices: [Format.Part], _ morphkv: ResponseExtension? = nil) -> APIResponse<Format.Part> {
         APIResponse(
             id: id, object: format.objects.part, created: created, model: model, choices: choices, morphkv: morphkv)
-    }
-
-    private func event(_ value: some Encodable) throws -> ByteBuffer {
-        var buffer = ByteBuffer(string: "data: ")
-        buffer.writeImmutableBuffer(try Coding.encode(value))
-        buffer.writeStaticString("\n\n")
-        return buffer
     }
 }
 #endif

@@ -49,6 +49,25 @@ final class BodyBudget: Sendable {
         return try await body()
     }
 
+    /// A part of the room, until nobody refers to it.
+    final class Share: Sendable {
+        private let budget: BodyBudget
+        private let bytes: Int
+
+        fileprivate init(_ budget: BodyBudget, _ bytes: Int) { (self.budget, self.bytes) = (budget, bytes) }
+
+        deinit { budget.add(bytes) }
+    }
+
+    /// Room for a body that is kept for a while; nil for a small one.
+    ///
+    /// - Throws: `CancellationError` when the task is cancelled while it waits.
+    func share(_ bytes: Int) async throws -> Share? {
+        guard bytes > Self.small else { return nil }
+        try await take(min(bytes, capacity))
+        return Share(self, min(bytes, capacity))
+    }
+
     private func take(_ bytes: Int) async throws {
         let id = state.withLock { state in
             state.lastID += 1

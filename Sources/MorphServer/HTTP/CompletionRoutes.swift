@@ -14,6 +14,7 @@ struct CompletionRoutes: Sendable {
     let lengthNotice: LengthNotice
     let pinNotice: OneTimeWarning
     let reader: RequestReader
+    let grammars: GrammarBudget
 
     // MARK: The two endpoints
 
@@ -29,8 +30,9 @@ struct CompletionRoutes: Sendable {
 
     /// What a chat's body asks for.
     @Sendable func chatJob(_ body: ByteBuffer) throws -> ChatJob {
-        let wanted = try Coding.decode(ChatRequest.self, from: body)
-        try wanted.validate(configuration)
+        let asked = try Coding.decode(ChatRequest.self, from: body)
+        try asked.validate(configuration)
+        let wanted = try asked.behindContext(of: scheduler, chatFormat)
         let chat = try ChatPlan(wanted, body, chatFormat, tokenizer, configuration)
         let topLogprobs = wanted.logprobs == true ? wanted.topLogprobs ?? 0 : nil
         var requests = try requests(wanted.fields, [chat.tokens], topLogprobs, chat.grammar, stops: chat.stops) {
@@ -38,9 +40,10 @@ struct CompletionRoutes: Sendable {
             try pins(wanted, chat, cache)
         }
         for index in requests.indices { requests[index].options.preservedTokens = chat.preservedTokens }
+        let parsers = try requests.compactMap { _ in try chat.prompt?.makeParser() }
+        try grammars.reserve(for: &requests, parsers, tokenizer)
         return ChatJob(
-            fields: wanted.fields, requests: requests, hasLogprobs: topLogprobs != nil,
-            parsers: try requests.compactMap { _ in try chat.prompt?.makeParser() })
+            fields: wanted.fields, requests: requests, hasLogprobs: topLogprobs != nil, parsers: parsers)
     }
 
     func completion(_ request: Request, context: ServerRequestContext) async throws -> Response {
@@ -57,6 +60,7 @@ struct CompletionRoutes: Sendable {
                 }
             let grammar = try wanted.shape.grammar(in: body, tokenizer)
             var requests = try requests(wanted.fields, prompts, wanted.logprobs, grammar, stops: [])
+            try grammars.reserve(for: &requests, [], tokenizer)
             var format = TextAnswers(hasLogprobs: wanted.logprobs != nil)
             if wanted.echo == true {
                 for index in requests.indices { requests[index].scoresPrompt = wanted.logprobs != nil }

@@ -24,16 +24,9 @@ struct EventWriter<Format: EventFormat>: ResponseWriter {
         return try Coding.encode(format.whole(parser?.message ?? message, end))
     }
 
-    /// What a piece adds; its text as it is, if there is no memory to take it apart.
+    /// What a piece adds.
     private func deltas(_ piece: ServingPiece) -> [ChatParser.Delta] {
-        let plain: [ChatParser.Delta] = piece.text.isEmpty ? [] : [.content(piece.text)]
-        guard let parser else { return plain }
-        do {
-            let deltas = try parser.append(piece.text)
-            return try deltas + (piece.end.map { try parser.finish(isCut: $0.reason != .stop) } ?? [])
-        } catch {
-            return plain
-        }
+        parser?.deltas(piece.text, end: piece.end?.reason) ?? ChatParser.plain(piece.text)
     }
 
     /// Without a parser there is only content.
@@ -65,10 +58,7 @@ struct EventWriter<Format: EventFormat>: ResponseWriter {
     }
 
     private static func text(_ event: NamedEvent) throws -> ByteBuffer {
-        var buffer = ByteBuffer(string: "event: \(event.name)\ndata: ")
-        buffer.writeImmutableBuffer(try Coding.encode(event.data))
-        buffer.writeStaticString("\n\n")
-        return buffer
+        try Coding.event(event.data, name: event.name)
     }
 }
 #endif

@@ -20,7 +20,7 @@ struct InfoRoutes: Sendable {
     }
 
     /// A model as the interface lists it.
-    private struct ModelCard: Encodable {
+    struct ModelCard: Encodable {
         /// What this server adds: how its caches are.
         struct Extension: Encodable {
             var policy: String
@@ -48,7 +48,7 @@ struct InfoRoutes: Sendable {
             }
         }
 
-        /// A text that was read before the server started.
+        /// A text that was read before.
         struct ContextCard: Encodable {
             var id: String
             var tokens: Int
@@ -70,6 +70,10 @@ struct InfoRoutes: Sendable {
         var created: Int
         var ownedBy = "morphkv"
         var meta: Meta
+        /// What is done with it at present, where there are several; its file, and the bytes that it takes at most.
+        var status: ModelStatus?
+        var path: String?
+        var bytes: Int?
         var morphkv: Extension
     }
 
@@ -78,7 +82,7 @@ struct InfoRoutes: Sendable {
         var data: [ModelCard]
     }
 
-    private var card: ModelCard {
+    var card: ModelCard {
         let options = scheduler.options
         let description = scheduler.model.description
         return ModelCard(
@@ -92,8 +96,8 @@ struct InfoRoutes: Sendable {
                 parallel: options.parallel, cacheBytesPerSequence: scheduler.memory.cachePerSequence,
                 maxPromptTokens: options.maxPromptTokens, maxTokens: options.maxTokens,
                 calibration: (try? scheduler.model.calibration()).map(ModelCard.CalibrationCard.init),
-                contexts: options.contexts.sorted { $0.key < $1.key }.map { name, context in
-                    .init(id: name, tokens: context.tokens.count, bytes: context.statistics.allocatedBytes)
+                contexts: scheduler.servedContexts.filter { $0.state == .ready }.map {
+                    .init(id: $0.name, tokens: $0.tokens, bytes: $0.bytes)
                 }))
     }
 
@@ -112,9 +116,15 @@ struct InfoRoutes: Sendable {
     }
 
     func metrics() throws -> Response {
-        guard configuration.servesMetrics else { throw APIError.notBuilt("metrics: it was started with --no-metrics") }
-        let text = MetricsText(scheduler, announced.memory).text
-        return Response(
+        guard configuration.servesMetrics else { throw APIError.notBuilt(Self.noMetrics) }
+        return Self.metrics(MetricsText(scheduler, announced.memory).text, since: created)
+    }
+
+    static let noMetrics = "metrics: it was started with --no-metrics"
+
+    /// - Parameter created: when the server started.
+    static func metrics(_ text: String, since created: Int) -> Response {
+        Response(
             status: .ok,
             headers: [
                 .contentType: "text/plain; version=0.0.4; charset=utf-8",

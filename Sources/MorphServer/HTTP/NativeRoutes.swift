@@ -12,6 +12,7 @@ struct NativeRoutes: Sendable {
     let responder: Responder
     let lengthNotice: LengthNotice
     let reader: RequestReader
+    let grammars: GrammarBudget
     /// The tokens that end a generation.
     private let ends: [Token]
 
@@ -22,6 +23,7 @@ struct NativeRoutes: Sendable {
         responder = completions.responder
         lengthNotice = completions.lengthNotice
         reader = completions.reader
+        grammars = completions.grammars
         let tokenizer = completions.tokenizer
         ends = (0..<Token(tokenizer.vocabularySize)).filter(tokenizer.endsGeneration)
     }
@@ -73,6 +75,7 @@ struct NativeRoutes: Sendable {
                 hasRoom.append(tokens < most || asked(wanted).map { $0 <= most } ?? false)
             }
         }
+        try grammars.reserve(for: &requests, [], tokenizer)
         let format = NativeAnswers(
             model: configuration.modelName, request: wanted, settings: settings, prompts: texts)
         return Job(

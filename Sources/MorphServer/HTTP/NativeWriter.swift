@@ -56,21 +56,14 @@ struct NativeWriter: ResponseWriter {
         do {
             try await pieces.forEach(after: first) { index, piece in
                 if piece.text.contains("\n") { newLines.insert(index) }
-                if let part = format.part(index, piece) { try await writer.write(Self.event(part)) }
+                if let part = format.part(index, piece) { try await writer.write(Coding.event(part)) }
                 guard let end = piece.end else { return }
                 let last = finish(index, NativeAnswers.State(), end, newLines.contains(index))
-                try await writer.write(Self.event(last))
+                try await writer.write(Coding.event(last))
             }
         } catch let error as ServingError {
-            try await writer.write(Self.event((APIError(error as any Error) ?? .internalError).body))
+            try await writer.write(Coding.event((APIError(error as any Error) ?? .internalError).body))
         }
-    }
-
-    private static func event(_ value: some Encodable) throws -> ByteBuffer {
-        var buffer = ByteBuffer(string: "data: ")
-        buffer.writeImmutableBuffer(try Coding.encode(value))
-        buffer.writeStaticString("\n\n")
-        return buffer
     }
 }
 #endif

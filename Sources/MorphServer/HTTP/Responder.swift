@@ -29,7 +29,7 @@ struct Responder: Sendable {
         to requests: [ServingRequest], isStreamed: Bool, _ context: ServerRequestContext,
         writer: ([AnswerStream]) -> Writer
     ) async throws -> Response {
-        let answers = try scheduler.submit(requests)
+        let answers = try await scheduler.loadingContexts { try scheduler.submit(requests) }
         let watch = connections.watch(context.channel) { for answer in answers { answer.cancel() } }
         let writer = writer(answers)
         guard isStreamed else {

@@ -24,12 +24,16 @@ struct RouteTable {
         "audio": ["/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/speech"],
     ]
 
-    mutating func get(_ paths: String..., handler: @escaping Handler) {
-        rows.append(Row(method: .get, paths: paths, handler: handler))
+    mutating func add(_ method: HTTPRequest.Method, _ paths: [String], _ handler: @escaping Handler) {
+        rows.append(Row(method: method, paths: paths, handler: handler))
     }
 
-    mutating func post(_ paths: String..., handler: @escaping Handler) {
-        rows.append(Row(method: .post, paths: paths, handler: handler))
+    mutating func get(_ paths: String..., handler: @escaping Handler) { add(.get, paths, handler) }
+
+    mutating func post(_ paths: String..., handler: @escaping Handler) { add(.post, paths, handler) }
+
+    mutating func delete(_ paths: String..., handler: @escaping Handler) {
+        rows.append(Row(method: .delete, paths: paths, handler: handler))
     }
 
     /// The methods of every path.

@@ -4,14 +4,19 @@ internal import Hummingbird
 internal import MorphKV
 internal import NIOCore
 
-/// `/tokenize`, `/detokenize` and `/apply-template`: what the model sees of a text.
+/// `/tokenize`, `/detokenize` and `/apply-template`: what the model sees of a text. The first two are understood in the words of
+/// vLLM too, which evaluation harnesses use, with `/tokenizer_info`.
 struct TokenRoutes: Sendable {
     let completions: CompletionRoutes
     private var tokenizer: Tokenizer { completions.tokenizer }
 
     private struct TokenizeRequest: Decodable, Sendable {
-        var content: String
+        var content: String?
+        /// vLLM's name for `content`.
+        var prompt: String?
         var addSpecial: Bool?
+        /// vLLM's name for `add_special`.
+        var addSpecialTokens: Bool?
         var parseSpecial: Bool?
         var withPieces: Bool?
     }
@@ -23,8 +28,12 @@ struct TokenRoutes: Sendable {
     func tokenize(_ request: Request) async throws -> Response {
         try await respond(request) { body in
             let wanted = try Coding.decode(TokenizeRequest.self, from: body)
+            guard let text = wanted.content ?? wanted.prompt else {
+                throw APIError.invalid("'content' is missing", param: "content")
+            }
             let tokens = tokenizer.encode(
-                wanted.content, addSpecial: wanted.addSpecial == true, parseSpecial: wanted.parseSpecial != false)
+                text, addSpecial: wanted.addSpecial ?? wanted.addSpecialTokens ?? false,
+                parseSpecial: wanted.parseSpecial != false)
             return ["tokens": .array(tokens.map { wanted.withPieces == true ? piece($0) : .int(Int($0)) })]
         }
     }
@@ -43,8 +52,20 @@ struct TokenRoutes: Sendable {
             guard wanted.tokens.allSatisfy(tokenizer.contains) else {
                 throw APIError.invalid("'tokens' has an id that there is not", param: "tokens")
             }
-            return ["content": .string(tokenizer.decode(wanted.tokens, special: true))]
+            let text = JSONValue.string(tokenizer.decode(wanted.tokens, special: true))
+            return ["content": text, "prompt": text]
         }
+    }
+
+    /// The tokens that mark the beginning and the end of texts, and the chat template.
+    func info() throws -> Response {
+        func name(_ token: Token?) -> JSONValue {
+            token.map { .string(tokenizer.decode([$0], special: true)) } ?? .null
+        }
+        return try respond([
+            "bos_token": name(tokenizer.beginOfText), "eos_token": name(tokenizer.endOfText),
+            "chat_template": completions.chatFormat.template.map { .string($0.source) } ?? .null,
+        ])
     }
 
     func applyTemplate(_ request: Request) async throws -> Response {
@@ -59,8 +80,11 @@ struct TokenRoutes: Sendable {
     private func respond(
         _ request: Request, _ answer: @escaping @Sendable (ByteBuffer) throws -> JSONValue
     ) async throws -> Response {
-        let json = try await completions.reader.understand(request) { body in try answer(body) }
-        return Response(
+        try respond(await completions.reader.understand(request) { body in try answer(body) })
+    }
+
+    private func respond(_ json: JSONValue) throws -> Response {
+        Response(
             status: .ok, headers: [.contentType: "application/json"],
             body: .init(byteBuffer: try Coding.encode(json)))
     }

@@ -11,17 +11,18 @@ extension CompletionRoutes {
         let job = try await reader.understand(request) { body in
             try chatJob(Self.encoded(try Self.messagesBody(body).chatBody()))
         }
-        let format = MessagesFormat(id: Self.newID(), model: configuration.modelName)
+        let format = MessagesFormat(id: Coding.newID(), model: configuration.modelName)
         return try await answer(job, format, context)
     }
 
     func responses(_ request: Request, context: ServerRequestContext) async throws -> Response {
         let job = try await reader.understand(request) { body in
-            let wanted = ResponsesRequest(body: try Coding.decode(JSONValue.self, from: body))
+            let wanted = ResponsesRequest(
+                body: try Coding.decode(JSONValue.self, from: body), raw: RawJSON(body.readableBytesView))
             return try chatJob(Self.encoded(try wanted.chatBody()))
         }
         let format = ResponsesFormat(
-            id: Self.newID(), model: configuration.modelName, created: Int(Date().timeIntervalSince1970),
+            id: Coding.newID(), model: configuration.modelName, created: Int(Date().timeIntervalSince1970),
             hasTimings: job.fields.timingsPerToken == true)
         return try await answer(job, format, context)
     }
@@ -38,12 +39,10 @@ extension CompletionRoutes {
     }
 
     private static func messagesBody(_ body: ByteBuffer) throws -> MessagesRequest {
-        MessagesRequest(body: try Coding.decode(JSONValue.self, from: body))
+        MessagesRequest(body: try Coding.decode(JSONValue.self, from: body), raw: RawJSON(body.readableBytesView))
     }
 
     private static func encoded(_ body: JSONValue) throws -> ByteBuffer { ByteBuffer(string: try body.text) }
-
-    private static func newID() -> String { UUID().uuidString.filter { $0 != "-" }.lowercased() }
 
     private func answer(
         _ job: ChatJob, _ format: some EventFormat, _ context: ServerRequestContext

@@ -2,7 +2,7 @@
 internal import HTTPTypes
 internal import Hummingbird
 
-/// The chat page: three files that need nothing from elsewhere.
+/// The chat page: four files that need nothing from elsewhere.
 enum Page {
     struct File: Sendable {
         let type: String
@@ -22,6 +22,7 @@ enum Page {
     static let files: [String: File] = [
         "/": File(type: "text/html; charset=utf-8", bytes: PackageResources.page_html),
         "/page.css": File(type: "text/css; charset=utf-8", bytes: PackageResources.page_css),
+        "/contexts.js": File(type: "text/javascript; charset=utf-8", bytes: PackageResources.contexts_js),
         "/page.js": File(type: "text/javascript; charset=utf-8", bytes: PackageResources.page_js),
     ]
 

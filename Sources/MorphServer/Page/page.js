@@ -1,8 +1,9 @@
 "use strict";
-const $ = (id) => document.getElementById(id);
 let messages = [];
 let running = null;
 let lastView = null;
+// Which of several models was chosen.
+let chosen = null;
 
 function headers() {
   const key = $("key").value.trim();
@@ -29,13 +30,25 @@ async function loadModel() {
       return;
     }
     if (!response.ok) throw new Error(await failure(response));
-    const card = (await response.json()).data[0];
-    $("model").textContent = card.id + " · " + card.morphkv.policy;
-    const choices = ["", ...card.morphkv.policies];
+    const cards = (await response.json()).data;
+    const loaded = (card) => !card.status || card.status.value === "loaded";
+    const card = cards.find((card) => card.id === chosen) ?? cards.find(loaded)
+      ?? cards.find((card) => card.status.value !== "failed") ?? cards[0];
+    if (cards.length > 1) {
+      chosen = card.id;
+      const names = document.createElement("select");
+      names.setAttribute("aria-label", "Model");
+      names.append(...cards.map(({ id }) => new Option(id, id, false, id === chosen)));
+      names.addEventListener("change", () => { chosen = names.value; loadModel(); });
+      $("model").replaceChildren(names, card.morphkv ? " · " + card.morphkv.policy : " · loaded when it is asked");
+    } else {
+      $("model").textContent = card.morphkv ? card.id + " · " + card.morphkv.policy : card.id;
+    }
+    const choices = ["", ...card.morphkv?.policies ?? []];
     $("policy").replaceChildren(...choices.map((name) => new Option(name || "server's", name)));
-    const contexts = ["", ...card.morphkv.contexts.map((context) => context.id)];
-    $("context").replaceChildren(...contexts.map((name) => new Option(name || "none", name)));
-    $("contexts").hidden = contexts.length === 1;
+    // Models that come and go have none.
+    if (card.status) $("contexts").hidden = true;
+    else await contexts.load();
   } catch (error) {
     $("model").textContent = "not connected";
     $("error").textContent = String(error.message || error);
@@ -104,7 +117,7 @@ function request() {
   if ($("policy").value) morphkv.policy = $("policy").value;
   if ($("capacity").value) morphkv.capacity = Number($("capacity").value);
   return {
-    messages, stream: true, temperature: Number($("temperature").value),
+    ...(chosen ? { model: chosen } : {}), messages, stream: true, temperature: Number($("temperature").value),
     max_tokens: Number($("max-tokens").value), morphkv,
   };
 }
@@ -169,7 +182,7 @@ async function send(text) {
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("text").value.trim();
-  if (!text || running) return;
+  if (!text || running || contexts.isCompressing) return;
   $("text").value = "";
   send(text);
 });
@@ -180,12 +193,13 @@ $("text").addEventListener("keydown", (event) => {
   }
 });
 $("stop").addEventListener("click", () => running?.abort());
-$("reset").addEventListener("click", () => {
+function reset() {
   running?.abort();
   messages = [];
   $("messages").replaceChildren();
   $("error").textContent = "";
-});
+}
+$("reset").addEventListener("click", reset);
 $("key").addEventListener("change", loadModel);
 window.addEventListener("resize", () => { if (lastView) draw(lastView); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (lastView) draw(lastView); });

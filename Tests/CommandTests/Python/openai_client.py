@@ -1,8 +1,11 @@
 """Talks to a running server with the official client; prints one line per check, and fails at the first wrong one."""
+import json
 import sys
+from typing import Literal
 
 import openai
 from openai import OpenAI
+from pydantic import BaseModel, Field
 
 client = OpenAI(base_url=sys.argv[1] + "/v1", api_key=sys.argv[2], max_retries=0, timeout=60)
 model = client.models.list().data[0].id
@@ -57,6 +60,56 @@ check("streamed response", "".join(event.delta for event in events if event.type
       == response.output_text)
 check("its end", events[-1].type == "response.incomplete" and events[-1].response.output_text == response.output_text)
 
+
+class Weather(BaseModel):
+    """Its members are not in the order of the alphabet."""
+    town: Literal["Bonn", "Ulm"]
+    days: int = Field(ge=1, le=9)
+    city: Literal["yes", "no"]
+
+
+def is_weather(text):
+    return list(json.loads(text)) == ["town", "days", "city"] and Weather.model_validate_json(text)
+
+
+tool = {"type": "function", "function": {
+    "name": "get_weather", "description": "The weather.", "parameters": Weather.model_json_schema()}}
+weather = [{"role": "user", "content": "How is the weather in Bonn?"}]
+forced = {"model": model, "messages": weather, "tools": [tool], "tool_choice": "required", "max_tokens": 300, "seed": 3}
+called = client.chat.completions.create(**forced, parallel_tool_calls=False)
+message = called.choices[0].message
+check("tool call", called.choices[0].finish_reason == "tool_calls" and len(message.tool_calls) == 1, called)
+check("its arguments", is_weather(message.tool_calls[0].function.arguments), message)
+with client.chat.completions.stream(**forced, parallel_tool_calls=False) as stream:
+    kinds = {event.type for event in stream}
+    final = stream.get_final_completion().choices[0]
+check("streamed tool call", final.message.tool_calls[0].function.arguments == message.tool_calls[0].function.arguments
+      and final.finish_reason == "tool_calls" and "tool_calls.function.arguments.done" in kinds, kinds)
+result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "Rain."}
+after = client.chat.completions.create(
+    model=model, messages=[*weather, message, result], tools=[tool], tool_choice="none", max_tokens=10)
+check("after the tool", after.choices[0].message.content and not after.choices[0].message.tool_calls, after)
+parsed = client.chat.completions.parse(model=model, messages=weather, response_format=Weather, max_tokens=300)
+check("structured output", is_weather(parsed.choices[0].message.content) and parsed.choices[0].message.parsed.days > 0)
+free = client.chat.completions.create(
+    model=model, messages=weather, response_format={"type": "json_object"}, max_tokens=3)
+check("JSON mode", free.choices[0].message.content.lstrip().startswith("{"), free)
+
+function = {"type": "function", "name": "get_weather", "parameters": Weather.model_json_schema(), "strict": False}
+asked = {"model": model, "input": weather, "tools": [function], "tool_choice": "required", "max_output_tokens": 300}
+response = client.responses.create(**asked, parallel_tool_calls=False)
+[call] = response.output
+check("response with a call", call.type == "function_call" and is_weather(call.arguments), response)
+with client.responses.stream(**asked, parallel_tool_calls=False) as stream:
+    arguments = "".join(event.delta for event in stream if event.type == "response.function_call_arguments.delta")
+    final = stream.get_final_response()
+check("streamed response with a call", is_weather(arguments) and final.output[0].arguments == arguments, final)
+after = client.responses.create(
+    model=model, tools=[function], tool_choice="none", max_output_tokens=10,
+    input=[*weather, call, {"type": "function_call_output", "call_id": call.call_id, "output": "Rain."}])
+check("response after the tool", len(after.output_text) > 0, after)
+parsed = client.responses.parse(model=model, input=weather, text_format=Weather, max_output_tokens=300)
+check("structured response", is_weather(parsed.output_text) and parsed.output_parsed.days > 0, parsed)
 small = client.completions.create(
     model=model, prompt="Once", max_tokens=100, temperature=0, extra_body={"morphkv": {"policy": "h2o", "capacity": 64}})
 check("extension", small.model_extra["morphkv"]["cache"]["policy"] == "h2o:capacity=64")

@@ -5,13 +5,19 @@ import Foundation
 final class RawSocket: Sendable {
     private let descriptor: Int32
 
-    init(port: Int) throws {
+    /// - Parameters:
+    ///   - receives: bytes that the system takes for it before somebody reads; as many as it likes if nil.
+    ///   - seconds: how long it waits for the next bytes.
+    init(port: Int, receives: Int32? = nil, seconds: Int = 20) throws {
         #if canImport(Glibc)
         let type = Int32(SOCK_STREAM.rawValue)
         #else
         let type = SOCK_STREAM
         #endif
         descriptor = socket(AF_INET, type, 0)
+        if var receives {
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &receives, socklen_t(MemoryLayout<Int32>.size))
+        }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(UInt16(port)).bigEndian
@@ -22,7 +28,7 @@ final class RawSocket: Sendable {
             }
         }
         guard status == 0 else { throw POSIXError(.ECONNREFUSED) }
-        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        var limit = timeval(tv_sec: seconds, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }

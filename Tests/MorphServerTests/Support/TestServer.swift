@@ -43,6 +43,26 @@ enum TestServer {
         }
         await scheduler.stop()
     }
+
+    /// Runs a body against a server of a folder of models.
+    static func run(
+        folder: ModelFolder, configure: (inout ServerConfiguration) -> Void = { _ in },
+        _ body: @escaping @Sendable (ServerClient) async throws -> Void
+    ) async throws {
+        var configuration = ServerConfiguration(modelName: "unused")
+        configuration.port = 0
+        (configuration.headerTime, configuration.writeTime) = (.seconds(600), .seconds(3600))
+        configure(&configuration)
+        var quiet = Logger(label: "tests")
+        quiet.logLevel = .critical
+        let server = try await CompletionServer(folder, configuration: configuration, logger: quiet)
+        try await server.application().test(.live) { live in
+            let port = live.port ?? 0
+            try await TestClient.withClient(
+                host: "localhost", port: port, configuration: .init(timeout: .seconds(3600))
+            ) { client in try await body(ServerClient(client: client, port: port)) }
+        }
+    }
 }
 
 /// A client that waits as long as a busy machine takes; the framework's own gives up after 20 seconds without a byte.
@@ -111,6 +131,10 @@ extension ServerClient {
 
     func get(_ path: String, headers: HTTPFields = [:]) async throws -> Reply {
         try await execute(path, .get, headers, nil)
+    }
+
+    func delete(_ path: String, headers: HTTPFields = [:]) async throws -> Reply {
+        try await execute(path, .delete, headers, nil)
     }
 
     /// A greedy completion.

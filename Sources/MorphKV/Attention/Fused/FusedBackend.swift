@@ -81,9 +81,10 @@ final class FusedBackend: AttentionBackend {
 
     private func graph(_ shape: Shape) throws -> StepGraph {
         if let made = graphs[shape] { return made.graph }
-        // Parameters come with requests: graphs for features of others do not pile up.
-        let features = shape.kind.features
+        // Parameters and contexts come with requests: graphs for those of others do not pile up.
+        let (features, limit) = (shape.kind.features, shape.kind.frozenLimit)
         if !features.isEmpty { graphs = graphs.filter { [[], features].contains($0.key.kind.features) } }
+        if limit != nil { graphs = graphs.filter { [nil, limit].contains($0.key.kind.frozenLimit) } }
         let allocator = try GraphAllocator(on: device)
         let attention = FusedAttention(
             model.description, columns: shape.columns, features: features, workspace: workspace)

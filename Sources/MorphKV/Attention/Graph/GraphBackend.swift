@@ -1,57 +1,160 @@
 internal import Ggml
 
-/// Attention by ggml's own operations, on any device: a graph for every sequence, which are fed one after the other.
+/// Attention by ggml's own operations, on any device: one graph for sequences whose caches have equal shapes.
 final class GraphBackend: AttentionBackend {
-    /// A graph that is bound to the memory of a cache's layers, and lives as long as the cache.
+    /// The graph of a sequence that is fed by itself, which lives as long as its cache.
     private final class Binding: CacheAttachment {
-        let layers: [LayerCache]
+        private let layers: [LayerCache]
+        private let moves: [Int]
+        private weak var backend: GraphBackend?
         let graph: StepGraph
         private let allocator: GraphAllocator
 
-        init(_ model: Model, _ cache: KVCache, on device: Backend) throws {
+        init(_ cache: KVCache, _ backend: GraphBackend) throws {
+            self.backend = backend
             layers = cache.layers
-            allocator = try GraphAllocator(on: device)
-            // Reductions over the queries of a window take a few operations per halving, besides those of the block.
-            graph = try StepGraph(
-                model, columns: 1, outputs: 1,
-                attention: GraphAttention(model.description, layers, recurrence: GraphRecurrence(cache.recurrent)),
-                operations: 384, on: device, allocator: allocator)
+            moves = layers.map(\.arena.moves)
+            (graph, allocator) = try backend.describe(layers, GraphRecurrence(cache.recurrent))
         }
 
         var allocatedBytes: Int { allocator.allocatedBytes }
 
-        func serves(_ cache: KVCache) -> Bool { zip(layers, cache.parts).allSatisfy { $0 === $1[0] } }
+        func serves(_ cache: KVCache, by backend: GraphBackend) -> Bool {
+            self.backend === backend && zip(layers, cache.parts).allSatisfy { $0 === $1[0] }
+                && layers.map(\.arena.moves) == moves
+        }
+    }
+
+    /// Sequences with one memory, and the graphs of their first ones.
+    private final class Group {
+        let stack: CacheStack
+        var graphs: [Int: (graph: StepGraph, allocator: GraphAllocator)] = [:]
+        init(_ stack: CacheStack) { self.stack = stack }
     }
 
     private let model: Model
     private let device: Backend
+    private let columns: (Int) -> Int
+    private var groups: [Group] = []
 
-    init(_ model: Model, on device: Backend) {
+    /// - Parameter columns: the columns of a step of so many tokens.
+    init(_ model: Model, on device: Backend, columns: @escaping (Int) -> Int) {
         self.model = model
         self.device = device
+        self.columns = columns
     }
 
-    /// None: what a graph needs belongs to its cache.
-    var allocatedBytes: Int { 0 }
-
-    func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
-        for (index, feed) in feeds.enumerated() {
-            let graph = try graph(feed.cache)
-            for token in feed.tokens {
-                let single = feed.tokens.count == 1 ? feeds[index...index] : [Feed(cache: feed.cache, tokens: [token])]
-                try graph.run(single)
-                feed.cache.admit(1)
-            }
-            collect(index, graph.output(0))
+    /// What a graph of a single sequence needs belongs to its cache.
+    var allocatedBytes: Int {
+        groups.reduce(0) { sum, group in
+            group.graphs.values.reduce(sum + group.stack.freeBytes) { $0 + $1.allocator.allocatedBytes }
         }
     }
 
+    func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
+        var kinds: [CacheStack.Kind: [Int]] = [:]
+        for (index, feed) in feeds.enumerated() {
+            if feeds.count > 1, feed.tokens.count == 1, let kind = try kind(of: feed, among: feeds) {
+                kinds[kind, default: []].append(index)
+            } else {
+                try stepAlone(feed, index, collect)
+            }
+        }
+        for (kind, indices) in kinds.sorted(by: { $0.value[0] < $1.value[0] }) {
+            if indices.count == 1 {
+                try stepAlone(feeds[indices[0]], indices[0], collect)
+            } else {
+                try stepTogether(indices.map { feeds[$0] }, kind) { collect(indices[$0], $1) }
+            }
+        }
+    }
+
+    /// Layers that grow get as many slots as those of the longest sequence of the same policy.
+    private func kind(of feed: Feed, among feeds: [Feed]) throws -> CacheStack.Kind? {
+        let plans = feed.cache.layers.map(\.plan)
+        if plans.contains(where: { $0.slots == nil }) {
+            for other in feeds where other.cache !== feed.cache && other.cache.layers.map(\.plan) == plans {
+                try feed.cache.widen(like: other.cache)
+            }
+        }
+        return CacheStack.Kind(feed.cache)
+    }
+
+    private func stepAlone(_ feed: Feed, _ index: Int, _ collect: (Int, StepOutput) -> Void) throws {
+        let graph = try graph(feed.cache)
+        for token in feed.tokens {
+            try graph.run([Feed(cache: feed.cache, tokens: [token])])
+            feed.cache.admit(1)
+        }
+        collect(index, graph.output(0))
+    }
+
+    private func stepTogether(
+        _ feeds: [Feed], _ kind: CacheStack.Kind, _ collect: (Int, StepOutput) -> Void
+    ) throws {
+        let group = try group(of: feeds.map(\.cache), kind)
+        let order = group.stack.gather(feeds.map(\.cache))
+        let graph = try graph(of: order.count, in: group)
+        try graph.run(order.map { feeds[$0] }[...])
+        for (place, index) in order.enumerated() {
+            feeds[index].cache.admit(1)
+            collect(index, graph.output(place))
+        }
+    }
+
+    private func graph(of sequences: Int, in group: Group) throws -> StepGraph {
+        if let made = group.graphs[sequences] { return made.graph }
+        let made = try describe(try group.stack.layers(sequences), GraphRecurrence(nil))
+        group.graphs[sequences] = made
+        return made.graph
+    }
+
+    /// Where sequences of a kind are or can be put together.
+    ///
+    /// Memory for sequences that are together is never more than that of all sequences: before more is taken, places that
+    /// nobody has are given up.
+    private func group(of caches: [KVCache], _ kind: CacheStack.Kind) throws -> Group {
+        for group in groups where group.stack.isTorn { try dissolve(group) }
+        groups.removeAll { $0.stack.occupants.allSatisfy { $0 == nil } }
+        if let group = groups.first(where: { $0.stack.kind == kind && $0.stack.count >= caches.count }) {
+            let others = groups.filter { $0 !== group && caches.contains(where: $0.stack.holds) }
+            for other in others { try dissolve(other) }
+            return group
+        }
+        for group in groups where group.stack.kind == kind || group.stack.occupants.contains(where: { $0 == nil }) {
+            try dissolve(group)
+        }
+        let stack = try CacheStack(
+            kind, like: caches[0], places: caches.count, scale: model.description.attentionScale, on: device)
+        let group = Group(stack)
+        groups.append(group)
+        return group
+    }
+
+    private func dissolve(_ group: Group) throws {
+        try group.stack.dissolve(on: device)
+        groups.removeAll { $0 === group }
+    }
+
     private func graph(_ cache: KVCache) throws -> StepGraph {
-        if let binding = cache.attachment as? Binding, binding.serves(cache) { return binding.graph }
-        // The graph of layers that grew gives their memory back first.
+        if let binding = cache.attachment as? Binding, binding.serves(cache, by: self) { return binding.graph }
+        // The graph of layers that grew or moved gives its memory back first.
         cache.attachment = nil
-        let binding = try Binding(model, cache, on: device)
+        let binding = try Binding(cache, self)
         cache.attachment = binding
         return binding.graph
+    }
+
+    private func describe(
+        _ layers: [LayerCache], _ recurrence: GraphRecurrence
+    ) throws -> (graph: StepGraph, allocator: GraphAllocator) {
+        let allocator = try GraphAllocator(on: device)
+        let attention = GraphAttention(model.description, layers, recurrence: recurrence)
+        let columns = recurrence.isStateful ? 1 : columns(layers[0].shape.sequences)
+        // Reductions over the queries of a window take a few operations per halving, besides those of the block.
+        let graph = try StepGraph(
+            model, columns: columns, outputs: columns, attention: attention, operations: 448, on: device,
+            allocator: allocator)
+        return (graph, allocator)
     }
 }

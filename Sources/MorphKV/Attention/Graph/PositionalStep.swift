@@ -1,6 +1,6 @@
 internal import Ggml
 
-/// One token's step in a layer whose rule depends on positions only: the host knows the slot.
+/// A token of each sequence in a layer whose rule depends on positions only: the host knows the slots.
 struct PositionalStep {
     let graph: Graph
     let inputs: StepInputs
@@ -9,31 +9,37 @@ struct PositionalStep {
     /// What attention scores are multiplied by before the softmax.
     let scale: Float
 
+    private var shape: SlotShape { cache.shape }
+
     /// - Parameter reads: whether the token was written by an earlier block.
-    /// - Returns: `[headDim * queryHeads, 1]`, the heads' results in order.
+    /// - Returns: `[headDim * queryHeads, sequences]`, the heads' results in order.
     func attend(reads: Bool) -> Tensor {
         let writer = SlotWriter(graph: graph, cache: cache)
+        let layer = shape.geometry.layer
         var (keys, values) = (cache.keys, cache.values)
         if !reads, let newKeys = projections.keys, let newValues = projections.values {
-            let slot = inputs.tensor("slot", .i32, [1]) { [cache] in $0.write(Int32(cache.slot(of: $1))) }
+            let slot = inputs.tensor("slot", .i32, [shape.sequences], layer: layer) { sequence in
+                [Int32(sequence.slot)]
+            }
             keys = writer.write(keys: newKeys, at: slot)
             values = writer.write(values: newValues, at: slot)
         }
-        let scores = graph.matmul(keys, writer.grouped(projections.queries))
-        return writer.output(values, writer.weights(graph.add(scores, mask), scale: scale, projections.sinks))
-    }
-
-    /// 0 for filled slots, ``maskedScore`` for empty ones: `[slots]`.
-    private var mask: Tensor {
-        var values = [Float](repeating: maskedScore, count: cache.slots)
-        var filledBefore = 0
-        return inputs.tensor("mask", .f32, [cache.slots]) { [cache] tensor, position in
-            let filled = max(cache.used, cache.slot(of: position) + 1)
-            // Fewer than before after the cache was cleared or cut.
-            for index in filled..<max(filled, filledBefore) { values[index] = maskedScore }
-            for index in min(filled, filledBefore)..<filled { values[index] = 0 }
-            filledBefore = filled
-            tensor.write(values)
+        let slots = cache.slots
+        let filled = inputs.tensor("mask", .f16, [slots, 1, 1, shape.sequences], layer: layer) { sequence in
+            (0..<slots).map { $0 < sequence.filled ? AttentionMask.visible : AttentionMask.hidden }
         }
+        if cache.plan.storesRows {
+            return writer.attend(
+                projections.queries, keys: keys, values: values, mask: filled, scale: scale, sinks: projections.sinks)
+        }
+        let products = graph.matmul(keys, writer.grouped(projections.queries))
+        let rows = products[1] * products[2] / shape.sequences
+        let mask = graph.reshape(graph.cast(filled, to: .f32), [cache.slots, 1, shape.sequences])
+        let masked = graph.add(
+            graph.reshape(products, [cache.slots, rows, shape.sequences]),
+            // Below every score, yet finite.
+            graph.clamp(mask, to: maskedScore...0))
+        let scores = graph.reshape(masked, [cache.slots, products[1], products[2]])
+        return writer.output(values, writer.weights(scores, scale: scale, projections.sinks))
     }
 }

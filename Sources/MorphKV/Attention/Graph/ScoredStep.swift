@@ -1,6 +1,6 @@
 internal import Ggml
 
-/// One token's step in a layer whose rule scores entries: the device chooses the slot.
+/// A token of each sequence in a layer whose rule scores entries: the device chooses the slots.
 struct ScoredStep: ScoringStep {
     let graph: Graph
     let inputs: StepInputs
@@ -27,26 +27,19 @@ struct ScoredStep: ScoringStep {
 
     func admit(by scores: Tensor) -> AdmittedSlot {
         let index = victim(scores)
-        let heads = shape.kvHeads
-        let position = inputs.tensor("positionPerHead", .f32, [heads]) { tensor, position in
-            for head in 0..<heads { tensor.write(Float(position), at: head) }
-        }
+        let position = scalar("positionPerHead") { Float($0.position) }
         mark(index)
         return AdmittedSlot(
             index: index, keys: writer.write(keys: projections.keys!, at: index),
             values: writer.write(values: projections.values!, at: index),
-            positions: writer.write(position, to: self.scores.positions, at: index))
+            positions: writer.write(graph.reshape(position, [shape.kvHeads]), to: self.scores.positions, at: index))
     }
 
     /// Notes whether the token is pinned.
     private func mark(_ slot: Tensor) {
         guard let pinned = scores.pinned else { return }
-        let heads = shape.kvHeads
-        let isPinned = inputs.tensor("isPinned", .f32, [heads]) { [cache] tensor, position in
-            let value: Float = cache.pins.contains(position) ? 1 : 0
-            for head in 0..<heads { tensor.write(value, at: head) }
-        }
-        graph.schedule(writer.write(isPinned, to: pinned, at: slot))
+        let isPinned = scalar("isPinned") { $0.pins.contains($0.position) ? 1 : 0 }
+        graph.schedule(writer.write(graph.reshape(isPinned, [shape.kvHeads]), to: pinned, at: slot))
     }
 
     /// An empty slot if there is one, else the lowest score that is not protected.
@@ -55,12 +48,19 @@ struct ScoredStep: ScoringStep {
         var positions = self.scores.positions
         if rule.sharesChoice {
             // All heads hold the same positions, so the first one's stand for all.
-            let total = graph.reduceRows(graph.reshape(order, [shape.slots, shape.kvHeads, 1]), by: .sum)
-            order = graph.reshape(graph.contiguous(total), [shape.slots, 1])
-            positions = graph.view(positions, [shape.slots, 1], strides: [positions.strides[1]])
+            let total = graph.reduceRows(
+                graph.reshape(order, [shape.slots, shape.ownHeads, shape.sequences]), by: .sum)
+            order = graph.reshape(graph.contiguous(total), [shape.slots, shape.sequences])
+            positions = firstHeads(positions)
         }
         for protected in protected(positions) { order = graph.add(order, graph.scale(protected, by: -1e9)) }
         return highest(graph.add(order, graph.scale(invisible(positions), by: 1e20)), positions)
+    }
+
+    /// Of `[slots, kvHeads]` each sequence's first head: `[slots, sequences]`.
+    private func firstHeads(_ values: Tensor) -> Tensor {
+        graph.contiguous(
+            graph.view(values, [shape.slots, shape.sequences], strides: [shape.ownHeads * values.strides[1]]))
     }
 
     /// The slot with the highest value in each row; of equal ones an empty one, else that with the highest position.
@@ -91,10 +91,20 @@ struct ScoredStep: ScoringStep {
 
     func weights(_ masked: Tensor) -> Tensor { writer.weights(masked, projections.sinks) }
 
-    func output(_ weights: Tensor, _ slot: AdmittedSlot) -> Tensor { writer.output(slot.values, weights) }
+    func output(_ weights: Tensor, _ slot: AdmittedSlot) -> Tensor {
+        cache.plan.storesRows ? attention(slot) : writer.output(slot.values, weights)
+    }
 
     func attention(_ slot: AdmittedSlot) -> Tensor {
-        output(weights(masked(products(queries, slot), slot)), slot)
+        guard cache.plan.storesRows else { return output(weights(masked(products(queries, slot), slot)), slot) }
+        let hidden = graph.reshape(
+            graph.scale(invisible(slot.positions), by: maskedScore), [shape.slots, 1, shape.kvHeads])
+        let (group, own) = (shape.geometry.groupSize, shape.ownHeads)
+        let byQuery = group == 1 ? hidden : graph.repeated(hidden, to: [shape.slots, group, shape.kvHeads])
+        let mask = graph.cast(graph.reshape(byQuery, [shape.slots, 1, group * own, shape.sequences]), to: .f16)
+        return writer.attend(
+            projections.queries, keys: slot.keys, values: slot.values, mask: mask, scale: scale,
+            sinks: projections.sinks)
     }
 
     // MARK: Which slots are what, 1 or 0
@@ -112,7 +122,7 @@ struct ScoredStep: ScoringStep {
     /// Positions just before the token's that are never evicted.
     private func isRecent(_ positions: Tensor) -> Tensor {
         let window = rule.window
-        let before = scalar("beforeWindow") { Float($0) - Float(window) - 0.5 }
+        let before = scalar("beforeWindow", rows: positions[1]) { Float($0.position) - Float(window) - 0.5 }
         return graph.step(graph.subtract(positions, before))
     }
 
@@ -125,14 +135,14 @@ struct ScoredStep: ScoringStep {
     /// chosen first.
     private func isKeptPrompt(_ positions: Tensor) -> Tensor? {
         guard rule.promptFloor > 0 else { return nil }
-        let end = scalar("promptEnd") { [cache] _ in Float(cache.promptEnd) - 0.5 }
+        let end = scalar("promptEnd", rows: positions[1]) { Float($0.promptEnd) - 0.5 }
         let isPrompt = graph.step(graph.scale(graph.subtract(positions, end), by: -1))
         let held = graph.sumRows(isPrompt)
         guard scores.pinned != nil else {
             return graph.multiply(isPrompt, graph.step(graph.scale(held, by: -1, plus: Float(rule.promptFloor) + 0.5)))
         }
-        let floor = scalar("promptFloor") { [cache, rule] in
-            Float(rule.promptFloor(beside: cache.pins, after: cache.promptEnd, before: $0)) + 0.5
+        let floor = scalar("promptFloor", rows: positions[1]) { [rule] in
+            Float(rule.promptFloor(beside: $0.pins, after: $0.promptEnd, before: $0.position)) + 0.5
         }
         return graph.multiply(isPrompt, graph.step(graph.scale(graph.subtract(held, floor), by: -1)))
     }
@@ -140,7 +150,7 @@ struct ScoredStep: ScoringStep {
     private func isPinned(_ positions: Tensor) -> Tensor? {
         guard let pinned = scores.pinned, positions[1] != pinned[1] else { return scores.pinned }
         // All heads hold the same positions.
-        return graph.view(pinned, [shape.slots, 1], strides: [pinned.strides[1]])
+        return firstHeads(pinned)
     }
 
     private func isEmpty(_ positions: Tensor) -> Tensor { graph.step(graph.scale(positions, by: -1, plus: -0.5)) }
@@ -148,7 +158,7 @@ struct ScoredStep: ScoringStep {
     /// Empty slots, and positions behind the layer's sliding window.
     private func invisible(_ positions: Tensor) -> Tensor {
         guard let window = shape.geometry.slidingWindow else { return isEmpty(positions) }
-        let behind = scalar("behindSlidingWindow") { Float($0) - Float(window) + 0.5 }
+        let behind = scalar("behindSlidingWindow", rows: positions[1]) { Float($0.position) - Float(window) + 0.5 }
         let isBehind = graph.step(graph.scale(graph.subtract(positions, behind), by: -1))
         return graph.step(graph.add(isEmpty(positions), isBehind))
     }

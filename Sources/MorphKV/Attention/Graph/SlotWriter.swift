@@ -1,57 +1,82 @@
 internal import Ggml
 
-/// Writing one token into a layer's slots and attending to them, as operations of a graph.
+/// Writing a token of each sequence into a layer's slots and attending to them, as operations of a graph.
 struct SlotWriter {
     let graph: Graph
     let cache: LayerCache
 
-    private var geometry: LayerGeometry { cache.plan.geometry }
+    private var shape: SlotShape { cache.shape }
+    private var geometry: LayerGeometry { shape.geometry }
+    /// Of all sequences.
     private var heads: Int { geometry.kvHeads }
     private var dimension: Int { geometry.headDimension }
 
-    /// The keys with a token's in its slot.
+    /// The keys with the tokens' in their slots.
     ///
-    /// - Parameter slot: i32 `[kvHeads]`, or `[1]` for all heads.
-    func write(keys: Tensor, at slot: Tensor) -> Tensor {
-        graph.setRows(
-            of: cache.keys, to: graph.reshape(keys, [dimension, 1, heads]), at: graph.reshape(slot, [1, slot.count]))
-    }
+    /// - Parameter slot: i32 `[kvHeads]`, or one per sequence for all of its heads.
+    func write(keys: Tensor, at slot: Tensor) -> Tensor { writeRows(keys, to: cache.keys, at: slot) }
 
-    /// The values with a token's in its slot. Each channel of each head is a row of one element; the slot index is
-    /// repeated over the channels.
+    /// The values with the tokens' in their slots. Where they are transposed each channel of each head is a row of one
+    /// element; the slot index is repeated over the channels.
     func write(values: Tensor, at slot: Tensor) -> Tensor {
-        let size = cache.values.strides
-        let target = graph.view(
-            cache.values, [1, cache.slots, dimension, heads], strides: [size[0], size[1], size[2]])
+        if cache.plan.storesRows { return writeRows(values, to: cache.values, at: slot) }
+        // The last dimension has a number of its own for each index.
+        let (indices, rows) = (slot.count, dimension * heads / slot.count)
         let written = graph.setRows(
-            of: target, to: graph.reshape(values, [1, 1, dimension, heads]),
-            at: graph.reshape(slot, [1, 1, slot.count]))
-        return graph.view(written, [cache.slots, dimension, heads], strides: [size[1], size[2]])
+            of: graph.reshape(cache.values, [1, cache.slots, rows, indices]),
+            to: graph.reshape(values, [1, 1, rows, indices]), at: graph.reshape(slot, [1, 1, indices]))
+        return graph.reshape(written, [cache.slots, dimension, heads])
     }
 
     /// A tensor `[slots, kvHeads]` with these values, `[kvHeads]`, in the slot; or with several numbers each,
     /// `[width, slots, kvHeads]` and `[width, kvHeads]`.
     func write(_ values: Tensor, to target: Tensor, at slot: Tensor) -> Tensor {
         let width = values.count / heads
-        let written = graph.setRows(
-            of: graph.reshape(target, [width, cache.slots, heads]), to: graph.reshape(values, [width, 1, heads]),
-            at: graph.reshape(slot, [1, slot.count]))
-        return width == 1 ? graph.view(written, [cache.slots, heads], strides: [cache.slots * 4]) : written
+        let written = writeRows(values, to: graph.reshape(target, [width, cache.slots, heads]), at: slot)
+        return width == 1 ? graph.reshape(written, [cache.slots, heads]) : written
     }
 
-    /// `[headDim, queryHeads, 1]` to `[headDim, group, kvHeads]`: the query heads of a group are neighbours.
+    /// - Parameter target: `[width, slots, kvHeads]`.
+    private func writeRows(_ values: Tensor, to target: Tensor, at slot: Tensor) -> Tensor {
+        let (width, slots, sequences) = (target[0], target[1], shape.sequences)
+        let written = graph.setRows(
+            of: graph.reshape(target, [width, slots, shape.ownHeads, sequences]),
+            to: graph.reshape(values, [width, 1, shape.ownHeads, sequences]),
+            at: graph.reshape(slot, [1, slot.count / sequences, sequences]))
+        return graph.reshape(written, [width, slots, heads])
+    }
+
+    /// `[headDim, queryHeads, sequences]` to `[headDim, group, kvHeads]`: the query heads of a group are neighbours.
     func grouped(_ queries: Tensor) -> Tensor { graph.reshape(queries, [dimension, geometry.groupSize, heads]) }
 
     /// The weights of masked scores, both `[slots, group, kvHeads]`.
     func weights(_ scores: Tensor, scale: Float = 1, _ sinks: Tensor?) -> Tensor {
         guard let sinks else { return graph.softmax(scores, scale: scale) }
         // ggml has a sink for each head, which is what the third dimension counts.
-        let byHead = graph.reshape(scores, [scores[0], 1, geometry.queryHeads])
+        let byHead = graph.reshape(
+            scores, [scores[0], 1, geometry.queryHeads / shape.sequences, shape.sequences])
         return graph.reshape(graph.softmax(byHead, scale: scale, sinks: sinks), [scores[0], geometry.groupSize, heads])
     }
 
-    /// Weights `[slots, group, kvHeads]` times values: `[headDim * queryHeads, 1]`.
-    func output(_ values: Tensor, _ weights: Tensor) -> Tensor {
-        graph.reshape(graph.matmul(values, weights), [dimension * geometry.queryHeads, 1])
+    /// Weights `[slots, group, kvHeads]` times transposed values: `[headDim * queryHeads, sequences]`.
+    func output(_ values: Tensor, _ weights: Tensor) -> Tensor { flat(graph.matmul(values, weights)) }
+
+    /// The same by flash attention, from keys and values in rows.
+    ///
+    /// - Parameter mask: f16 `[slots, 1, 1 or query heads of one sequence, sequences]`.
+    func attend(
+        _ queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scale: Float, sinks: Tensor?
+    ) -> Tensor {
+        let (own, sequences) = (shape.ownHeads, shape.sequences)
+        let result = graph.flashAttention(
+            q: graph.reshape(queries, [dimension, 1, own * geometry.groupSize, sequences]),
+            k: graph.reshape(keys, [dimension, cache.slots, own, sequences]),
+            v: graph.reshape(values, [dimension, cache.slots, own, sequences]), mask: mask, scale: scale, sinks: sinks)
+        return flat(result)
+    }
+
+    private func flat(_ result: Tensor) -> Tensor {
+        let sequences = shape.sequences
+        return graph.reshape(result, [dimension * geometry.queryHeads / sequences, sequences])
     }
 }

@@ -9,7 +9,7 @@ extension LayerCache {
         let count = entries[0].count
         let graph = try Graph(on: prefill.backend, capacity: 24, allocator: prefill.allocator)
         let slots = graph.input(.i32, [count, entries.count], name: "slots")
-        let asRows = plan.isFused ? values : graph.contiguous(graph.permute(values, [1, 0, 2, 3]))
+        let asRows = plan.storesRows ? values : graph.contiguous(graph.permute(values, [1, 0, 2, 3]))
         graph.schedule(graph.copy(graph.rows(keys, at: slots), to: scratch.keys(0..<count, of: total, in: graph)))
         graph.schedule(graph.copy(graph.rows(asRows, at: slots), to: scratch.values(0..<count, of: total, in: graph)))
         try graph.allocate()
@@ -90,7 +90,7 @@ extension LayerCache {
             let rows = graph.reshape(chosen, [count, chosen[2]])
             let keptValues = graph.rows(from(allValues), at: rows)
             graph.schedule(graph.copy(graph.rows(from(allKeys), at: rows), to: to(keys)))
-            let asStored = plan.isFused ? keptValues : graph.permute(keptValues, [1, 0, 2, 3])
+            let asStored = plan.storesRows ? keptValues : graph.permute(keptValues, [1, 0, 2, 3])
             graph.schedule(graph.copy(asStored, to: to(values)))
         }
         if let heads = plan.heads {

@@ -21,7 +21,7 @@ final class PromptKernel {
         // Operations state their own shapes; this is the largest, for the memory to work in.
         prompt.group = Int32(description.layers.map { description.queryHeads / $0.kvHeads }.max() ?? 1)
         prompt.scale = description.attentionScale
-        workspace.reserve(attention_prompt_workspace(prompt.dimension, prompt.group))
+        workspace.reserve(attention_prompt_workspace(prompt.dimension, prompt.group, 0))
         workspace.describe(in: &prompt)
         call = .allocate(capacity: 1)
         call.initialize(to: prompt)
@@ -58,13 +58,35 @@ final class PromptKernel {
         return graph.promptReceived(queries: queries, keys: keys, sinks: sinks, prompt: call)
     }
 
+    /// The largest weight that each row of a chunk gets from queries that see the chunk, some rows in front, and those from
+    /// `own` on up to their own: `[chunk, 1, kvHeads]`.
+    ///
+    /// - Parameter seen: rows up to the first query's own.
+    func largest(
+        queries: Tensor, keys: Tensor, sinks: Tensor?, chunk: Range<Int>, front: Range<Int>, own: Int, seen: Int,
+        in graph: Graph
+    ) -> Tensor {
+        look(AttentionMask.Sight(seen: seen, first: Array(repeating: Int32(own), count: queries[2]), heads: 1))
+        call.pointee.chunk = attention_rows(chunk)
+        call.pointee.front = attention_rows(front)
+        workspace.reserve(attention_prompt_workspace(call.pointee.dimension, call.pointee.group, Int32(chunk.count)))
+        workspace.describe(in: &call.pointee)
+        return graph.promptLargest(queries: queries, keys: keys, sinks: sinks, prompt: call)
+    }
+
     private func look(_ sight: AttentionMask.Sight) {
+        call.pointee.chunk = attention_rows(0..<0)
+        call.pointee.front = attention_rows(0..<0)
         first?.deallocate()
         first = sight.first.map { .copy(of: $0) }
         call.pointee.seen = Int32(sight.seen)
         call.pointee.first = UnsafePointer(first?.baseAddress)
         call.pointee.first_heads = Int32(sight.heads)
     }
+}
+
+extension attention_rows {
+    fileprivate init(_ range: Range<Int>) { self.init(begin: Int32(range.lowerBound), end: Int32(range.upperBound)) }
 }
 
 extension UnsafeMutableBufferPointer where Element: BitwiseCopyable {

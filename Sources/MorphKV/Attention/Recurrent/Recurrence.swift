@@ -33,6 +33,9 @@ final class GraphRecurrence: Recurrence {
     /// - Parameter state: nil for models without such blocks.
     init(_ state: RecurrentState?) { self.state = state }
 
+    /// Whether the model has such blocks.
+    var isStateful: Bool { state != nil }
+
     func convolve(_ inputs: Tensor, by weights: Tensor, block: Int, in graph: Graph) -> Tensor {
         let last = state!.blocks[block].inputs
         let all = graph.concat(last, inputs, along: 1)

@@ -1,9 +1,8 @@
-#if Server
 internal import Foundation
 internal import Synchronization
 
 /// A thread for work that takes too long, or too much stack, for Swift's cooperative pool: tokenizers recurse.
-final class Worker: Sendable {
+package final class Worker: Sendable {
     private final class Jobs: Sendable {
         let waiting = Mutex<[@Sendable () -> Void]>([])
         let semaphore = DispatchSemaphore(value: 0)
@@ -22,7 +21,7 @@ final class Worker: Sendable {
 
     private let jobs = Jobs()
 
-    init(_ name: String) {
+    package init(_ name: String) {
         let thread = Thread { [jobs] in
             while let job = jobs.next() { job() }
         }
@@ -33,11 +32,13 @@ final class Worker: Sendable {
 
     deinit { jobs.semaphore.signal() }
 
-    /// Runs something on the thread.
-    func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    /// Runs something on the thread, after what was asked for before.
+    package func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
             jobs.add { continuation.resume(with: Result { try body() }) }
         }
     }
+
+    /// Has something run on the thread, after what was asked for before, and does not wait.
+    package func start(_ body: @escaping @Sendable () -> Void) { jobs.add(body) }
 }
-#endif
