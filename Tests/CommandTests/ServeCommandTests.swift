@@ -65,7 +65,6 @@ struct ServeCommandTests {
             #"{"prompt":"x","max_tokens":30,"json_schema":{"type":"string","minLength":1,"maxLength":49000}}"#,
             #"{"prompt":"x","max_tokens":30,"json_schema":{"type":"object","properties":{\#(names)}}}"#,
             #"{"prompt":"x","max_tokens":30,"grammar":"root ::= a1 | a2\n\#(quoted)"}"#,
-            #"{"prompt":"x","max_tokens":30,"grammar":"root ::= (\#(String(repeating: "[a-z]? ", count: 3000)))"}"#,
             #"{"messages":[{"role":"user","content":"x"}],"max_tokens":30,"tool_choice":"required","tools":[\#(tools.joined(separator: ","))]}"#,
         ]
         var (statuses, resident): ([Int], Double) = ([], 0)

@@ -82,7 +82,7 @@ struct ReportTests {
         let html = report.html
         for outside in ["http://", "https://", "src=", "@import", "url("] { #expect(!html.contains(outside)) }
         #expect(html.contains("&lt;echo&gt;") && !html.contains("<echo>"))
-        #expect(html.contains("against capacity") && html.contains("against response length"))
+        #expect(html.contains("against bytes") && html.contains("against response length"))
         let drawings = html.split(separator: "<svg").dropFirst().map {
             "<svg" + ($0.split(separator: "</svg>").first ?? "")
         }

@@ -20,6 +20,11 @@ enum CacheFile {
     static func live(_ layer: Int, _ part: Int, _ tensor: String) -> String { "live.\(layer).\(part).\(tensor)" }
 }
 
+extension GgufFile {
+    /// Whether it is a saved context or session.
+    var isSavedCache: Bool { (try? string("general.architecture")) == CacheFile.architecture }
+}
+
 /// Collects what a saved cache consists of, then writes it.
 final class CacheFileWriter {
     private let writer = GgufWriter()

@@ -56,17 +56,28 @@ enum JSONValue: Codable, Sendable, Hashable {
         get throws {
             switch self {
             case .raw(let text): return text
-            case .array(let values): return "[" + (try values.map { try $0.text }.joined(separator: ",")) + "]"
-            case .object(let members):
+            case .array(let values) where hasRaw:
+                return "[" + (try values.map { try $0.text }.joined(separator: ",")) + "]"
+            case .object(let members) where hasRaw:
                 let texts = try members.sorted { $0.key < $1.key }.map { key, value in
                     try Self.string(key).text + ":" + value.text
                 }
                 return "{" + texts.joined(separator: ",") + "}"
             default:
                 let encoder = JSONEncoder()
-                encoder.outputFormatting = .withoutEscapingSlashes
+                encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
                 return String(decoding: try encoder.encode(self), as: UTF8.self)
             }
+        }
+    }
+
+    /// Whether any of it is as it came.
+    private var hasRaw: Bool {
+        switch self {
+        case .raw: true
+        case .array(let values): values.contains(where: \.hasRaw)
+        case .object(let members): members.values.contains(where: \.hasRaw)
+        default: false
         }
     }
 

@@ -47,10 +47,28 @@ extension ServerClient {
         if more["messages"] == nil { body["text"] = ContextFolderServer.text }
         let reply = try await post("/v1/contexts", body.merging(more) { $1 })
         #expect(reply.status == 202 && reply.json["id"] as? String == name, "\(reply.body)")
-        try await wait(for: "the context \(name)") {
+        try await TestSupport.wait(for: "the context \(name)") {
             try await ["ready", "failed"].contains(context(name)["state"] as? String)
         }
         return try await get("/v1/contexts/\(name)")
+    }
+
+    /// The text of a long greedy answer on a connection of its own, so that others can be asked meanwhile.
+    func completeBeside(_ prompt: String, context: String? = nil) async throws -> String? {
+        var body: [String: Any] = [
+            "prompt": prompt, "max_tokens": 1500, "temperature": 0, "cache_prompt": false,
+            "logit_bias": ["1": -100, "2": -100],
+        ]
+        if let context { body["morphkv"] = ["context": context] }
+        let data = try JSONSerialization.data(withJSONObject: body)
+        let socket = try RawSocket(port: port)
+        socket.send(
+            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                + "Content-Length: \(data.count)\r\n\r\n" + String(decoding: data, as: UTF8.self))
+        let said = await socket.read()
+        guard let start = said.firstRange(of: "\r\n\r\n")?.upperBound else { return nil }
+        let json = try JSONSerialization.jsonObject(with: Data(said[start...].utf8)) as? [String: Any]
+        return (json?["choices"] as? [[String: Any]])?.first?["text"] as? String
     }
 
     /// What is known of a context.
@@ -61,19 +79,6 @@ extension ServerClient {
         async throws -> Reply
     {
         try await complete(question, tokens, ["morphkv": ["context": name]].merging(more) { $1 })
-    }
-
-    /// A figure of the metrics.
-    func figure(_ name: String) async throws -> Int {
-        let lines = try await get("/metrics").body.split(separator: "\n")
-        return lines.firstNonNil { $0.hasPrefix("morphkv_\(name) ") ? Int($0.split(separator: " ")[1]) : nil } ?? -1
-    }
-}
-
-extension Sequence {
-    fileprivate func firstNonNil<Value>(_ transform: (Element) -> Value?) -> Value? {
-        for element in self { if let value = transform(element) { return value } }
-        return nil
     }
 }
 #endif

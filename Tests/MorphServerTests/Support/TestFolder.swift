@@ -74,7 +74,7 @@ extension ServerClient {
 
     /// Begins to read a long answer and then stops, so that its model stays busy until the socket is read or gone.
     func stall(_ model: String) async throws -> RawSocket {
-        let socket = try RawSocket(port: port, receives: 4096, seconds: 600)
+        let socket = try RawSocket(port: port, receives: 32768, seconds: 600)
         socket.send(
             RawSocket.completion(
                 """

@@ -36,7 +36,7 @@ package struct ModelFile: Sendable, Hashable {
 
     private static func isSomethingElse(_ url: URL) -> Bool {
         if url.lastPathComponent.hasSuffix(".augur.gguf") { return true }
-        let kind = try? GgufFile(contentsOf: url).string("general.architecture")
-        return kind == CacheFile.architecture || kind == Calibration.architecture
+        guard let file = try? GgufFile(contentsOf: url) else { return false }
+        return file.isSavedCache || (try? file.string("general.architecture")) == Calibration.architecture
     }
 }
