@@ -12,6 +12,7 @@ final class GraphAttention: StepAttention {
         let rule: RetentionRule
         let slidingWindow: Int?
         let kvHeads: Int
+        let readers: Int
         /// Layers that were cut once may hold different numbers of entries.
         let layer: Int?
 
@@ -19,6 +20,7 @@ final class GraphAttention: StepAttention {
             rule = plan.rule
             slidingWindow = plan.geometry.slidingWindow
             kvHeads = plan.geometry.kvHeads
+            readers = plan.geometry.readers
             if case .once = rule { layer = plan.geometry.layer } else { layer = nil }
         }
     }
