@@ -140,7 +140,9 @@ import Testing
         let engine = try Engine(
             Model(contentsOf: url), CacheOptions(policy: FullPolicy(), elementType: .f32), threads: 1)
         // What falls on the other side of a rounding in quantised products adds up over layers: 1e-2 for two.
-        let tolerance: Float = test.type == .f32 ? 1e-4 : 5e-3 * Float(shape.layers)
+        // So does rounding, in models that are deep.
+        let deep: Float = shape.layers > 8 ? 10 : 1
+        let tolerance: Float = test.type == .f32 ? 1e-4 * deep : 5e-3 * Float(shape.layers)
 
         var worst = Difference()
         var expected = oracle.feed(prompt, at: 0)
