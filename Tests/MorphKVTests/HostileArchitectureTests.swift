@@ -26,7 +26,9 @@ import Testing
         let bytes = try Self.file(architecture).bytes
         let file = try HostileFile(bytes, in: TestModels.folder)
         #expect(try await HostileFile.use(file.url) == .ran)
-        for count in (0..<12).map({ bytes.count * $0 / 12 }) + [bytes.count - 1] {
+        // Behind the single number that Gemma 4's last tensor has, the file is padded to 32 bytes.
+        let last = architecture == "gemma4" ? 32 : 1
+        for count in (0..<12).map({ bytes.count * $0 / 12 }) + [bytes.count - last] {
             #expect(try await file.outcome(truncatedTo: count) != .ran, "\(count) of \(bytes.count) bytes")
         }
     }

@@ -49,7 +49,7 @@ import Testing
             "morphkv:capacity=24,window=6,fusion=max,normalization=candidates",
             "morphkv:capacity=24,window=6,fusion=max,normalization=candidates,group=max",
             "morphkv:capacity=24,window=6,decay=0.8",
-            "augur:capacity=24,window=6", "keydiff:capacity=24",
+            "augur:capacity=24,window=6", "keydiff:capacity=24,window=4",
         ])
     func equalsTheGraph(_ policy: String) throws {
         let model = try Self.model()
@@ -73,7 +73,7 @@ import Testing
             "full", "streaming:capacity=24,sinks=2", "h2o:capacity=24,window=4", "tova:capacity=24,heads=layer",
             "morphkv:capacity=24,window=6", "morphkv:capacity=24,window=6,fusion=max",
             "morphkv:capacity=24,window=6,fusion=max,normalization=candidates,group=max",
-            "augur:capacity=24,window=6", "keydiff:capacity=24",
+            "augur:capacity=24,window=6", "keydiff:capacity=24,window=4",
         ], ["gemma3n", "gemma4"])
     func batchesOfGraphs(_ policy: String, _ architecture: String) throws {
         var shape = TestModels.shape(architecture)
