@@ -80,7 +80,7 @@ static void attend(const struct unit *u, const struct team *team) {
     CHECK(w.floats <= team->batch->workspace_stride);
     const float *leaving = u->rule && u->rule->leaving ? u->rule->leaving(&u->step) : NULL;
     if (team->rank == 0) {
-        admit(u, &rows, &w);
+        if (u->step.cache->reader == 0) admit(u, &rows, &w);
         scale_queries(u, leaving, &w);
     }
     wait_for_team(team);
@@ -113,8 +113,8 @@ static void describe_head(struct unit *u, const struct attention_vectors *v, siz
     u->frozen_query = v->frozen_query ? v->frozen_query + at * group * d : NULL;
     u->step.features = v->features ? v->features + at * (size_t)v->feature_width : NULL;
     u->step.feature_width = v->features ? v->feature_width : 0;
-    u->key = v->key + at * d;
-    u->value = v->value + at * d;
+    u->key = v->key ? v->key + at * d : NULL;
+    u->value = v->value ? v->value + at * d : NULL;
     u->sinks = v->sinks ? v->sinks + (size_t)model_head(u->step.cache, head) * group : NULL;
     u->output = v->output + at * group * d;
 }
@@ -133,11 +133,12 @@ static void check_run(
 ) {
     const struct attention_slots *slots = &run->cache->slots;
     CHECK(slots->dimension > 0 && slots->group > 0 && run->used >= 0);
+    CHECK(run->cache->reader >= 0 && (run->cache->reader > 0 ? run->columns == 1 : vectors->key && vectors->value));
     CHECK(run->pin_count == 0 || run->pins);
     CHECK(stored_whole(slots->key_type, slots->dimension) && stored_whole(slots->value_type, slots->dimension));
     if (!rule) return;
     CHECK(slots->positions && rule->choose && rule->forget);
-    CHECK(rule->feature_width <= (vectors->features ? vectors->feature_width : 0));
+    CHECK(run->cache->reader > 0 || rule->feature_width <= (vectors->features ? vectors->feature_width : 0));
 }
 
 /// All tokens of one head of a run, in their order; or of all heads where they choose together.
@@ -154,7 +155,7 @@ static void attend_run(
             .cache = cache, .position = run->position + i, .phase = phase, .prompt_end = run->prompt_end,
             .pins = run->pins, .pin_count = run->pin_count}};
         u.used = run->used + i < cache->slots.count ? run->used + i : cache->slots.count;
-        u.slot = rule ? -1 : positional_slot(&cache->slots, u.step.position, u.used);
+        u.slot = rule || cache->slots.positions ? -1 : positional_slot(&cache->slots, u.step.position, u.used);
         if (rule && rule->advance) phase = rule->advance(cache, phase);
         for (int h = first; h < end; h++) {
             describe_head(&u, vectors, (size_t)(run->column + i), h);

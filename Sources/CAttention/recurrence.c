@@ -38,6 +38,6 @@ void recurrent_convolve(
 void recurrent_learn(
     const struct recurrent_batch *batch, const struct recurrent_delta *work, int32_t thread, int32_t threads
 ) {
-    CHECK(work->size > 0 && work->key_heads > 0 && work->heads % work->key_heads == 0);
+    CHECK(work->size > 0 && work->key_size > 0 && work->key_heads > 0 && work->heads % work->key_heads == 0);
     functions_of(batch->level)->learn(batch, work, thread, threads);
 }

@@ -6,15 +6,15 @@ extension Graph {
     ///
     /// - Parameters:
     ///   - queries: `[headDim, queryHeads, tokens]`
-    ///   - keys: `[headDim, kvHeads, tokens]`
-    ///   - values: `[headDim, kvHeads, tokens]`
+    ///   - keys: `[headDim, kvHeads, tokens]`; nil if nothing is written.
+    ///   - values: `[headDim, kvHeads, tokens]`; likewise.
     ///   - frozenQueries: like `queries`, for entries besides the slots; nil if they see the same.
     ///   - features: `[width, kvHeads, tokens]`: what the scoring rules read besides; nil if they read nothing.
     ///   - sinks: `[queryHeads]`: a term of each head's softmax that no entry gets; nil if there are none.
     ///   - batch: which caches and where the threads work; read at every ``compute()``, so it must outlive the graph.
     /// - Returns: `[headDim * queryHeads, tokens]`
     package func fusedAttention(
-        queries: Tensor, keys: Tensor, values: Tensor, frozenQueries: Tensor? = nil, features: Tensor? = nil,
+        queries: Tensor, keys: Tensor?, values: Tensor?, frozenQueries: Tensor? = nil, features: Tensor? = nil,
         sinks: Tensor? = nil, batch: UnsafeMutablePointer<attention_batch>
     ) -> Tensor {
         let sources = [queries, keys, values, features, frozenQueries, sinks]

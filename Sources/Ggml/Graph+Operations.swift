@@ -80,6 +80,9 @@ extension Graph {
     }
     package func exp(_ a: Tensor) -> Tensor { wrap(ggml_exp(arena.context, a.pointer), uses: a) }
     package func log(_ a: Tensor) -> Tensor { wrap(ggml_log(arena.context, a.pointer), uses: a) }
+    package func relu(_ a: Tensor) -> Tensor { wrap(ggml_relu(arena.context, a.pointer), uses: a) }
+    /// With the tanh approximation.
+    package func gelu(_ a: Tensor) -> Tensor { wrap(ggml_gelu(arena.context, a.pointer), uses: a) }
     package func tanh(_ a: Tensor) -> Tensor { wrap(ggml_tanh(arena.context, a.pointer), uses: a) }
 
     /// The sum of each row: `[n, ...]` to `[1, ...]`.

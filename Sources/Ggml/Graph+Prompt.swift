@@ -78,6 +78,9 @@ extension attention_prompt {
         query_stride = query.nb.2 / MemoryLayout<Float>.stride
         queries = Int32(query.ne.2)
         rows = Int32(key.ne.1)
+        dimension = Int32(query.ne.0)
+        heads = Int32(key.ne.2)
+        group = Int32(query.ne.1 / key.ne.2)
         keys = UnsafeRawPointer(key.data)
         key_stride = key.nb.2
         sinks = operation.src.2.map { UnsafePointer($0.pointee.data.assumingMemoryBound(to: Float.self)) }

@@ -41,6 +41,31 @@ extension Graph {
         )
     }
 
+    /// A state space as in Mamba 2 (arXiv 2405.21060): what is remembered of each number of a head fades, takes in the number
+    /// times the head's step along the key, and answers the query.
+    ///
+    /// - Parameters:
+    ///   - space: `steps` are before the softplus.
+    ///   - memory: `[stateSize, size, heads]`, before the tokens.
+    /// - Returns: `[size, heads, tokens]`, and the memory after the tokens, like `memory`.
+    package func scan(_ space: StateSpaceInputs, memory: Tensor) -> (output: Tensor, memory: Tensor) {
+        let (size, heads, tokens) = (space.values[0], space.values[1], space.values[2])
+        // ggml picks states by number; this is the number of the only one.
+        let only = argmax(view(memory, [1, 1], strides: [memory.strides[1]]))
+        let result = wrap(
+            ggml_ssm_scan(
+                arena.context, memory.pointer, space.values.pointer, space.steps.pointer, space.rates.pointer,
+                space.keys.pointer, space.queries.pointer, only.pointer, 1),
+            uses: memory, space.values, space.steps, space.rates, space.keys, space.queries)
+        let row = 4 * size
+        return (
+            view(result, [size, heads, tokens], strides: [row, row * heads]),
+            view(
+                result, [memory[0], size, heads], strides: [4 * memory[0], 4 * memory[0] * size],
+                offset: row * heads * tokens)
+        )
+    }
+
     // MARK: By the kernel
 
     /// The same as ``convolve(_:by:)``, for the states of any sequences, which lie in the host's memory and follow.
@@ -68,15 +93,34 @@ extension Graph {
     ///   - batch: whose tokens they are; read at every ``compute()``, so it must outlive the graph.
     /// - Returns: `[size, heads, tokens]`
     package func learn(_ delta: DeltaInputs, batch: UnsafeMutablePointer<recurrent_batch>) -> Tensor {
-        let sources = [delta.queries, delta.keys, delta.values, delta.decays, delta.rates]
-        precondition(
-            [delta.queries, delta.keys, delta.decays, delta.rates].allSatisfy(\.isContiguous)
-                && delta.values.strides[1] == 4 * delta.values[0], "the kernel reads contiguous vectors")
-        return custom(sources, delta.values.shape, batch) { target, thread, threads, batch in
+        custom(kernelSources(delta), delta.values.shape, batch) { target, thread, threads, batch in
             // Sound: as above.
             var work = recurrent_delta(target!.pointee)
             recurrent_learn(batch!.assumingMemoryBound(to: recurrent_batch.self), &work, thread, threads)
         }
+    }
+
+    /// The same as ``scan(_:memory:)``, for the states of any sequences, which lie in the host's memory and follow.
+    ///
+    /// - Parameters:
+    ///   - inputs: `decays` are what the memory is multiplied by, `rates` what values are; successive heads share a key head.
+    ///   - batch: whose tokens they are; read at every ``compute()``, so it must outlive the graph.
+    /// - Returns: `[size, heads, tokens]`
+    package func scan(_ inputs: DeltaInputs, batch: UnsafeMutablePointer<recurrent_batch>) -> Tensor {
+        custom(kernelSources(inputs), inputs.values.shape, batch) { target, thread, threads, batch in
+            // Sound: as above.
+            var work = recurrent_delta(target!.pointee)
+            (work.corrects, work.groups_heads) = (false, true)
+            recurrent_learn(batch!.assumingMemoryBound(to: recurrent_batch.self), &work, thread, threads)
+        }
+    }
+
+    /// What the kernel reads, in its order.
+    private func kernelSources(_ delta: DeltaInputs) -> [Tensor] {
+        precondition(
+            [delta.queries, delta.keys, delta.decays, delta.rates].allSatisfy(\.isContiguous)
+                && delta.values.strides[1] == 4 * delta.values[0], "the kernel reads contiguous vectors")
+        return [delta.queries, delta.keys, delta.values, delta.decays, delta.rates]
     }
 
     private func custom(
@@ -114,6 +158,28 @@ package struct DeltaInputs {
     }
 }
 
+/// What a state space reads of some tokens.
+package struct StateSpaceInputs {
+    /// `[stateSize, groups, tokens]`; successive heads share a group.
+    package let queries: Tensor
+    /// `[stateSize, groups, tokens]`
+    package let keys: Tensor
+    /// `[size, heads, tokens]`
+    package let values: Tensor
+    /// `[heads, tokens]`, contiguous: how far each head goes with the token, before the softplus.
+    package let steps: Tensor
+    /// `[1, heads]`, negative: how fast the memory fades.
+    package let rates: Tensor
+
+    package init(queries: Tensor, keys: Tensor, values: Tensor, steps: Tensor, rates: Tensor) {
+        self.queries = queries
+        self.keys = keys
+        self.values = values
+        self.steps = steps
+        self.rates = rates
+    }
+}
+
 private func floats(_ tensor: UnsafeMutablePointer<ggml_tensor>?) -> UnsafeMutablePointer<Float> {
     tensor!.pointee.data.assumingMemoryBound(to: Float.self)
 }
@@ -136,6 +202,7 @@ extension recurrent_delta {
             query: floats(operation.src.0), key: floats(operation.src.1), value: floats(operation.src.2),
             value_stride: Int(values.nb.2) / MemoryLayout<Float>.stride, decay: floats(operation.src.3),
             rate: floats(operation.src.4), output: operation.data.assumingMemoryBound(to: Float.self),
-            heads: Int32(operation.ne.1), key_heads: Int32(operation.src.0!.pointee.ne.1), size: Int32(operation.ne.0))
+            heads: Int32(operation.ne.1), key_heads: Int32(operation.src.0!.pointee.ne.1), size: Int32(operation.ne.0),
+            key_size: Int32(operation.src.0!.pointee.ne.0), corrects: true, groups_heads: false)
     }
 }

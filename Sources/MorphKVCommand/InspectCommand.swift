@@ -52,9 +52,11 @@ struct InspectCommand: ParsableCommand {
             .mapValues { $0.reduce(0) { $0 + $1.bytes } }
             .sorted { $0.value > $1.value }
         print("\(file.name): \(d.architecture), \(d.blockCount) layers, embedding \(d.embeddingLength)")
-        print("heads: \(d.queryHeads) query, \(d.kvHeads) KV, of \(d.headDimension); vocabulary \(d.vocabularySize)")
+        let heads = Set(d.layers.map { "\(d.queryHeads) query, \($0.kvHeads) KV, of \($0.headDimension)" }).sorted()
+        print("heads: \(heads.joined(separator: ", or ")); vocabulary \(d.vocabularySize)")
         print("trained context: \(d.contextLength) tokens")
         if !d.recurrentBlocks.isEmpty { showRecurrence(d) }
+        if !d.queryBlocks.isEmpty { showSharing(d) }
         showFeedForward(d)
         if d.hasAttentionSinks { print("attention: a learned sink per query head") }
         let windows = Set(d.layers.compactMap(\.slidingWindow)).sorted()
@@ -66,6 +68,13 @@ struct InspectCommand: ParsableCommand {
             "weights: \(Output.bytes(model.weightBytes)) ("
                 + types.map { "\($0.key) \(Output.bytes($0.value))" }.joined(separator: ", ") + ")")
         print("tokenizer: " + (model.tokenizer.map { "\($0.vocabularySize) tokens" } ?? "none"))
+    }
+
+    private func showSharing(_ d: DecoderDescription) {
+        let sources = Set(d.queryBlocks.map(\.layer)).sorted().map { "\(d.layers[$0].block)" }
+        print(
+            "keys and values: of \(d.layers.count) of \(d.blockCount) layers; the last \(d.queryBlocks.count) attend to those of "
+                + "layers \(sources.joined(separator: " and ")), whose caches count once")
     }
 
     private func showRecurrence(_ d: DecoderDescription) {

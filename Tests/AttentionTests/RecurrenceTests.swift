@@ -146,7 +146,8 @@ private struct DeltaData {
                                 recurrent_delta(
                                     query: queries.baseAddress, key: keys.baseAddress, value: values.baseAddress,
                                     value_stride: stride, decay: decays.baseAddress, rate: rates.baseAddress,
-                                    output: nil, heads: Int32(heads), key_heads: Int32(keyHeads), size: Int32(size)))
+                                    output: nil, heads: Int32(heads), key_heads: Int32(keyHeads), size: Int32(size),
+                                    key_size: Int32(size), corrects: true, groups_heads: false))
                         }
                     }
                 }

@@ -85,6 +85,34 @@ import Testing
                     $0.extraIntegers["rope.scaling.original_context_length"] = 64
                 }, note: "with local layers and YaRN, as OLMo 3"),
             Case(
+                architecture: "gemma3n", queryHeads: 4, kvHeads: 2, tied: true, type: .f32,
+                adjust: {
+                    $0.layers = 23
+                    $0.feedForward = 512
+                }, note: "with blocks that share keys"),
+            Case(
+                architecture: "gemma4", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+                adjust: {
+                    $0.experts = .init(count: 6, used: 2, sharedLength: 64)
+                    $0.gemma?.lengths = nil
+                    $0.gemma?.perLayer = 0
+                    $0.gemma?.sharedBlocks = nil
+                    $0.gemma?.valuesAreKeys = true
+                    $0.fusesExperts = true
+                }, note: "with experts, keys as values"),
+            Case(
+                architecture: "granitehybrid", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+                adjust: {
+                    $0.extraFlags["rope.scaling.finetuned"] = false
+                    $0.experts = .init(count: 4, used: 2, sharedLength: 64)
+                }, note: "with experts, without RoPE"),
+            Case(
+                architecture: "qwen35moe", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
+                adjust: { $0.fusesExperts = true }, note: "with gate and up of experts in one tensor"),
+            Case(
+                architecture: "qwen3next", queryHeads: 8, kvHeads: 2, tied: false, type: types[3],
+                adjust: { $0.fusesExperts = true }, note: "with gate and up of experts in one tensor"),
+            Case(
                 architecture: "granite", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
                 adjust: { $0.extraFlags["rope.scaling.finetuned"] = false }, note: "without RoPE"),
         ] + mixtures
@@ -112,7 +140,9 @@ import Testing
         let engine = try Engine(
             Model(contentsOf: url), CacheOptions(policy: FullPolicy(), elementType: .f32), threads: 1)
         // What falls on the other side of a rounding in quantised products adds up over layers: 1e-2 for two.
-        let tolerance: Float = test.type == .f32 ? 1e-4 : 5e-3 * Float(shape.layers)
+        // So does rounding, in models that are deep.
+        let deep: Float = shape.layers > 8 ? 10 : 1
+        let tolerance: Float = test.type == .f32 ? 1e-4 * deep : 5e-3 * Float(shape.layers)
 
         var worst = Difference()
         var expected = oracle.feed(prompt, at: 0)

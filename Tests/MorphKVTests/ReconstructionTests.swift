@@ -6,7 +6,8 @@ import Testing
 /// The largest weights that a repetition gives, by the kernel and by a graph of ggml's operations.
 @Suite struct ReconstructionTests {
     @Test(
-        "the kernel and a graph score entries alike", arguments: ["llama", "gpt-oss", "gemma3"], [CacheType.f32, .q8_0])
+        "the kernel and a graph score entries alike", arguments: ["llama", "gpt-oss", "gemma3", "gemma3n", "gemma4"],
+        [CacheType.f32, .q8_0])
     func kernelAndGraphAgree(_ architecture: String, _ type: CacheType) throws {
         let model = try TestCalibrations.model(TestModels.shape(architecture))
         let context = try TestContexts.make(model, type: type)

@@ -7,7 +7,7 @@ import Testing
 
 /// What blocks without attention remember: of constant size, one sequence's own, and part of all that is kept of it.
 @Suite struct RecurrentTests {
-    static let architectures = ["qwen35", "qwen35moe", "qwen3next", "lfm2"]
+    static let architectures = ["qwen35", "qwen35moe", "qwen3next", "lfm2", "lfm2moe", "granitehybrid"]
 
     private func engine(_ model: Model, _ policy: String = "full", _ adjust: (inout CacheOptions) -> Void = { _ in })
         throws -> Engine

@@ -29,7 +29,8 @@ struct attention_profile {
     /// `[query_count][heads][rows_per_head][count]`, a ring by position: the weights that each query gave, reduced over
     /// the group; or its scores before the softmax, if `candidates_only`.
     float *scores;
-    int32_t rows_per_head; ///< `group` where each query head's scores are normalised by themselves, else 1
+    /// Where each query head's scores are normalised by themselves `group`, times one more than blocks only read; else 1.
+    int32_t rows_per_head;
     enum attention_reduction fusion; ///< of what the queries gave
     bool candidates_only; ///< whether each query's scores are normalised over the slots that may be chosen only
 };

@@ -95,6 +95,9 @@ struct attention_cache {
     float scale;            ///< of scores before the softmax
     int32_t sliding_window; ///< how far back the cache's heads see, the token itself included; 0 if everything
     int32_t visible_sinks;  ///< first positions that are seen even behind the sliding window
+    /// 0 for the layer whose keys and values these are. Else the number of a block that attends to them after it, for the
+    /// same token: nothing is chosen or written then, and its weights are added to what the rule makes of the layer's.
+    int32_t reader;
 };
 
 /// Successive positions, `first` included, `end` not.
@@ -207,8 +210,8 @@ struct attention_batch {
 struct attention_vectors {
     const float *query;      ///< `[columns][heads * group][dimension]`
     const float *frozen_query; ///< likewise, for frozen entries; NULL if they see the same queries as the slots
-    const float *key;        ///< `[columns][heads][dimension]`
-    const float *value;      ///< `[columns][heads][dimension]`
+    const float *key;        ///< `[columns][heads][dimension]`; NULL where blocks only read
+    const float *value;      ///< likewise
     const float *features;   ///< `[columns][heads][feature_width]`: what rules read besides; NULL if there are none
     int32_t feature_width;
     const float *sinks;      ///< `[heads * group]`: a term of each softmax that no entry gets; NULL if there are none

@@ -49,7 +49,9 @@ INLINE void profile_fill(const struct attention_step *step, int32_t slot, float 
 static void profile_forget(const struct attention_step *step, int32_t slot) { profile_fill(step, slot, 0); }
 
 static void profile_update(const struct attention_step *step, const struct attention_weights *w) {
-    memcpy(profile_own_row(step) + w->begin, w->reduced + w->begin, (size_t)(w->end - w->begin) * sizeof(float));
+    float *own = profile_own_row(step) + w->begin;
+    if (step->cache->reader > 0) reduce_into(w->reduced + w->begin, w->end - w->begin, ATTENTION_SUM, own);
+    else memcpy(own, w->reduced + w->begin, (size_t)(w->end - w->begin) * sizeof(float));
 }
 
 static const struct attention_rule_table profile_rule = {
@@ -103,15 +105,16 @@ static void candidates_forget(const struct attention_step *step, int32_t slot) {
     profile_fill(step, slot, UNSEEN_SCORE);
 }
 
-/// Keeps the scores of each query head, or their sum.
+/// Keeps the scores of each query head, or their sum; those of blocks that only read behind the layer's own.
 static void candidates_observe(
     const struct attention_step *step, const float *scores, size_t stride, int32_t begin, int32_t end
 ) {
     int apart = step->cache->score.profile.rows_per_head > 1, count = end - begin;
+    int first = step->cache->reader * step->cache->slots.group;
     for (int g = 0; g < step->cache->slots.group; g++) {
         const float *from = scores + (size_t)g * stride + begin;
-        float *to = profile_own_row(step) + (apart ? g : 0) * step->cache->slots.count + begin;
-        if (g == 0 || apart) memcpy(to, from, (size_t)count * sizeof(float));
+        float *to = profile_own_row(step) + (apart ? first + g : 0) * step->cache->slots.count + begin;
+        if (first + g == 0 || apart) memcpy(to, from, (size_t)count * sizeof(float));
         else reduce_into(from, count, ATTENTION_SUM, to);
     }
 }

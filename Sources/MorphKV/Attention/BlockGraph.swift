@@ -11,8 +11,9 @@ struct BlockGraph {
         /// What they were computed from: the layer's normed input, `[embedding, tokens]`.
         let input: Tensor
         let queries: Tensor
-        let keys: Tensor
-        let values: Tensor
+        /// nil in blocks that attend to the keys and values of an earlier layer.
+        let keys: Tensor?
+        let values: Tensor?
         /// A term of each query head's softmax that no entry gets, `[queryHeads]`; nil if there is none.
         var sinks: Tensor?
         /// The queries as frozen entries see them, which are moved together; nil if they see ``queries``.
@@ -22,33 +23,41 @@ struct BlockGraph {
     }
 
     /// - Parameters:
-    ///   - input: the residual stream, `[embedding, tokens]`.
+    ///   - input: the residual streams, `[hidden, tokens]`.
+    ///   - index: see ``DecoderDescription/attentionBlock(_:)``.
     ///   - positions: where the tokens are.
     ///   - movesFrozen: whether frozen entries see other positions.
     func project(
         _ input: Tensor, layer index: Int, positions: TokenPositions, movesFrozen: Bool = false
     ) -> Projections {
-        let layer = weights.layers[index]
+        let (layer, own) = (weights.layers[index], description.attentionBlock(index))
         let normed = attentionInput(input, layer: index)
-        var (q, k, v, gate) = split(normed, layer)
+        var (q, k, v, gate) = split(normed, layer, own)
         q = headsNormed(q, by: layer.queryNorm)
-        k = headsNormed(k, by: layer.keyNorm)
+        // Where there are no values, they are the keys as they were projected.
+        if k != nil, v == nil { v = k }
+        k = k.map { headsNormed($0, by: layer.keyNorm) }
+        if description.normalizesValues { v = v.map { graph.rmsNorm($0, epsilon: description.normEpsilon) } }
         if let factors = positions.queryFactors { q = graph.multiply(q, factors) }
         var frozen: Tensor?
-        if let rope = description.layers[index].rope {
-            let rotated = { graph.rope($0, positions: $1, factors: weights.ropeFactors, rope) }
+        if let rope = own.rope {
+            let factors = own.usesRopeFactors ? weights.ropeFactors : nil
+            let rotated = { graph.rope($0, positions: $1, factors: factors, rope) }
             if movesFrozen { frozen = rotated(q, positions.frozen) }
             q = rotated(q, positions.rotary)
-            k = rotated(k, positions.rotary)
+            k = k.map { rotated($0, positions.rotary) }
         }
         return Projections(
-            input: normed, queries: contiguous(q), keys: contiguous(k), values: contiguous(v),
+            input: normed, queries: contiguous(q), keys: k.map(contiguous), values: v.map(contiguous),
             sinks: layer.attentionSinks, frozenQueries: frozen, gate: gate.map(graph.sigmoid))
     }
 
-    /// What a layer computes queries, keys and values from: `[embedding, tokens]`, like the residual stream before it.
+    /// What a layer computes queries, keys and values from: `[embedding, tokens]`.
+    ///
+    /// - Parameter stream: the residual streams before it, `[hidden, tokens]`.
     func attentionInput(_ stream: Tensor, layer index: Int) -> Tensor {
-        normed(stream, by: weights.layers[index].attentionNorm)
+        let active = weights.layers[index].alternatives.map { prediction(stream, $0).active } ?? stream
+        return normed(active, by: weights.layers[index].attentionNorm)
     }
 
     func normed(_ x: Tensor, by weight: Tensor?) -> Tensor {
@@ -66,9 +75,11 @@ struct BlockGraph {
 
     func contiguous(_ x: Tensor) -> Tensor { x.isContiguous ? x : graph.contiguous(x) }
 
-    /// Queries, keys, values, and the gate's logits if there is one.
-    private func split(_ x: Tensor, _ layer: LayerWeights) -> (Tensor, Tensor, Tensor, Tensor?) {
-        let d = description.headDimension
+    /// Queries, keys and values if there are some, and the gate's logits if there is one.
+    private func split(
+        _ x: Tensor, _ layer: LayerWeights, _ own: DecoderDescription.Layer
+    ) -> (Tensor, Tensor?, Tensor?, Tensor?) {
+        let d = own.headDimension
         let tokens = x[1]
         if let fused = layer.queryKeyValue {
             let all = apply(fused, x)
@@ -76,13 +87,15 @@ struct BlockGraph {
             func part(_ heads: Int, after: Int) -> Tensor {
                 graph.view(all, [d, heads, tokens], strides: [d * 4, row], offset: after * d * 4)
             }
-            let (queries, keys) = (description.queryHeads, description.kvHeads)
+            let (queries, keys) = (description.queryHeads, own.kvHeads)
+            if layer.keyNorm == nil, description.queryKeyNorm != nil { return (part(queries, after: 0), nil, nil, nil) }
             return (part(queries, after: 0), part(keys, after: queries), part(keys, after: queries + keys), nil)
         }
         func heads(_ projection: Projection?, _ count: Int) -> Tensor {
             graph.reshape(apply(projection!, x), [d, count, tokens])
         }
-        let (keys, values) = (heads(layer.key, description.kvHeads), heads(layer.value, description.kvHeads))
+        let keys = layer.key.map { heads($0, own.kvHeads) }
+        let values = layer.value.map { heads($0, own.kvHeads) }
         guard description.gatesAttention else { return (heads(layer.query, description.queryHeads), keys, values, nil) }
         // Each head's query, then its gate.
         let both = apply(layer.query!, x)
@@ -99,23 +112,36 @@ struct BlockGraph {
     /// - Parameters:
     ///   - attention: `[headDim * queryHeads, tokens]`.
     ///   - gate: likewise: what it is multiplied by; nil if by nothing.
-    ///   - input: the residual stream before the block, `[embedding, tokens]`.
-    /// - Returns: the residual stream after the block.
-    func finish(_ attention: Tensor, gate: Tensor?, input: Tensor, layer index: Int) -> Tensor {
+    ///   - input: the residual streams before the block, `[hidden, tokens]`.
+    ///   - own: what the block gets besides, `[perLayerLength, tokens]`; nil if it gets nothing.
+    /// - Returns: the residual streams after the block.
+    func finish(_ attention: Tensor, gate: Tensor?, input: Tensor, own: Tensor? = nil, layer index: Int) -> Tensor {
         let layer = weights.layers[index]
         let gated = gate.map { graph.multiply(attention, $0) } ?? attention
         let attended = normed(apply(layer.attentionOutput, gated), by: layer.attentionPostNorm)
-        let middle = graph.add(scaled(attended, by: description.residualScale), input)
-        let x = feedForward(
-            normed(middle, by: layer.feedForwardNorm), layer.feedForward, description.layers[index].feedForward)
+        if let alternatives = layer.alternatives {
+            return finish(attended, alternatives, input: input, own: own!, layer: index)
+        }
+        var result = network(graph.add(scaled(attended, by: description.residualScale), input), layer: index)
+        if let own, let perLayer = layer.perLayer { result = graph.add(result, taken(own, by: perLayer, result)) }
+        return layer.scale.map { graph.multiply(result, $0) } ?? result
+    }
+
+    /// A block's second half, with its residual.
+    func network(_ middle: Tensor, layer index: Int) -> Tensor {
+        let (layer, description) = (weights.layers[index], self.description.attentionBlock(index).feedForward)
+        let x =
+            layer.feedForward.norms.map { parallel(middle, layer, $0, description) }
+            ?? feedForward(normed(middle, by: layer.feedForwardNorm), layer.feedForward, description)
         let result = normed(x, by: layer.feedForwardPostNorm)
-        return graph.add(scaled(result, by: description.residualScale), middle)
+        return graph.add(scaled(result, by: self.description.residualScale), middle)
     }
 
     func scaled(_ x: Tensor, by factor: Float) -> Tensor { factor == 1 ? x : graph.scale(x, by: factor) }
 
-    /// Logits `[vocabulary, tokens]` of the residual stream after the last block.
-    func logits(_ x: Tensor) -> Tensor {
+    /// Logits `[vocabulary, tokens]` of the residual streams after the last block.
+    func logits(_ streams: Tensor) -> Tensor {
+        let x = left(streams)
         let logits = scaled(apply(weights.output, normed(x, by: weights.outputNorm)), by: description.logitScale)
         guard let cap = description.finalSoftcap else { return logits }
         return graph.scale(graph.tanh(graph.scale(logits, by: 1 / cap)), by: cap)

@@ -18,7 +18,7 @@ struct KeyMover {
         scale = model.description.attentionScale
         let factors = model.weights.value.ropeFactors?.floats()
         frequencies = model.description.layers.map { layer in
-            layer.rope.map { RopeFrequencies($0, factors: factors) }
+            layer.rope.map { RopeFrequencies($0, factors: layer.usesRopeFactors ? factors : nil) }
         }
     }
 

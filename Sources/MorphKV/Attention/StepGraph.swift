@@ -21,28 +21,32 @@ final class StepGraph {
         operations: Int, on backend: Backend, allocator: GraphAllocator
     ) throws {
         let description = model.description
-        let layers = description.layers.count
+        let layers = description.attentionBlockCount
         self.attention = attention
         reader = EmbeddingReader(model)
         let capacity =
-            64 + layers * operations + description.layers.reduce(0) { $0 + $1.feedForward.operations }
+            128 + layers * (operations + description.streamOperations)
+            + (0..<layers).reduce(0) { $0 + description.attentionBlock($1).feedForward.operations }
             + description.recurrentBlocks.reduce(0) { $0 + $1.operations }
         let graph = try Graph(on: backend, capacity: capacity, allocator: allocator)
         self.graph = graph
-        embeddings = graph.input(.f32, [description.embeddingLength, columns], name: "embeddings")
+        embeddings = graph.input(.f32, [description.inputLength, columns], name: "embeddings")
         positions = TokenPositions(columns, description, in: graph)
         let wanted = outputs < columns ? graph.input(.i32, [outputs], name: "wanted") : nil
         self.wanted = wanted
         let block = BlockGraph(graph: graph, description: description, weights: model.weights.value)
-        var x = embeddings
+        let entered = block.enter(embeddings)
+        var x = entered.hidden
         for layer in 0..<layers {
-            x = block.passRecurrentBlocks(x, before: layer, by: attention.recurrence)
-            let isMoved = frozenLimit.map(description.geometry(of: layer).sees) ?? false
+            let source = description.source(of: layer)
+            if source == layer { x = block.passRecurrentBlocks(x, before: layer, by: attention.recurrence) }
+            let isMoved = frozenLimit.map(description.geometry(of: source).sees) ?? false
             let projections = block.project(x, layer: layer, positions: positions, movesFrozen: isMoved)
             let attended = attention.attend(projections, layer: layer, in: graph)
-            x = block.finish(attended, gate: projections.gate, input: x, layer: layer)
+            x = block.finish(
+                attended, gate: projections.gate, input: x, own: block.own(entered.own, layer: layer), layer: layer)
         }
-        x = block.passRecurrentBlocks(x, before: layers, by: attention.recurrence)
+        x = block.passRecurrentBlocks(x, before: description.layers.count, by: attention.recurrence)
         if let wanted { x = graph.rows(x, at: wanted) }
         logits = block.logits(x)
         graph.output(logits)

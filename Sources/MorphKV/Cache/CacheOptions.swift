@@ -71,6 +71,11 @@ public struct CacheOptions: Sendable {
         return changed
     }
 
+    /// Bytes of a token's keys and values in a layer.
+    func bytesPerToken(of layer: DecoderDescription.Layer) -> Int {
+        layer.kvHeads * (keyType.bytes(layer.headDimension) + valueType.bytes(layer.headDimension))
+    }
+
     /// The same with its policy prepared for a model.
     func prepared(for model: Model) throws -> CacheOptions { with(try policy.prepared(for: model)) }
 

@@ -10,8 +10,8 @@ public struct CachePlan: Sendable, Hashable {
     /// Slots of each KV head: `[layer][kvHead]`; of a layer that grows, those for the length that was planned for.
     public let slots: [[Int]]
 
-    /// Bytes that a prompt takes besides while it is read: one layer's keys and values, and the hidden states of all its
-    /// tokens. Intermediate results of 512 tokens come on top.
+    /// Bytes that a prompt takes besides while it is read: one layer's keys and values, those of layers that later
+    /// blocks attend to, and the hidden states of all its tokens. Intermediate results of 512 tokens come on top.
     public let promptBytes: Int
 
     /// Bytes of tables that the policy needs, once for all sequences of the model: a calibration's weights.
@@ -59,7 +59,9 @@ public struct CachePlan: Sendable, Hashable {
         if case .chunked(let part) = options.prefill {
             (held, read) = (plans.joined().map { $0.slots ?? tokens }.max() ?? 0, min(part, tokens))
         }
-        let row = options.keyType.bytes(description.headDimension) + options.valueType.bytes(description.headDimension)
-        promptBytes = (held + read) * row * description.kvHeads + 4 * read * description.embeddingLength
+        // Layers take turns in the same memory; those that later blocks attend to have their own.
+        let largest = description.layers.map(options.bytesPerToken).max() ?? 0
+        promptBytes =
+            (held + read) * largest * (1 + description.sharedLayers) + 4 * read * description.streamLength
     }
 }

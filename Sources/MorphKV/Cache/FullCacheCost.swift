@@ -9,9 +9,8 @@ package struct FullCacheCost: Sendable {
     /// - Parameter cache: the types of keys and values; its policy does not matter.
     package init(_ model: Model, _ cache: CacheOptions) throws {
         let description = model.description
-        let pair = [cache.keyType, cache.valueType].reduce(0) { $0 + $1.bytes(description.headDimension) }
         constant = description.recurrentBytes
-        layers = description.layers.map { (pair * description.kvHeads, $0.slidingWindow ?? .max) }
+        layers = description.layers.map { (cache.bytesPerToken(of: $0), $0.slidingWindow ?? .max) }
     }
 
     /// Bytes of keys and values of so many tokens, and of what blocks without attention remember.

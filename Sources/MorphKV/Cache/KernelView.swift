@@ -3,8 +3,9 @@ internal import Ggml
 
 /// A layer's cache as the fused kernel sees it.
 final class KernelView {
-    /// Sound: it points into the layer's arena and frozen entries, which outlive it because the layer owns them too.
-    let pointer: UnsafeMutablePointer<attention_cache>
+    /// Sound: they point into the layer's arena and frozen entries, which outlive them because the layer owns them too. One for
+    /// the layer itself, and one for each block that attends to its entries.
+    private let pointers: UnsafeMutablePointer<attention_cache>
     /// Floats of workspace that one thread needs for it.
     let workspace: Int
     /// Sound: allocated in `init`, never written to after it.
@@ -16,21 +17,31 @@ final class KernelView {
         cache.scale = scale
         cache.sliding_window = Int32(layer.plan.geometry.slidingWindow ?? 0)
         cache.visible_sinks = Int32(layer.plan.visibleSinks)
-        layer.scores?.describe(in: &cache)
         if let frozen = layer.frozen { cache.frozen = attention_frozen(frozen) }
         if let heads = layer.plan.heads {
             headNumbers = .allocate(capacity: heads.count)
             headNumbers!.initialize(from: heads.map(Int32.init), count: heads.count)
             cache.slots.head_numbers = UnsafePointer(headNumbers)
         }
-        pointer = .allocate(capacity: 1)
-        pointer.initialize(to: cache)
+        let readers = layer.plan.geometry.readers
+        pointers = .allocate(capacity: 1 + readers)
+        for reader in 0...readers {
+            var own = cache
+            own.reader = Int32(reader)
+            layer.scores?.describe(in: &own, reader: reader)
+            (pointers + reader).initialize(to: own)
+        }
         workspace = attention_workspace(
             cache.slots.dimension, cache.slots.group, Int64(layer.slots + layer.frozenMost))
     }
 
+    /// The layer as it sees itself, or as a block sees it that attends to its entries.
+    ///
+    /// - Parameter reader: 0, or the block's number.
+    func pointer(_ reader: Int) -> UnsafeMutablePointer<attention_cache> { pointers + reader }
+
     deinit {
-        pointer.deallocate()
+        pointers.deallocate()
         headNumbers?.deallocate()
     }
 }

@@ -184,12 +184,18 @@ public final class Calibration: Sendable {
         place.withLock { if case .device(let loaded) = $0 { loaded } else { nil } }
     }
 
-    /// What is foreseen of tokens, for each KV head the scores of all ages: `[kvHeads * ages, tokens]`.
+    /// What is foreseen of tokens, for each of a layer's KV heads the scores of all ages: `[kvHeads * ages, tokens]`.
     ///
-    /// - Parameter input: the layer's normed input, `[embedding, tokens]`.
-    func scores(of input: Tensor, layer: Int, in graph: Graph) -> Tensor {
-        let loaded = loaded!
-        return graph.add(graph.matmul(loaded.weights[layer], input), loaded.biases[layer])
+    /// - Parameters:
+    ///   - input: the layer's normed input, `[embedding, tokens]`.
+    ///   - kvHeads: the layer's.
+    func scores(of input: Tensor, layer: Int, kvHeads: Int, in graph: Graph) -> Tensor {
+        let (weights, biases) = (loaded!.weights[layer], loaded!.biases[layer])
+        let rows = kvHeads * ages.count
+        // Layers with fewer KV heads than others have no use for the last rows.
+        guard rows < weights[1] else { return graph.add(graph.matmul(weights, input), biases) }
+        let own = graph.view(weights, [weights[0], rows], strides: [weights.strides[1]])
+        return graph.add(graph.matmul(own, input), graph.view(biases, [rows]))
     }
 
     /// Mean numbers of entries older than a window whose score exceeds each threshold: `[threshold][layer][kvHead]`.

@@ -32,7 +32,7 @@ struct Compressor {
         let layers = model.description.layers
         guard heads.scores.count == layers.count,
             zip(heads.scores, layers).allSatisfy({
-                $0.count == ($1.slidingWindow == nil ? model.description.kvHeads : 0) && $0.allSatisfy(\.isFinite)
+                $0.count == ($1.slidingWindow == nil ? $1.kvHeads : 0) && $0.allSatisfy(\.isFinite)
             })
         else { throw CacheError(.invalidPolicy, "the scores of heads do not have the shape of the model") }
         return EntryScores(

@@ -80,7 +80,7 @@ public struct HeadScoreFile: Sendable, Hashable {
     public func heads(for model: Model) throws -> HeadScores {
         if let own = self.model { return HeadScores(model: own, scores: scores) }
         let layers = model.description.layers
-        guard scores.count == layers.count, scores.allSatisfy({ $0.count == model.description.kvHeads }) else {
+        guard scores.count == layers.count, zip(scores, layers).allSatisfy({ $0.count == $1.kvHeads }) else {
             let shape = "\(scores.count) layers with \(scores.first?.count ?? 0) heads"
             throw CacheError(
                 .invalidPolicy,

@@ -50,7 +50,7 @@ struct Reconstruction {
         var scores = EntryScores(
             values: description.layers.map { layer in
                 layer.slidingWindow == nil
-                    ? Array(repeating: Array(repeating: 0, count: tokens), count: description.kvHeads) : nil
+                    ? Array(repeating: Array(repeating: 0, count: tokens), count: layer.kvHeads) : nil
             }, tokens: tokens)
         for (index, part) in parts.enumerated() {
             try score(part, into: &scores)
@@ -63,35 +63,43 @@ struct Reconstruction {
         let stream = try EmbeddingReader(model).stream(of: part.input, on: backend)
         let held = cache.layers.map { $0.layout.counts[0] }.max() ?? 0
         let layout = cache.layers[0].layout
-        let scratch = try PrefillScratch(
-            model.description, layout.keyType, layout.valueType, entries: held + part.input.count,
+        let description = model.description
+        let scratches = try PrefillScratch.all(
+            description, layout.keyType, layout.valueType, entries: held + part.input.count,
             queries: min(part.input.count, Prefill.chunk), isFused: isFused, on: backend)
         let recurrent = try RecurrentRun(model, after: cache.recurrent, on: backend, allocator: allocator)
         for layer in cache.layers.indices {
             try recurrent.run(stream, before: layer)
-            try score(part, layer, stream, scratch, into: &scores)
+            scratches[layer].begin(description.layers[layer])
+            let frozen = cache.layers[layer]
+            scratches[layer].load(frozen, of: frozen.layout.counts[0] + part.input.count)
+            try score(part, layer, stream, scratches[layer], into: &scores)
+        }
+        for block in cache.layers.count..<description.attentionBlockCount {
+            try score(part, block, stream, scratches[description.source(of: block)], into: &scores)
         }
     }
 
+    /// Takes the repetition through a layer, or through a block that attends to a layer's entries.
     private func score(
         _ part: Part, _ index: Int, _ stream: Tensor, _ scratch: PrefillScratch, into scores: inout EntryScores
     ) throws {
         let description = model.description
-        let frozen = cache.layers[index]
+        let layer = description.source(of: index)
+        let frozen = cache.layers[layer]
         let count = frozen.layout.counts[0]
         let tokens = part.input.count
-        scratch.load(frozen, of: count + tokens)
         let run = LayerRun(
             model: model, backend: backend, allocator: allocator, index: index, scratch: scratch, stream: stream,
             mask: AttentionMask(
                 oldPositions: frozen.headPositions, newPositions: cache.tokens..<cache.tokens + tokens,
-                slidingWindow: description.layers[index].slidingWindow, queryHeads: description.queryHeads),
+                slidingWindow: description.layers[layer].slidingWindow, queryHeads: description.queryHeads),
             oldCount: count, seen: cache.tokens)
-        let isLast = index == cache.layers.count - 1
+        let isLast = index == description.attentionBlockCount - 1
         for start in stride(from: 0, to: tokens, by: Prefill.chunk) {
             let range = start..<min(start + Prefill.chunk, tokens)
             try run.run(range, output: isLast ? 0..<0 : range, keepsQueries: true)
-            guard scores.values[index] != nil else { continue }
+            guard scores.values[layer] != nil else { continue }
             let batches =
                 scratch.kernel == nil
                 ? PromptBatch.ranges(
@@ -101,7 +109,7 @@ struct Reconstruction {
                 let best = try largestWeights(
                     of: queries, in: range, part, scratch, entries: count + tokens, oldCount: count,
                     sinks: model.weights.value.layers[index].attentionSinks)
-                scores.raise(to: best, layer: index, from: part.chunk.lowerBound - system)
+                scores.raise(to: best, layer: layer, from: part.chunk.lowerBound - system)
             }
         }
     }
@@ -146,11 +154,11 @@ struct Reconstruction {
         let all = products.dropFirst().reduce(products[0]) { graph.concat($0, $1, along: 0) }
         let mask = graph.input(.f16, [all[0], queries[1]], name: "mask")
         let weights = graph.softmax(all, mask: mask, scale: d.attentionScale, sinks: sinks)
-        let chunk = keys[0][1]
+        let (chunk, kvHeads) = (keys[0][1], keys[0][2])
         let seen = graph.view(weights, [chunk, queries[1], d.queryHeads], strides: Array(weights.strides[1...2]))
         let byHead = graph.reduceRows(seen, by: .max)
         let flat = graph.reshape(
-            byHead.isContiguous ? byHead : graph.contiguous(byHead), [chunk, d.groupSize, d.kvHeads])
+            byHead.isContiguous ? byHead : graph.contiguous(byHead), [chunk, d.queryHeads / kvHeads, kvHeads])
         return (graph.reduceGroup(flat, by: .max), mask)
     }
 

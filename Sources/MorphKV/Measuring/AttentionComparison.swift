@@ -24,8 +24,8 @@ final class AttentionComparison {
         workspace = try EngineWorkspace(model, threads: threads)
         bytes = caches.map { _ in 0 }
         let description = model.description
-        tallies = description.layers.map { _ in
-            Array(repeating: caches.map { _ in AttentionTally() }, count: description.kvHeads)
+        tallies = description.layers.map { layer in
+            Array(repeating: caches.map { _ in AttentionTally() }, count: layer.kvHeads)
         }
     }
 
@@ -64,7 +64,7 @@ final class AttentionComparison {
     /// - Parameter ends: `[cache][kvHead][token]`
     private func compare(_ stream: Tensor, _ prompt: Int, _ ends: [[[Int32]]], _ layer: Int) throws {
         let window = model.description.layers[layer].slidingWindow
-        let group = model.description.groupSize
+        let group = model.description.geometry(of: layer).groupSize
         var isFinite = true
         try tallies[layer].withUnsafeMutableBufferPointer { heads in
             for head in heads.indices {

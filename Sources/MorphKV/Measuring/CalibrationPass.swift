@@ -33,7 +33,7 @@ final class CalibrationPass {
     func learn(_ index: Int, progress: () throws -> Void) throws -> Learned {
         let (description, geometry) = (model.description, model.description.geometry(of: index))
         let sums = try RegressionSums(
-            ages: options.ages, width: description.embeddingLength, kvHeads: description.kvHeads, on: backend)
+            ages: options.ages, width: description.embeddingLength, kvHeads: geometry.kvHeads, on: backend)
         for (text, stream) in zip(texts, streams) {
             try observe(stream, text, index, into: sums)
             try progress()
@@ -55,7 +55,7 @@ final class CalibrationPass {
             let scores = try scores(of: stream, by: encoded, fit.biases, index)
             counts.add(scores, tokens: text.tokens.count, answer: text.answer)
         }
-        return Learned(fit: fit, counts: counts.means())
+        return Learned(fit: fit, counts: counts.means()).padded(to: description, geometry, options)
     }
 
     /// Takes the texts through a layer.
@@ -77,7 +77,7 @@ final class CalibrationPass {
 
     private func observe(_ stream: Tensor, _ text: Calibrator.Text, _ index: Int, into sums: RegressionSums) throws {
         var future = FutureWeights(
-            ages: options.ages, kvHeads: model.description.kvHeads, tokens: text.tokens.count)
+            ages: options.ages, kvHeads: model.description.geometry(of: index).kvHeads, tokens: text.tokens.count)
         try reader.weigh(stream, in: index) { weights in
             future.add(weights.values, of: weights.queries, visible: weights.visible, threads: backend.threads)
         }
@@ -97,7 +97,7 @@ final class CalibrationPass {
         of stream: Tensor, by encoded: [UInt8], _ intercepts: [Float], _ index: Int
     ) throws -> [Float] {
         let arena = try Arena(tensors: 2)
-        let weights = arena.tensor(storedType, [stream[0], intercepts.count], name: "weights")
+        let weights = arena.tensor(storedType, [model.description.embeddingLength, intercepts.count], name: "weights")
         let biases = arena.tensor(.f32, [intercepts.count], name: "biases")
         try arena.allocate(on: backend)
         weights.write(encoded)
@@ -115,15 +115,35 @@ final class CalibrationPass {
     private func normed(
         _ stream: Tensor, _ range: Range<Int>, _ index: Int, _ make: (Graph, Tensor) -> Tensor
     ) throws -> [Float] {
-        let graph = try Graph(on: backend, capacity: 16, allocator: reader.allocator)
+        let graph = try Graph(
+            on: backend, capacity: 16 + model.description.streamOperations, allocator: reader.allocator)
         let columns = graph.view(
             stream, [stream[0], range.count], strides: [stream.strides[1]],
             offset: range.lowerBound * stream.strides[1])
         let block = BlockGraph(graph: graph, description: model.description, weights: model.weights.value)
-        let result = make(graph, block.attentionInput(columns, layer: index))
+        let result = make(graph, block.attentionInput(block.streams(of: columns).hidden, layer: index))
         graph.output(result)
         try graph.allocate()
         try graph.compute()
         return result.values()
+    }
+}
+
+extension CalibrationPass.Learned {
+    /// The same for as many KV heads as the layer with most of them has; nothing is said of those that this one lacks.
+    fileprivate func padded(
+        to description: DecoderDescription, _ geometry: LayerGeometry, _ options: Calibrator.Options
+    ) -> Self {
+        let missing = description.kvHeads - geometry.kvHeads
+        guard missing > 0 else { return self }
+        let rows = missing * options.ages.count
+        var all = self
+        all.fit.weights += Array(repeating: 0, count: rows * description.embeddingLength)
+        all.fit.biases += Array(repeating: 0, count: rows)
+        all.fit.explained += Array(repeating: nil, count: rows)
+        all.counts = stride(from: 0, to: counts.count, by: geometry.kvHeads).flatMap {
+            Array(counts[$0..<$0 + geometry.kvHeads]) + Array(repeating: 0, count: missing)
+        }
+        return all
     }
 }

@@ -126,12 +126,12 @@ public struct Calibrator {
         let (width, rows) = (d.embeddingLength, d.kvHeads * options.ages.count)
         let float = MemoryLayout<Float>.stride
         let chunk = min(longest, Prefill.chunk)
-        let streams = tokens * width * float
+        let streams = tokens * d.streamLength * float
         let sums = RegressionSums.bytes(ages: options.ages.count, width: width, kvHeads: d.kvHeads)
         let keysAndValues = 2 * longest * d.kvHeads * d.headDimension * float
         let weights = min(PromptBatch.largestBytes, chunk * longest * d.queryHeads * float) * 2
         let network = d.layers.map(\.feedForward.activeLength).max() ?? 0
-        let block = chunk * (4 * width + 3 * network + 2 * d.queryHeads * d.headDimension) * float
+        let block = chunk * (4 * max(width, d.streamLength) + 3 * network + 2 * d.queryHeads * d.headDimension) * float
         let targets = 3 * longest * rows * float
         return streams + sums + SymmetricSystem.bytes(size: width) + keysAndValues + weights + block + targets
     }

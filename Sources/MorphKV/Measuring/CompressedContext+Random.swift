@@ -10,12 +10,12 @@ extension CompressedContext {
         let layers = try d.layers.map { layer in
             let held = min(count, layer.slidingWindow ?? count)
             let layout = FrozenLayer.Layout(
-                counts: Array(repeating: held, count: d.kvHeads), keyType: options.keyType,
-                valueType: options.valueType, dimension: d.headDimension)
+                counts: Array(repeating: held, count: layer.kvHeads), keyType: options.keyType,
+                valueType: options.valueType, dimension: layer.headDimension)
             let keys = try HostBlock(bytes: layout.entries * layout.keyRow)
             let rows = try HostBlock(bytes: layout.entries * layout.valueRow)
-            try keys.fill(layout.keyType, rowLength: d.headDimension, from: values)
-            try rows.fill(layout.valueType, rowLength: d.headDimension, from: values)
+            try keys.fill(layout.keyType, rowLength: layer.headDimension, from: values)
+            try rows.fill(layout.valueType, rowLength: layer.headDimension, from: values)
             let entries = (0..<held).map { EntryRows.Entry(row: $0, position: count - held + $0) }
             return try FrozenLayer(
                 layout,
@@ -24,7 +24,8 @@ extension CompressedContext {
                         EntryRows(
                             keys: UnsafeRawPointer(keys.memory.baseAddress!),
                             values: UnsafeRawPointer(rows.memory.baseAddress!),
-                            starts: (0..<d.kvHeads).map { $0 * held }), Array(repeating: entries, count: d.kvHeads)
+                            starts: (0..<layer.kvHeads).map { $0 * held }),
+                        Array(repeating: entries, count: layer.kvHeads)
                     )
                 ])
         }

@@ -15,17 +15,23 @@ package final class ContextSteps {
         engine = try context.engine(threads: threads, reserve: reserve)
         attention = FusedAttention(d, columns: 1, workspace: try AttentionWorkspace(threads: threads))
         graph = try Graph(
-            on: engine.backend, capacity: 16 + d.layers.count * 4, allocator: GraphAllocator(on: engine.backend))
-        let queries = graph.input(.f32, [d.headDimension, d.queryHeads, 1], name: "queries")
-        let keys = graph.input(.f32, [d.headDimension, d.kvHeads, 1], name: "keys")
-        let values = graph.input(.f32, [d.headDimension, d.kvHeads, 1], name: "values")
-        for layer in d.layers.indices {
-            let projections = BlockGraph.Projections(input: queries, queries: queries, keys: keys, values: values)
-            graph.schedule(attention.attend(projections, layer: layer, in: graph))
+            on: engine.backend, capacity: 16 + d.attentionBlockCount * 6, allocator: GraphAllocator(on: engine.backend))
+        var inputs: [[Int]: Tensor] = [:]
+        func input(_ shape: [Int], _ name: String) -> Tensor {
+            let input = inputs[shape] ?? graph.input(.f32, shape, name: name)
+            inputs[shape] = input
+            return input
+        }
+        for index in 0..<d.attentionBlockCount {
+            let layer = d.attentionBlock(index)
+            let queries = input([layer.headDimension, d.queryHeads, 1], "queries")
+            let entry = d.reader(index) == 0 ? input([layer.headDimension, layer.kvHeads, 1], "entry") : nil
+            let projections = BlockGraph.Projections(input: queries, queries: queries, keys: entry, values: entry)
+            graph.schedule(attention.attend(projections, layer: index, in: graph))
         }
         try graph.allocate()
         var random = SplitMix64(seed: 3)
-        for input in [queries, keys, values] { input.write(random.normals(input.shape.reduce(1, *))) }
+        for input in inputs.values { input.write(random.normals(input.shape.reduce(1, *))) }
     }
 
     /// Drops the steps so far.

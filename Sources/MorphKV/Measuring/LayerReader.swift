@@ -31,7 +31,7 @@ final class LayerReader {
             model.description, .f32, .f32, entries: longest, queries: min(longest, Prefill.chunk), on: backend)
     }
 
-    /// The residual stream of a text before the first layer, `[embedding, tokens]`.
+    /// The residual stream of a text before the first layer, `[streamLength, tokens]`.
     func stream(of tokens: [Token]) throws -> Tensor {
         let stream = try embeddings.stream(of: tokens, on: backend)
         try passRecurrentBlocks(stream, before: 0)
@@ -72,6 +72,7 @@ final class LayerReader {
     }
 
     private func run(_ stream: Tensor, _ index: Int) -> LayerRun {
+        scratch.begin(model.description.layers[index])
         let mask = AttentionMask(
             oldPositions: [], newPositions: 0..<stream[1],
             slidingWindow: model.description.layers[index].slidingWindow, queryHeads: model.description.queryHeads)

@@ -10,6 +10,12 @@ protocol Architecture: SendableMetatype {
     static var pairing: RopeParameters.Pairing { get }
     /// Whether its feed-forward networks may be experts.
     static var mixesExperts: Bool { get }
+    /// Whether experts may be chosen by sigmoids.
+    static var choosesBySigmoid: Bool { get }
+    /// Whether one tensor may hold gate and up of all experts of a block.
+    static var fusesExperts: Bool { get }
+    /// Whether blocks with attention may have different numbers of KV heads.
+    static var variesHeads: Bool { get }
     /// Whether the number of KV heads may be one for each block, 0 in blocks without attention.
     static var statesHeadsPerBlock: Bool { get }
     /// Adjusts the description that all decoders have in common.
@@ -18,13 +24,16 @@ protocol Architecture: SendableMetatype {
 
 extension Architecture {
     static var mixesExperts: Bool { false }
+    static var choosesBySigmoid: Bool { false }
+    static var fusesExperts: Bool { false }
+    static var variesHeads: Bool { false }
     static var statesHeadsPerBlock: Bool { false }
 }
 
 let architectures: [any Architecture.Type] = [
     Llama.self, Qwen2.self, Qwen3.self, Phi3.self, Gemma3.self, SmolLM3.self, Mistral3.self, Granite.self,
     GraniteMoE.self, Olmo2.self, OLMoE.self, Qwen3MoE.self, GptOss.self, Qwen35.self, Qwen35MoE.self, Qwen3Next.self,
-    LFM2.self,
+    LFM2.self, LFM2MoE.self, GraniteHybrid.self, Gemma3n.self, Gemma4.self,
 ]
 
 /// The names of architectures that know experts.
@@ -68,7 +77,7 @@ extension DecoderDescription {
         embeddingLength = try metadata.size("embedding_length", limit: 1 << 20)
         contextLength = try metadata.size("context_length", limit: Int(Int32.max))
         queryHeads = try metadata.size("attention.head_count", limit: 1 << 12)
-        kvHeads = try metadata.kvHeads(limit: queryHeads, mayDiffer: type.statesHeadsPerBlock)
+        kvHeads = try metadata.kvHeads(limit: queryHeads, type)
         headDimension = try metadata.size(
             "attention.key_length", limit: 1 << 12, otherwise: embeddingLength / queryHeads)
         let valueLength = try metadata.size("attention.value_length", limit: 1 << 12, otherwise: headDimension)
@@ -89,9 +98,11 @@ extension DecoderDescription {
         attentionScale = 1 / Float(headDimension).squareRoot()
         let rope = try RopeParameters(
             metadata, pairing: type.pairing, headDimension: headDimension, context: contextLength)
-        let feedForward = try FeedForward(metadata, mayMix: type.mixesExperts)
+        let (heads, dimension) = (kvHeads, headDimension)
         layers = try (0..<metadata.blockCount()).map {
-            Layer(block: $0, slidingWindow: nil, rope: rope, feedForward: feedForward)
+            Layer(
+                block: $0, kvHeads: heads, headDimension: dimension, slidingWindow: nil, rope: rope,
+                feedForward: try FeedForward(metadata, of: type, block: $0))
         }
     }
 

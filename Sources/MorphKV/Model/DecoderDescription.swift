@@ -7,12 +7,40 @@ public struct DecoderDescription: Sendable, Hashable {
     public struct Layer: Sendable, Hashable {
         /// Its number among all blocks, from the input.
         public internal(set) var block: Int
+        /// KV heads; a divisor of ``DecoderDescription/queryHeads``.
+        public internal(set) var kvHeads: Int
+        /// Length of one key, query and value vector.
+        public internal(set) var headDimension: Int
         /// How far back this layer sees, the current token included; nil if it sees everything.
         public internal(set) var slidingWindow: Int?
         /// How queries and keys are rotated; nil if they are not, so that the layer knows no positions.
         package var rope: RopeParameters?
+        /// Whether the model's RoPE factors are for this layer.
+        var usesRopeFactors = true
         /// The block's second half.
         public internal(set) var feedForward: FeedForward
+    }
+
+    /// A block with queries only, which attends to the keys and values of a layer before it (as in Gemma 3n): that layer has
+    /// one cache for both. All such blocks come behind the last layer.
+    public struct QueryBlock: Sendable, Hashable {
+        /// The block itself; its KV heads are those of the layer.
+        public internal(set) var block: Layer
+        /// The index in ``DecoderDescription/layers`` of the layer whose keys and values it attends to.
+        public internal(set) var layer: Int
+        /// Its number among the blocks that attend to that layer's, from 1.
+        public internal(set) var reader: Int
+    }
+
+    /// Several residual streams, of which one goes through each block; what becomes of the others is predicted from it
+    /// (AltUp, arXiv 2301.13310, as in Gemma 3n).
+    struct Alternatives: Sendable, Hashable {
+        /// Streams.
+        let count: Int
+        /// The stream that goes through the blocks.
+        let active: Int
+        /// Rank of the product beside attention (LAuReL, arXiv 2411.07501).
+        let rank: Int
     }
 
     /// What queries and keys are normalised by before RoPE.
@@ -44,15 +72,17 @@ public struct DecoderDescription: Sendable, Hashable {
     public internal(set) var contextLength: Int
     /// Query heads per layer.
     public internal(set) var queryHeads: Int
-    /// KV heads per layer; a divisor of ``queryHeads``.
+    /// The most KV heads of a layer; a divisor of ``queryHeads``.
     public internal(set) var kvHeads: Int
-    /// Length of one key, query and value vector.
+    /// The most numbers of a key, query and value vector.
     public internal(set) var headDimension: Int
     /// The blocks with attention, from the input to the output: what caches, policies and calibrations call layers. Most
     /// models have no others.
     public internal(set) var layers: [Layer]
     /// The blocks without attention, from the input to the output.
     public internal(set) var recurrentBlocks: [RecurrentBlock] = []
+    /// The blocks that attend to keys and values of ``layers``, from the input to the output; behind all of these.
+    public internal(set) var queryBlocks: [QueryBlock] = []
     /// Epsilon of the RMS norms.
     public internal(set) var normEpsilon: Float
     /// What embeddings are multiplied by.
@@ -75,6 +105,16 @@ public struct DecoderDescription: Sendable, Hashable {
     public internal(set) var hasPreNorms = true
     /// Whether the outputs of attention and feed-forward are normalised before they are added.
     public internal(set) var hasPostNorms = false
+    /// Whether values are normalised, without weights.
+    public internal(set) var normalizesValues = false
+    /// Whether a block may have no value projection: its keys before norm and RoPE are its values then.
+    var mayShareValues = false
+    /// Numbers of each token that a block gets besides the residual stream; 0 if there are none.
+    public internal(set) var perLayerLength = 0
+    /// Whether a block's output may be multiplied by a number of its own.
+    var mayScaleBlocks = false
+    /// Several residual streams; nil if there is one.
+    var alternatives: Alternatives?
     /// How queries grow with their position; nil if they do not.
     package var queryTemperature: QueryTemperature?
     /// The name of the norm before the feed-forward network.

@@ -55,8 +55,14 @@ final class LazyFingerprint: Sendable {
             d.logitScale == 1 ? nil : "logits \(d.logitScale)", d.hasPreNorms ? nil : "no pre-norms",
             d.hasAttentionSinks ? "sinks" : nil, d.gatesAttention ? "gated attention" : nil,
             d.queryTemperature.map { "temperature \($0.scale) \($0.period)" },
+            d.normalizesValues ? "normed values" : nil, d.perLayerLength > 0 ? "per layer \(d.perLayerLength)" : nil,
+            d.alternatives.map { "streams \($0.count) \($0.active)" },
         ]
-        for feature in later.compactMap(\.self) + d.recurrentBlocks.map(\.fingerprint) { checksum.add(feature) }
+        for feature in later.compactMap(\.self) + d.recurrentBlocks.map(\.fingerprint)
+            + d.queryBlocks.map({
+                "queries \($0.block.block) of layer \($0.layer) \($0.block.feedForward.fingerprint ?? "")"
+            })
+        { checksum.add(feature) }
         for tensor in tensors { checksum.add(samplesOf: tensor, in: mapping) }
         return checksum.digits
     }

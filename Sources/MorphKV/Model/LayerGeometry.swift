@@ -13,12 +13,16 @@ public struct LayerGeometry: Sendable, Hashable {
     /// How far back the layer sees, the current token included; nil if it sees everything.
     public let slidingWindow: Int?
 
+    /// Blocks that attend to the layer's keys and values besides the layer itself.
+    public let readers: Int
+
     /// Query heads that share one KV head.
     public var groupSize: Int { queryHeads / kvHeads }
 
     /// Describes a layer.
     public init(
-        layer: Int, layerCount: Int, queryHeads: Int, kvHeads: Int, headDimension: Int, slidingWindow: Int? = nil
+        layer: Int, layerCount: Int, queryHeads: Int, kvHeads: Int, headDimension: Int, slidingWindow: Int? = nil,
+        readers: Int = 0
     ) {
         self.layer = layer
         self.layerCount = layerCount
@@ -26,6 +30,7 @@ public struct LayerGeometry: Sendable, Hashable {
         self.kvHeads = kvHeads
         self.headDimension = headDimension
         self.slidingWindow = slidingWindow
+        self.readers = readers
     }
 
     /// Whether some distances that the layer sees are not below a limit.
@@ -35,15 +40,16 @@ public struct LayerGeometry: Sendable, Hashable {
     func restricted(to kvHeads: Int, slidingWindow: Int?) -> LayerGeometry {
         LayerGeometry(
             layer: layer, layerCount: layerCount, queryHeads: groupSize * kvHeads, kvHeads: kvHeads,
-            headDimension: headDimension, slidingWindow: slidingWindow)
+            headDimension: headDimension, slidingWindow: slidingWindow, readers: readers)
     }
 }
 
 extension DecoderDescription {
     /// The shape of a layer's attention.
-    func geometry(of layer: Int) -> LayerGeometry {
-        LayerGeometry(
-            layer: layer, layerCount: layers.count, queryHeads: queryHeads, kvHeads: kvHeads,
-            headDimension: headDimension, slidingWindow: layers[layer].slidingWindow)
+    func geometry(of index: Int) -> LayerGeometry {
+        let layer = layers[index]
+        return LayerGeometry(
+            layer: index, layerCount: layers.count, queryHeads: queryHeads, kvHeads: layer.kvHeads,
+            headDimension: layer.headDimension, slidingWindow: layer.slidingWindow, readers: readers(of: index))
     }
 }

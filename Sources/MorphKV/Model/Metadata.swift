@@ -18,19 +18,20 @@ struct Metadata {
         return value
     }
 
-    /// KV heads of blocks with attention.
+    /// KV heads of blocks with attention, the most of any block.
     ///
-    /// - Parameter mayDiffer: whether the file may state a number for each block.
-    func kvHeads(limit: Int, mayDiffer: Bool) throws -> Int {
+    /// - Parameter type: whether its files may state a number for each block, and different ones.
+    func kvHeads(limit: Int, _ type: any Architecture.Type) throws -> Int {
         let name = "attention.head_count_kv"
-        guard mayDiffer, let numbers = try headsPerBlock() else {
+        guard type.statesHeadsPerBlock || type.variesHeads, let numbers = try headsPerBlock() else {
             return try size(name, limit: limit, otherwise: limit)
         }
         let heads = Set(numbers).subtracting([0])
-        guard heads.count <= 1 else {
+        guard heads.count <= 1 || type.variesHeads else {
             throw ModelError(.unsupported, "\(file.name): \(key(name)) is \(heads.sorted()) in different blocks")
         }
-        return try check(name, heads.first ?? limit, limit: limit)
+        for number in heads { _ = try check(name, number, limit: limit) }
+        return heads.max() ?? limit
     }
 
     /// The number of KV heads of each block; nil if the file states one for all.
@@ -69,6 +70,16 @@ struct Metadata {
             throw ModelError(.metadata, "\(file.name): key \(key(name)) is missing")
         }
         return try check(name, value, limit: limit)
+    }
+
+    /// A positive whole number up to `limit` that the file states for all blocks, or for each.
+    func size(_ name: String, ofBlock block: Int, limit: Int) throws -> Int {
+        guard let numbers = try? file.integers(key(name)) else { return try size(name, limit: limit) }
+        guard try numbers.count >= blockCount() else {
+            throw ModelError(
+                .metadata, "\(file.name): \(key(name)) has \(numbers.count) entries for \(try blockCount()) blocks")
+        }
+        return try check(name, numbers[block], limit: limit)
     }
 
     /// A positive whole number up to `limit`, or the value to take when the key is missing.

@@ -31,6 +31,29 @@ extension ModelShape {
         return shape
     }
 
+    static func lfm2MoE() -> ModelShape {
+        var shape = ModelShape(
+            "lfm2moe", embedding: 2048, layers: 24, feedForward: 1792, queryHeads: 32, kvHeads: 8, headDimension: 64,
+            vocabulary: 65536, tiesEmbeddings: true, context: 128_000, ropeBase: 1_000_000)
+        shape.recurrence = .shortConvolution(taps: 3)
+        shape.attentionBlocks = [2, 6, 10, 14, 18, 21]
+        shape.experts = .init(count: 32, used: 4)
+        shape.experts?.usesSigmoid = true
+        shape.denseBlocks = DenseBlocks(count: 2, length: 7168)
+        return shape
+    }
+
+    static func graniteHybrid() -> ModelShape {
+        var shape = granite(
+            "granitehybrid", 2048, layers: 40, 8192, heads: (32, 8), of: 64, attention: 0.015625, residual: 0.22,
+            logits: 8)
+        shape.vocabulary = 100_352
+        shape.recurrence = .stateSpace(.init(heads: 64, size: 64, stateSize: 128, groups: 1, taps: 4))
+        shape.attentionBlocks = [5, 15, 25, 35]
+        shape.extraFlags["rope.scaling.finetuned"] = false
+        return shape
+    }
+
     private static func hybrid(
         _ architecture: String, _ embedding: Int, layers: Int, _ feedForward: Int, heads: (Int, Int), vocabulary: Int,
         tied: Bool

@@ -47,6 +47,10 @@ extension ModelShape {
             experts: .init(count: 256, used: 8, sharedLength: 512, gatesShared: true)),
         "qwen3-next-80b-a3b": qwen3Next(),
         "lfm2-1.2b": lfm2(),
+        "lfm2-8b-a1b": lfm2MoE(),
+        "granite-4.0-h-micro": graniteHybrid(),
+        "gemma-3n-e2b": gemma3n(),
+        "gemma-4-e2b": gemma4(),
         "mixtral-8x7b": mixture(
             "llama", 4096, layers: 32, experts: .init(count: 8, used: 2), of: 14336, heads: (32, 8), 32000,
             context: 32768, ropeBase: 1_000_000),
@@ -85,7 +89,7 @@ extension ModelShape {
         return shape
     }
 
-    private static func granite(
+    static func granite(
         _ architecture: String, _ embedding: Int, layers: Int, _ feedForward: Int, heads: (Int, Int), of dimension: Int,
         attention: Float, residual: Float, logits: Float
     ) -> ModelShape {

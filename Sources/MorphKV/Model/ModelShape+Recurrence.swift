@@ -23,9 +23,10 @@ extension ModelShape {
     }
 
     func addRecurrentBlock(
-        _ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void,
-        _ vector: (String, Int, Float, Float) -> Void
+        _ block: Int, _ matrix: (String, [Int], Float, Bool) -> Void,
+        _ vector: (String, Int, Float, Float) -> Void, _ add: (TensorPlan) -> Void
     ) {
+        let prefix = "blk.\(block)."
         vector(prefix + "attn_norm.weight", embedding, 1, 0.1)
         vector("\(prefix)\(feedForwardNorm).weight", embedding, 1, 0.1)
         switch recurrence {
@@ -34,9 +35,28 @@ extension ModelShape {
             matrix(prefix + "shortconv.in_proj.weight", [embedding, 3 * embedding], 1, false)
             matrix(prefix + "shortconv.conv.weight", [taps, embedding], 1.5, true)
             matrix(prefix + "shortconv.out_proj.weight", [embedding, embedding], 1, false)
+        case .stateSpace(let space): addStateSpace(space, prefix, matrix, vector, add)
         case nil: break
         }
-        addNetwork(prefix, matrix, vector)
+        addNetwork(block, matrix, vector)
+    }
+
+    private func addStateSpace(
+        _ space: RecurrentBlock.StateSpace, _ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void,
+        _ vector: (String, Int, Float, Float) -> Void, _ add: (TensorPlan) -> Void
+    ) {
+        func exact(_ name: String, _ shape: [Int], mean: Float, deviation: Float) {
+            add(TensorPlan(name: prefix + name, shape: shape, mean: mean, deviation: deviation, isExact: true))
+        }
+        matrix(prefix + "ssm_in.weight", [embedding, space.inner + space.channels + space.heads], 1, false)
+        matrix(prefix + "ssm_conv1d.weight", [space.taps, space.channels], 1.5, true)
+        vector(prefix + "ssm_conv1d.bias", space.channels, 0, 0.1)
+        // Memories fade over a few to a few hundred tokens.
+        vector(prefix + "ssm_dt.bias", space.heads, -3, 1.5)
+        exact("ssm_a", [1, space.heads], mean: -1, deviation: 0.2)
+        exact("ssm_d", [1, space.heads], mean: 1, deviation: 0.2)
+        exact("ssm_norm.weight", [space.inner / space.groups, space.groups], mean: 1, deviation: 0.1)
+        matrix(prefix + "ssm_out.weight", [space.inner, embedding], 1, false)
     }
 
     private func addDeltaNet(

@@ -29,11 +29,14 @@ extension ModelShape {
             let names = architecture == "phi3" ? ["rope_factors_long", "rope_factors_short"] : ["rope_freqs"]
             for name in names { vector("\(name).weight", headDimension / 2, mean: 2) }
         }
+        if let gemma { addInputs(gemma, matrix, vector) }
         for layer in 0..<layers {
-            if isRecurrent(layer) {
-                addRecurrentBlock("blk.\(layer).", matrix, vector)
+            if let gemma {
+                addBlock(layer, gemma, matrix, vector)
+            } else if isRecurrent(layer) {
+                addRecurrentBlock(layer, matrix, vector) { all.append($0) }
             } else {
-                addBlock("blk.\(layer).", matrix, vector)
+                addBlock(layer, matrix, vector)
             }
         }
         return all
@@ -41,23 +44,25 @@ extension ModelShape {
 
     /// What gpt-oss has besides.
     private func addSinksAndBiases(
-        _ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void,
+        _ block: Int, _ matrix: (String, [Int], Float, Bool) -> Void,
         _ vector: (String, Int, Float, Float) -> Void
     ) {
+        let prefix = "blk.\(block)."
         // About as large as the largest of a few dozen scores, so that they take a good part.
         vector(prefix + "attn_sinks.weight", queryHeads, 2, 1)
         vector(prefix + "attn_output.bias", embedding, 0, 0.1)
         vector(prefix + "ffn_gate_inp.bias", experts?.count ?? 0, 0, 0.5)
-        let own = network.matrices(width: embedding)
+        let own = network(of: block).matrices(width: embedding)
         for one in [own.gate, own.up, own.down].compactMap(\.self) {
             matrix("\(prefix)\(one.name).bias", Array(one.shape.dropFirst()), 1, true)
         }
     }
 
     private func addBlock(
-        _ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void,
+        _ block: Int, _ matrix: (String, [Int], Float, Bool) -> Void,
         _ vector: (String, Int, Float, Float) -> Void
     ) {
+        let prefix = "blk.\(block)."
         let queries = queryHeads * headDimension
         let keys = kvHeads * headDimension
         func norm(_ name: String, _ length: Int) { vector("\(prefix)\(name).weight", length, 1, 0.1) }
@@ -73,7 +78,7 @@ extension ModelShape {
             matrix(prefix + "attn_k.weight", [embedding, keys], 1.2, false)
             matrix(prefix + "attn_v.weight", [embedding, keys], 1, false)
         }
-        addNetworkInputs(prefix, matrix)
+        addNetworkInputs(block, matrix)
         if hasAttentionBias {
             for (name, length) in [("attn_q", queries), ("attn_k", keys), ("attn_v", keys)] {
                 vector("\(prefix)\(name).bias", length, 0, 0.5)
@@ -89,21 +94,21 @@ extension ModelShape {
             norm("post_ffw_norm", embedding)
         }
         matrix(prefix + "attn_output.weight", [queries, embedding], 1, false)
-        addNetworkOutputs(prefix, matrix, vector)
-        if hasSinksAndBiases { addSinksAndBiases(prefix, matrix, vector) }
+        addNetworkOutputs(block, matrix, vector)
+        if hasSinksAndBiases { addSinksAndBiases(block, matrix, vector) }
     }
 
     func addNetwork(
-        _ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void,
+        _ block: Int, _ matrix: (String, [Int], Float, Bool) -> Void,
         _ vector: (String, Int, Float, Float) -> Void
     ) {
-        addNetworkInputs(prefix, matrix)
-        addNetworkOutputs(prefix, matrix, vector)
+        addNetworkInputs(block, matrix)
+        addNetworkOutputs(block, matrix, vector)
     }
 
     /// The order of tensors decides their numbers, so older models of a seed keep theirs.
-    private func addNetworkInputs(_ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void) {
-        let network = network
+    private func addNetworkInputs(_ block: Int, _ matrix: (String, [Int], Float, Bool) -> Void) {
+        let (prefix, network) = ("blk.\(block).", network(of: block))
         let own = network.matrices(width: embedding)
         for one in [network.router(width: embedding), own.gate, own.up].compactMap(\.self) {
             matrix("\(prefix)\(one.name).weight", one.shape, 1, one.isExact)
@@ -111,10 +116,10 @@ extension ModelShape {
     }
 
     private func addNetworkOutputs(
-        _ prefix: String, _ matrix: (String, [Int], Float, Bool) -> Void,
+        _ block: Int, _ matrix: (String, [Int], Float, Bool) -> Void,
         _ vector: (String, Int, Float, Float) -> Void
     ) {
-        let network = network
+        let (prefix, network) = ("blk.\(block).", network(of: block))
         let (own, shared) = (network.matrices(width: embedding), network.sharedMatrices(width: embedding))
         for one in [own.down, shared?.gate, shared?.up, shared?.down].compactMap(\.self) {
             matrix("\(prefix)\(one.name).weight", one.shape, 1, one.isExact)
@@ -122,5 +127,6 @@ extension ModelShape {
         if let gate = network.sharedGate(width: embedding) {
             vector("\(prefix)\(gate.name).weight", embedding, 0, 1 / Float(embedding).squareRoot())
         }
+        if let bias = network.choiceBias { vector(prefix + bias.name, bias.shape[0], 0, 0.2) }
     }
 }

@@ -16,6 +16,22 @@ package struct ModelShape: Sendable, Hashable {
     /// Whether the projection behind attention, the router and the experts have biases, and query heads have sinks.
     package var hasSinksAndBiases = false
     package var feedForwardNorm = "ffn_norm"
+    /// First blocks without experts.
+    package struct DenseBlocks: Sendable, Hashable {
+        package var count: Int
+        /// The width of their networks.
+        package var length: Int
+
+        package init(count: Int, length: Int) {
+            self.count = count
+            self.length = length
+        }
+    }
+
+    /// The first blocks, if they have no experts while the others do.
+    package var denseBlocks: DenseBlocks?
+    /// Whether one tensor holds gate and up of all experts of a block.
+    package var fusesExperts = false
     /// The experts among which layers choose; ``feedForward`` is the width of one. nil if there are none.
     package var experts: FeedForward.Experts?
     /// What blocks without attention are like; nil if there are none.
@@ -24,6 +40,8 @@ package struct ModelShape: Sendable, Hashable {
     package var attentionInterval = 4
     /// The blocks with attention, where they are not every n-th.
     package var attentionBlocks: Set<Int>?
+    /// What Gemma 3n and 4 have besides.
+    package var gemma: GemmaParts?
     package var outputNorm = "output_norm"
     /// How many of a head's numbers RoPE turns; nil: all.
     package var ropeDimensions: Int?
@@ -66,21 +84,28 @@ package struct ModelShape: Sendable, Hashable {
     private mutating func setFeatures() {
         hasAttentionBias = ["qwen2", "gpt-oss"].contains(architecture)
         hasSinksAndBiases = architecture == "gpt-oss"
-        if architecture == "lfm2" { outputNorm = "token_embd_norm" }
+        if ["lfm2", "lfm2moe"].contains(architecture) { outputNorm = "token_embd_norm" }
         let isHybrid = ["qwen35", "qwen35moe", "qwen3next"].contains(architecture)
         if isHybrid || architecture == "gpt-oss" { feedForwardNorm = "post_attention_norm" }
         isFused = architecture == "phi3"
         hasPreNorms = architecture != "olmo2"
+        if ["gemma3n", "gemma4"].contains(architecture) { gemma = GemmaParts() }
         hasPostNorms = ["gemma3", "olmo2"].contains(architecture)
-        if isHybrid || ["qwen3", "qwen3moe", "gemma3", "lfm2"].contains(architecture) { queryKeyNorm = .perHead }
+        if isHybrid || ["qwen3", "qwen3moe", "gemma3", "lfm2", "lfm2moe"].contains(architecture) {
+            queryKeyNorm = .perHead
+        }
         if ["olmo2", "olmoe"].contains(architecture) { queryKeyNorm = .wholeProjection }
     }
 
-    /// The feed-forward network of each block.
-    var network: FeedForward {
+    /// The feed-forward network of a block.
+    func network(of block: Int) -> FeedForward {
+        if let denseBlocks, block < denseBlocks.count { return FeedForward(length: denseBlocks.length) }
+        if let gemma, experts == nil { return FeedForward(length: gemma.lengths?[block] ?? feedForward) }
         var network = FeedForward(length: feedForward)
         network.experts = experts
-        network.fusesGateAndUp = isFused
+        network.experts?.biasesChoice = architecture == "lfm2moe"
+        network.experts?.hasOwnNorms = gemma != nil
+        network.fusesGateAndUp = isFused || fusesExperts
         return network
     }
 }

@@ -101,6 +101,49 @@ package struct RandomModel {
         writer.set(key("full_attention_interval"), shape.attentionInterval)
     }
 
+    private func set(_ space: RecurrentBlock.StateSpace, _ writer: GgufWriter) {
+        let key = { (name: String) in "\(shape.architecture).\(name)" }
+        writer.set(key("ssm.conv_kernel"), space.taps)
+        writer.set(key("ssm.state_size"), space.stateSize)
+        writer.set(key("ssm.group_count"), space.groups)
+        writer.set(key("ssm.time_step_rank"), space.heads)
+        writer.set(key("ssm.inner_size"), space.inner)
+    }
+
+    private func set(_ gemma: ModelShape.GemmaParts, _ writer: GgufWriter) {
+        let key = { (name: String) in "\(shape.architecture).\(name)" }
+        writer.set(key("embedding_length_per_layer_input"), gemma.perLayer)
+        if let shared = gemma.sharedBlocks { writer.set(key("attention.shared_kv_layers"), shared) }
+        if let local = gemma.localBlocks {
+            writer.set(key("attention.sliding_window_pattern"), local.map { $0 ? Int32(1) : 0 })
+        }
+        if let dimension = gemma.localDimension {
+            for name in ["attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa"] {
+                writer.set(key(name), dimension)
+            }
+        }
+        if let lengths = gemma.lengths { writer.set(key("feed_forward_length"), lengths.map(Int32.init)) }
+        if let heads = shape.gemmaHeads(gemma) { writer.set(key("attention.head_count_kv"), heads) }
+    }
+
+    private func setNetworks(_ writer: GgufWriter) {
+        let key = { (name: String) in "\(shape.architecture).\(name)" }
+        // Gemma 4's experts stand beside a network of that width.
+        let beside = shape.gemma == nil ? nil : shape.experts?.sharedLength
+        if shape.gemma?.lengths == nil {
+            writer.set(key("feed_forward_length"), shape.denseBlocks?.length ?? beside ?? shape.feedForward)
+        }
+        guard let experts = shape.experts else { return }
+        writer.set(key("expert_count"), experts.count)
+        writer.set(key("expert_used_count"), experts.used)
+        writer.set(key("expert_feed_forward_length"), shape.feedForward)
+        if experts.usesSigmoid { writer.set(key("expert_gating_func"), 2) }
+        if let dense = shape.denseBlocks { writer.set(key("leading_dense_block_count"), dense.count) }
+        if let shared = experts.sharedLength, beside == nil {
+            writer.set(key("expert_shared_feed_forward_length"), shared)
+        }
+    }
+
     private func setMetadata(_ writer: GgufWriter) {
         let key = { (name: String) in "\(shape.architecture).\(name)" }
         writer.set("general.architecture", shape.architecture)
@@ -109,11 +152,11 @@ package struct RandomModel {
         writer.set(key("context_length"), shape.context)
         writer.set(key("embedding_length"), shape.embedding)
         writer.set(key("block_count"), shape.layers)
-        writer.set(key("feed_forward_length"), shape.feedForward)
+        setNetworks(writer)
         writer.set(key("attention.head_count"), shape.queryHeads)
         if let heads = shape.headsPerBlock {
             writer.set(key("attention.head_count_kv"), heads)
-        } else {
+        } else if shape.gemma?.globalKVHeads == nil {
             writer.set(key("attention.head_count_kv"), shape.kvHeads)
         }
         writer.set(key("attention.key_length"), shape.headDimension)
@@ -121,12 +164,6 @@ package struct RandomModel {
         writer.set(key("attention.layer_norm_rms_epsilon"), shape.epsilon)
         writer.set(key("rope.dimension_count"), shape.ropeDimensions ?? shape.headDimension)
         writer.set(key("rope.freq_base"), shape.ropeBase)
-        if let experts = shape.experts {
-            writer.set(key("expert_count"), experts.count)
-            writer.set(key("expert_used_count"), experts.used)
-            writer.set(key("expert_feed_forward_length"), shape.feedForward)
-            if let shared = experts.sharedLength { writer.set(key("expert_shared_feed_forward_length"), shared) }
-        }
         if let window = shape.slidingWindow { writer.set(key("attention.sliding_window"), window) }
         if let pattern = shape.slidingPattern { writer.set(key("attention.sliding_window_pattern"), pattern) }
         if let scaling = shape.ropeScaling { writer.set(key("rope.scaling.type"), scaling) }
@@ -134,8 +171,10 @@ package struct RandomModel {
         for (name, value) in shape.extraIntegers { writer.set(key(name), value) }
         for (name, value) in shape.extraFlags { writer.set(key(name), value) }
         for (name, value) in shape.extraLists { writer.set(key(name), value) }
+        if let gemma = shape.gemma { set(gemma, writer) }
         switch shape.recurrence {
         case .gatedDeltaNet(let net): set(net, writer)
+        case .stateSpace(let space): set(space, writer)
         case .shortConvolution(let taps): writer.set(key("shortconv.l_cache"), taps)
         case nil: break
         }

@@ -6,12 +6,15 @@ public struct RecurrentBlock: Sendable, Hashable {
         case gatedDeltaNet(GatedDeltaNet)
         /// The last inputs of a gated convolution, as in LFM2: so many, the token's own included.
         case shortConvolution(taps: Int)
+        /// A vector for each number of a head, which fades and takes in the number along a key (Mamba 2, arXiv 2405.21060).
+        case stateSpace(StateSpace)
 
         /// A few words for a person.
         package var summary: String {
             switch self {
             case .gatedDeltaNet(let net): "a gated delta net of \(net.valueHeads) heads of \(net.size)"
             case .shortConvolution(let taps): "a convolution over \(taps) tokens"
+            case .stateSpace(let space): "a state space of \(space.heads) heads of \(space.size)"
             }
         }
     }
@@ -41,6 +44,33 @@ public struct RecurrentBlock: Sendable, Hashable {
         package var channels: Int { (2 * keyHeads + valueHeads) * size }
     }
 
+    /// Heads and sizes of a state space.
+    public struct StateSpace: Sendable, Hashable {
+        /// Heads.
+        public internal(set) var heads: Int
+        /// Numbers of a head.
+        public internal(set) var size: Int
+        /// Length of what is remembered of each number.
+        public internal(set) var stateSize: Int
+        /// Groups of heads that share keys and queries.
+        public internal(set) var groups: Int
+        /// Inputs that the convolution before it sees, the token's own included.
+        public internal(set) var taps: Int
+
+        package init(heads: Int, size: Int, stateSize: Int, groups: Int, taps: Int) {
+            self.heads = heads
+            self.size = size
+            self.stateSize = stateSize
+            self.groups = groups
+            self.taps = taps
+        }
+
+        /// Numbers of all heads.
+        package var inner: Int { heads * size }
+        /// Numbers of all heads, and all groups' keys and queries.
+        package var channels: Int { inner + 2 * groups * stateSize }
+    }
+
     /// Its number among all blocks, from the input.
     public internal(set) var block: Int
     /// The index in ``DecoderDescription/layers`` of the next layer with attention, or their number if none follows.
@@ -54,7 +84,7 @@ public struct RecurrentBlock: Sendable, Hashable {
     struct StateShape: Hashable {
         /// The last inputs of its convolution, `[channels, taps - 1]`.
         let inputs: [Int]
-        /// What heads remember, `[size, size, heads]`; nil if there is nothing but inputs.
+        /// What heads remember, `[key size, size, heads]`; nil if there is nothing but inputs.
         let memory: [Int]?
 
         var bytes: Int { 4 * (inputs.reduce(1, *) + (memory?.reduce(1, *) ?? 0)) }
@@ -66,6 +96,9 @@ public struct RecurrentBlock: Sendable, Hashable {
         case .shortConvolution(let taps): StateShape(inputs: [width, taps - 1], memory: nil)
         case .gatedDeltaNet(let net):
             StateShape(inputs: [net.channels, net.taps - 1], memory: [net.size, net.size, net.valueHeads])
+        case .stateSpace(let space):
+            StateShape(
+                inputs: [space.channels, space.taps - 1], memory: [space.stateSize, space.size, space.heads])
         }
     }
 
@@ -75,7 +108,7 @@ public struct RecurrentBlock: Sendable, Hashable {
 
 extension DecoderDescription {
     /// Number of all blocks, with attention and without.
-    public var blockCount: Int { layers.count + recurrentBlocks.count }
+    public var blockCount: Int { layers.count + queryBlocks.count + recurrentBlocks.count }
 
     /// Bytes of what the blocks without attention remember of a sequence, however long it is.
     package var recurrentBytes: Int { recurrentBlocks.reduce(0) { $0 + $1.stateShape(width: embeddingLength).bytes } }
@@ -88,7 +121,7 @@ extension DecoderDescription {
         return first..<end
     }
 
-    /// Whether no block follows the last layer.
+    /// Whether no block without attention follows the last layer.
     var endsWithAttention: Bool { recurrentBlocks(before: layers.count).isEmpty }
 
     /// Turns layers into blocks without attention.

@@ -6,6 +6,7 @@ package struct RecurrentWeights {
     package enum Mixer {
         case gatedDeltaNet(GatedDeltaNetWeights)
         case shortConvolution(ShortConvolutionWeights)
+        case stateSpace(StateSpaceWeights)
     }
 
     package let norm: Tensor
@@ -43,6 +44,25 @@ package struct GatedDeltaNetWeights {
     /// `[valueHeads]`, negative.
     package let decayScale: Tensor
     /// `[size]`
+    package let norm: Tensor
+    package let output: Projection
+}
+
+/// The tensors of a state space; see ``RecurrentBlock/StateSpace``.
+package struct StateSpaceWeights {
+    /// To a gate for each number, then all heads' numbers, keys and queries, then each head's step.
+    package let input: Projection
+    /// `[taps, channels]`
+    package let convolution: Tensor
+    /// `[channels]`
+    package let convolutionBias: Tensor
+    /// `[heads]`
+    package let stepBias: Tensor
+    /// `[1, heads]`, negative: how fast what is remembered fades.
+    package let rates: Tensor
+    /// `[1, heads]`: how much of a number is answered at once.
+    package let passing: Tensor
+    /// `[inner / groups, groups]`
     package let norm: Tensor
     package let output: Projection
 }

@@ -15,10 +15,25 @@ extension WeightLoader {
                     input: try projection(name("shortconv.in_proj"), [e, 3 * e]),
                     convolution: try required(name("shortconv.conv.weight"), [taps, e], as: .exact),
                     output: try projection(name("shortconv.out_proj"), [e, e])))
+        case .stateSpace(let space): mixer = .stateSpace(try stateSpace(space, e, name))
         }
         return RecurrentWeights(
             norm: norm, mixer: mixer, feedForwardNorm: try vector(name("\(d.feedForwardNorm).weight"), e),
             feedForward: try feedForward(description.feedForward, name))
+    }
+
+    private mutating func stateSpace(
+        _ space: RecurrentBlock.StateSpace, _ e: Int, _ name: (String) -> String
+    ) throws -> StateSpaceWeights {
+        StateSpaceWeights(
+            input: try projection(name("ssm_in"), [e, space.inner + space.channels + space.heads]),
+            convolution: try required(name("ssm_conv1d.weight"), [space.taps, space.channels], as: .exact),
+            convolutionBias: try vector(name("ssm_conv1d.bias"), space.channels),
+            stepBias: try vector(name("ssm_dt.bias"), space.heads),
+            rates: try required(name("ssm_a"), [1, space.heads], as: .exact),
+            passing: try required(name("ssm_d"), [1, space.heads], as: .exact),
+            norm: try required(name("ssm_norm.weight"), [space.inner / space.groups, space.groups], as: .exact),
+            output: try projection(name("ssm_out"), [space.inner, e]))
     }
 
     private mutating func gatedDeltaNet(

@@ -33,24 +33,27 @@ struct WeightLoader {
         let table = [d.embeddingLength, d.vocabularySize]
         let embeddings = try required("token_embd.weight", table, as: .table)
         let output = try optional("output.weight", table, as: .matrix) ?? packedOutput(table) ?? embeddings
-        let layers = try d.layers.indices.map { try layer($0) }
+        let perLayer = try perLayerInputs()
+        let streams = try streamWeights()
+        let layers = try (0..<d.attentionBlockCount).map { try layer($0) }
         let recurrent = try d.recurrentBlocks.map { try recurrentBlock($0) }
         let norm = try vector("\(d.outputNorm).weight", d.embeddingLength)
         let bias = try optional("output.bias", [d.vocabularySize], as: .exact)
-        let rotated = d.layers.lazy.compactMap(\.rope).first
+        let rotated = d.layers.lazy.filter(\.usesRopeFactors).compactMap(\.rope).first
         let factors = try d.ropeFactors.flatMap { name in
             try rotated.map { try vector(name, $0.dimensions / 2) }
         }
         let bytes = (placements + packed).reduce(0) { $0 + $1.tensor.bytes }
-        let tableBytes = output.isSame(as: embeddings) ? 0 : embeddings.bytes
+        let tableBytes = (output.isSame(as: embeddings) ? 0 : embeddings.bytes) + (perLayer?.table.bytes ?? 0)
         let networks = zip(
             layers.map(\.feedForward) + recurrent.map(\.feedForward),
-            d.layers.map(\.feedForward) + d.recurrentBlocks.map(\.feedForward))
+            (0..<d.attentionBlockCount).map { d.attentionBlock($0).feedForward } + d.recurrentBlocks.map(\.feedForward))
         let restingBytes = networks.reduce(0) { $0 + $1.0.restingBytes($1.1) }
         let (isPacked, largestCopy) = (!packed.isEmpty, packed.map(\.tensor.bytes).max() ?? 0)
         if places { try place() }
         return Weights(
-            tokenEmbeddings: embeddings, layers: layers, recurrentBlocks: recurrent, outputNorm: norm,
+            tokenEmbeddings: embeddings, layers: layers, perLayerInputs: perLayer, streams: streams,
+            recurrentBlocks: recurrent, outputNorm: norm,
             output: Projection(weight: output, bias: bias), ropeFactors: factors, bytes: bytes,
             bytesPerStep: bytes - tableBytes - restingBytes, isPacked: isPacked,
             largestCopy: largestCopy, mapped: device.usesHostMemory ? placements.map(\.tensor) : [])
@@ -59,9 +62,12 @@ struct WeightLoader {
     private mutating func layer(_ index: Int) throws -> LayerWeights {
         let d = description
         let e = d.embeddingLength
-        let queries = d.queryHeads * d.headDimension
-        let keys = d.kvHeads * d.headDimension
-        let name = { (part: String) in "blk.\(d.layers[index].block).\(part)" }
+        let block = d.attentionBlock(index)
+        let queries = d.queryHeads * block.headDimension
+        let keys = block.kvHeads * block.headDimension
+        let name = { (part: String) in "blk.\(block.block).\(part)" }
+        // Others' keys and values are used as they are.
+        let ownsKeys = d.reader(index) == 0
         // With a gate the query projection is about twice as wide, and converters leave it by itself.
         let fused = d.gatesAttention ? nil : try optionalProjection(name("attn_qkv"), [e, queries + 2 * keys])
         let isSplit = fused == nil
@@ -69,22 +75,30 @@ struct WeightLoader {
             attentionNorm: d.hasPreNorms ? try vector(name("attn_norm.weight"), e) : nil,
             queryKeyValue: fused,
             query: isSplit ? try projection(name("attn_q"), [e, d.gatesAttention ? 2 * queries : queries]) : nil,
-            key: isSplit ? try projection(name("attn_k"), [e, keys]) : nil,
-            value: isSplit ? try projection(name("attn_v"), [e, keys]) : nil,
-            queryNorm: try headNorm(name("attn_q_norm.weight"), queries),
-            keyNorm: try headNorm(name("attn_k_norm.weight"), keys),
+            key: isSplit && ownsKeys ? try projection(name("attn_k"), [e, keys]) : nil,
+            value: isSplit && ownsKeys ? try valueProjection(name("attn_v"), [e, keys]) : nil,
+            queryNorm: try headNorm(name("attn_q_norm.weight"), queries, block.headDimension),
+            keyNorm: ownsKeys ? try headNorm(name("attn_k_norm.weight"), keys, block.headDimension) : nil,
             attentionSinks: d.hasAttentionSinks ? try vector(name("attn_sinks.weight"), d.queryHeads) : nil,
             attentionOutput: try projection(name("attn_output"), [queries, e]),
             attentionPostNorm: d.hasPostNorms ? try vector(name("post_attention_norm.weight"), e) : nil,
             feedForwardNorm: d.hasPreNorms ? try vector(name("\(d.feedForwardNorm).weight"), e) : nil,
-            feedForward: try feedForward(d.layers[index].feedForward, name),
-            feedForwardPostNorm: d.hasPostNorms ? try vector(name("post_ffw_norm.weight"), e) : nil)
+            feedForward: try feedForward(block.feedForward, name),
+            feedForwardPostNorm: d.hasPostNorms ? try vector(name("post_ffw_norm.weight"), e) : nil,
+            perLayer: try perLayer(name), alternatives: try alternatives(name),
+            scale: d.mayScaleBlocks ? try optional(name("layer_output_scale.weight"), [1], as: .exact) : nil)
     }
 
-    /// - Parameter length: of all heads together.
-    private mutating func headNorm(_ name: String, _ length: Int) throws -> Tensor? {
+    private mutating func valueProjection(_ name: String, _ shape: [Int]) throws -> Projection? {
+        try description.mayShareValues ? optionalProjection(name, shape) : projection(name, shape)
+    }
+
+    /// - Parameters:
+    ///   - length: of all heads together.
+    ///   - dimension: of one.
+    private mutating func headNorm(_ name: String, _ length: Int, _ dimension: Int) throws -> Tensor? {
         guard let norm = description.queryKeyNorm else { return nil }
-        return try vector(name, norm == .perHead ? description.headDimension : length)
+        return try vector(name, norm == .perHead ? dimension : length)
     }
 
     mutating func feedForward(
@@ -94,6 +108,8 @@ struct WeightLoader {
         return FeedForwardWeights(
             network: try network(feedForward.matrices(width: width), name),
             router: try feedForward.router(width: width).map { try projection(name($0.name), $0.shape) },
+            norms: try parallelNorms(feedForward, name),
+            choiceBias: try feedForward.choiceBias.map { try vector(name($0.name), $0.shape[0]) },
             shared: try feedForward.sharedMatrices(width: width).map { try network($0, name) },
             sharedGate: try feedForward.sharedGate(width: width).map { try projection(name($0.name), $0.shape) })
     }
@@ -142,7 +158,7 @@ struct WeightLoader {
         return tensor
     }
 
-    private mutating func optional(_ name: String, _ shape: [Int], as use: Use) throws -> Tensor? {
+    mutating func optional(_ name: String, _ shape: [Int], as use: Use) throws -> Tensor? {
         guard let info = file.tensors[name] else { return nil }
         guard info.shape == shape.withoutTrailingOnes else {
             throw ModelError(

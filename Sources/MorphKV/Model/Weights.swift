@@ -21,10 +21,46 @@ package struct FeedForwardWeights {
     package let network: NetworkWeights
     /// What chooses a token's experts; nil if there are none.
     package let router: Projection?
+    /// nil unless the experts stand beside a network.
+    package let norms: ParallelNorms?
+    /// What is added to what experts are chosen by, `[experts]`; nil if nothing is.
+    package let choiceBias: Tensor?
     /// What every token gets besides its experts; nil if there is nothing.
     package let shared: NetworkWeights?
     /// What the result of ``shared`` is multiplied by, after a sigmoid; nil if by nothing.
     package let sharedGate: Projection?
+}
+
+/// Norms around a network and the experts beside it, and what the router's input is multiplied by.
+package struct ParallelNorms {
+    package let before: Tensor
+    package let behindNetwork: Tensor
+    package let behindExperts: Tensor
+    package let routerScale: Tensor
+    /// What each expert's result is multiplied by, `[experts]`; nil if by nothing.
+    package let expertScales: Tensor?
+}
+
+/// What a block makes of the numbers of a token that are its own.
+package struct PerLayerWeights {
+    /// From the residual stream to as many numbers.
+    package let gate: Projection
+    package let output: Projection
+    package let norm: Tensor
+}
+
+/// How a block predicts several residual streams from one, and corrects what it predicted; and the product beside attention.
+package struct AlternativeWeights {
+    package let router: Projection
+    package let routerNorm: Tensor
+    /// From the router's numbers, one for each stream, to a factor for each pair of streams.
+    package let prediction: Projection
+    /// To a factor for each stream.
+    package let correction: Projection
+    package let correctionScale: Tensor
+    package let left: Projection
+    package let right: Projection
+    package let norm: Tensor
 }
 
 /// The tensors of one block; `[in, out]` for matrices, fastest dimension first.
@@ -47,13 +83,37 @@ package struct LayerWeights {
     package let feedForwardNorm: Tensor?
     package let feedForward: FeedForwardWeights
     package let feedForwardPostNorm: Tensor?
+    /// nil if the block gets nothing besides the residual stream.
+    package let perLayer: PerLayerWeights?
+    /// nil if there is one residual stream.
+    package let alternatives: AlternativeWeights?
+    /// What the block's output is multiplied by, `[1]`; nil if by nothing.
+    package let scale: Tensor?
+}
+
+/// Where the numbers of a token come from that blocks get besides the residual stream.
+package struct PerLayerInputs {
+    /// `[perLayerLength * blocks, vocabulary]`
+    package let table: Tensor
+    /// From embeddings.
+    package let projection: Projection
+    package let norm: Tensor
+}
+
+/// What makes several residual streams of one, and one of several: `[embedding, embedding, streams - 1]`.
+package struct StreamWeights {
+    package let entering: Tensor
+    package let leaving: Tensor
 }
 
 /// All tensors of a decoder: on the CPU in mapped memory, or copied into a layout that it multiplies faster; in the
 /// device's memory elsewhere.
 package struct Weights {
     package let tokenEmbeddings: Tensor
+    /// Of ``DecoderDescription/layers``, then of ``DecoderDescription/queryBlocks``.
     package let layers: [LayerWeights]
+    package let perLayerInputs: PerLayerInputs?
+    package let streams: StreamWeights?
     package let recurrentBlocks: [RecurrentWeights]
     package let outputNorm: Tensor
     package let output: Projection

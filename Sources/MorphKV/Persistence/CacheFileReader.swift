@@ -77,7 +77,9 @@ struct CacheFileReader {
     /// A type of keys or values, of which the model's heads are whole blocks.
     func type(_ key: String) throws -> CacheType {
         let name = try string(key)
-        guard let type = CacheType(named: name), model.description.headDimension % type.blockLength == 0 else {
+        guard let type = CacheType(named: name),
+            model.description.layers.allSatisfy({ $0.headDimension % type.blockLength == 0 })
+        else {
             throw damaged("\(key) is '\(name)', which keys and values cannot be")
         }
         return type
@@ -106,15 +108,17 @@ struct CacheFileReader {
     /// - Parameter tokens: how many tokens were read, so that positions are less.
     func frozenLayers(_ keyType: CacheType, _ valueType: CacheType, tokens: Int) throws -> [FrozenLayer?] {
         let d = model.description
-        let counts = try integers("entries", in: -1...tokens, count: d.layers.count * d.kvHeads)
+        var counts = try integers("entries", in: -1...tokens, count: d.allHeads)[...]
         return try d.layers.indices.map { index in
-            let heads = Array(counts[index * d.kvHeads..<(index + 1) * d.kvHeads])
+            let dimension = d.layers[index].headDimension
+            let heads = Array(counts.prefix(d.layers[index].kvHeads))
+            counts = counts.dropFirst(heads.count)
             if heads.allSatisfy({ $0 == -1 }) { return nil }
             guard heads.allSatisfy({ $0 >= 0 }) else { throw damaged("layer \(index) has heads without entries") }
             let layout = FrozenLayer.Layout(
-                counts: heads, keyType: keyType, valueType: valueType, dimension: d.headDimension)
+                counts: heads, keyType: keyType, valueType: valueType, dimension: dimension)
             guard layout.entries > 0 else { return try FrozenLayer(layout, from: []) }
-            let shape = [d.headDimension, layout.entries]
+            let shape = [dimension, layout.entries]
             let keys = try bytes(CacheFile.frozen(index, "keys"), keyType.elementType, shape)
             let values = try bytes(CacheFile.frozen(index, "values"), valueType.elementType, shape)
             let positions = try bytes(CacheFile.frozen(index, "positions"), .f32, [layout.entries])
@@ -145,11 +149,20 @@ struct CacheFileReader {
     func streamingHeads() throws -> StreamingHeads? {
         guard has("streaming.recent") else { return nil }
         let d = model.description
-        let flags = try integers("streaming.heads", in: 0...1, count: d.layers.count * d.kvHeads)
+        var flags = try integers("streaming.heads", in: 0...1, count: d.allHeads)[...]
         let limit = 1 << 24
         return StreamingHeads(
-            heads: d.layers.indices.map { layer in (0..<d.kvHeads).filter { flags[layer * d.kvHeads + $0] == 1 } },
+            heads: d.layers.map { layer in
+                let own = Array(flags.prefix(layer.kvHeads))
+                flags = flags.dropFirst(own.count)
+                return own.indices.filter { own[$0] == 1 }
+            },
             sinks: try integer("streaming.sinks", in: 0...limit), recent: try integer("streaming.recent", in: 1...limit)
         )
     }
+}
+
+extension DecoderDescription {
+    /// KV heads of all layers together.
+    var allHeads: Int { layers.reduce(0) { $0 + $1.kvHeads } }
 }

@@ -87,8 +87,12 @@ final class CacheFileWriter {
     }
 
     /// Announces frozen entries, nil for layers without any.
-    func add(_ layers: [FrozenLayer?], streaming: StreamingHeads?, heads: Int) {
-        set("entries", layers.flatMap { $0?.layout.counts ?? Array(repeating: -1, count: heads) })
+    ///
+    /// - Parameter description: the model's, which has the number of heads of each layer.
+    func add(_ layers: [FrozenLayer?], streaming: StreamingHeads?, of description: DecoderDescription) {
+        set(
+            "entries",
+            zip(layers, description.layers).flatMap { $0?.layout.counts ?? Array(repeating: -1, count: $1.kvHeads) })
         for (index, layer) in layers.enumerated() {
             guard let layer, layer.layout.entries > 0 else { continue }
             let layout = layer.layout
@@ -102,7 +106,9 @@ final class CacheFileWriter {
         set("streaming.recent", streaming.recent)
         set(
             "streaming.heads",
-            streaming.heads.flatMap { heads in (0..<layers[0]!.layout.counts.count).map { heads.contains($0) ? 1 : 0 } }
+            zip(streaming.heads, description.layers).flatMap { heads, layer in
+                (0..<layer.kvHeads).map { heads.contains($0) ? 1 : 0 }
+            }
         )
     }
 

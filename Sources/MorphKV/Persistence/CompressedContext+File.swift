@@ -22,7 +22,7 @@ extension CompressedContext {
                 writer.add(CacheFile.frozen(layer, names.tensor), (values ?? []).flatMap { $0 })
             }
         }
-        writer.add(cache.layers, streaming: cache.streaming, heads: model.description.kvHeads)
+        writer.add(cache.layers, streaming: cache.streaming, of: model.description)
         try writer.add(cache.recurrent, of: model.description)
         // The layers own the memory that is written.
         try withExtendedLifetime(cache) { try writer.write(to: url) }
@@ -72,10 +72,12 @@ extension CacheFileReader {
         let d = model.description
         let scored = d.layers.indices.filter { d.layers[$0].slidingWindow == nil }
         let tokens = try integer(names.key, in: 0...cache.tokens)
-        let counts = try integers(names.key + "_entries", in: 0...cache.tokens, count: scored.count * d.kvHeads)
+        var counts = try integers(
+            names.key + "_entries", in: 0...cache.tokens, count: scored.reduce(0) { $0 + d.layers[$1].kvHeads })[...]
         var scores = EntryScores(values: d.layers.map { _ in nil }, tokens: tokens)
-        for (number, layer) in scored.enumerated() {
-            let heads = Array(counts[number * d.kvHeads..<(number + 1) * d.kvHeads])
+        for layer in scored {
+            let heads = Array(counts.prefix(d.layers[layer].kvHeads))
+            counts = counts.dropFirst(heads.count)
             for (head, positions) in cache.layers[layer].headPositions.enumerated() {
                 guard heads[head] == positions.count - positions.prefix(while: { $0 < system }).count else {
                     throw damaged("layer \(layer) does not have one score per entry")

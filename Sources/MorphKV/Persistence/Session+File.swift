@@ -79,7 +79,7 @@ extension Engine {
         writer.set("context", cache.context == nil ? 0 : 1)
         if let context = cache.context { writer.set("context_tokens", context.tokens) }
         writer.add(
-            cache.layers.map(\.frozen), streaming: cache.context?.streaming, heads: model.description.kvHeads)
+            cache.layers.map(\.frozen), streaming: cache.context?.streaming, of: model.description)
         if hasLogits { writer.add("logits", logits) }
         try writer.add(cache.recurrent?.copy(), of: model.description)
         try writer.add(cache.context?.recurrent, of: model.description, prefix: "context.")

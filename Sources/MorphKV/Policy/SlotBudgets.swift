@@ -18,6 +18,8 @@ public struct SlotBudgets: Sendable, Hashable {
     private(set) var calibration: Calibration?
     /// Slots that each layer has a use for: those of its sliding window, nil where it sees everything.
     private var limits: [Int?] = []
+    /// KV heads of each layer.
+    private var heads: [Int] = []
 
     /// Spreads slots.
     public init(_ spread: Spread) { self.spread = spread }
@@ -38,6 +40,7 @@ public struct SlotBudgets: Sendable, Hashable {
         var prepared = self
         prepared.calibration = try model.neededCalibration(for: "budgets=\(spread.rawValue)")
         prepared.limits = model.description.layers.map(\.slidingWindow)
+        prepared.heads = model.description.layers.map(\.kvHeads)
         return prepared
     }
 
@@ -65,16 +68,18 @@ public struct SlotBudgets: Sendable, Hashable {
         let counts = calibration.counts(window: window)
         switch spread {
         case .even, .layer:
-            let needs = counts.map { $0.map { $0.reduce(0) { $0 + Double($1) } / Double($0.count) } }
+            let needs = counts.map {
+                zip($0, heads).map { counts, heads in counts.reduce(0) { $0 + Double($1) } / Double(heads) }
+            }
             let budgets = Self.solve(
                 needs, total: mean * calibration.layerCount, window: window, limits: limits)
             return Array(repeating: budgets[layer.layer], count: layer.kvHeads)
         case .head:
-            let needs = counts.map { $0.flatMap { $0.map(Double.init) } }
+            let needs = counts.map { zip($0, heads).flatMap { $0.prefix($1).map(Double.init) } }
             let budgets = Self.solve(
-                needs, total: mean * calibration.layerCount * calibration.kvHeads, window: window,
-                limits: limits.flatMap { Array(repeating: $0, count: calibration.kvHeads) })
-            return Array(budgets[layer.layer * layer.kvHeads..<(layer.layer + 1) * layer.kvHeads])
+                needs, total: mean * heads.reduce(0, +), window: window,
+                limits: zip(limits, heads).flatMap { Array(repeating: $0, count: $1) })
+            return Array(budgets.dropFirst(heads.prefix(layer.layer).reduce(0, +)).prefix(layer.kvHeads))
         }
     }
 

@@ -50,6 +50,8 @@ final class CumulativeState: ScoringState {
         score.cumulative = attention_cumulative(decay: decay, scores: scores.hostFloats)
     }
 
+    func describe(reader: Int, in score: inout attention_score) { score.cumulative.decay = 1 }
+
     func attend(_ step: some ScoringStep) -> Tensor { attend(step, step.admit(by: scores)) }
 
     /// Attends, and adds the weights to the scores.
@@ -60,6 +62,14 @@ final class CumulativeState: ScoringState {
         let now = graph.reduceGroup(weights, by: groupReduction)
         graph.schedule(graph.copy(graph.add(kept, now), to: scores))
         return step.output(weights, slot)
+    }
+
+    func read(_ step: some ScoringStep, reader: Int) -> Tensor {
+        let (graph, held) = (step.graph, step.held)
+        let weights = step.weights(step.masked(step.products(step.queries, held), held))
+        let now = graph.reduceGroup(weights, by: groupReduction)
+        graph.schedule(graph.copy(graph.add(scores, now), to: scores))
+        return step.output(weights, held)
     }
 
     // MARK: Prompts and choices on the host; column 0 is the score

@@ -41,7 +41,7 @@ struct Foresight: ScoringFormula {
     /// The scores' codes for all ages: whole numbers c from -127 to 127 that mean sign(c) * (c / 127)^2, so that small
     /// scores are told apart too.
     func features(of input: Tensor, layer: LayerGeometry, in graph: Graph) -> Tensor {
-        let scores = calibration.scores(of: input, layer: layer.layer, in: graph)
+        let scores = calibration.scores(of: input, layer: layer.layer, kvHeads: layer.kvHeads, in: graph)
         let root = graph.squareRoot(graph.clamp(graph.abs(scores), to: 0...1))
         let codes = graph.round(graph.scale(root, by: Float(ATTENTION_LARGEST_CODE)))
         let shape = [calibration.ages.count, layer.kvHeads, input[1]]
@@ -96,6 +96,12 @@ final class ForesightState: ScoringState {
         score.foresight.decay = formula.decay
         score.foresight.codes = codes.hostAddress.assumingMemoryBound(to: Int8.self)
         score.foresight.received = received?.scores.hostFloats
+    }
+
+    func describe(reader: Int, in score: inout attention_score) { score.foresight.decay = 1 }
+
+    func read(_ step: some ScoringStep, reader: Int) -> Tensor {
+        received?.read(step, reader: reader) ?? step.attention(step.held)
     }
 
     func attend(_ step: some ScoringStep) -> Tensor {

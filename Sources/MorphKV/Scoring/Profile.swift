@@ -29,7 +29,7 @@ struct Profile: ScoringFormula {
 
 /// A row of numbers per query of the window.
 final class ProfileState: ScoringState {
-    /// At row position mod W, what each query gave: `[slots * rowsPerHead * kvHeads, W]`.
+    /// At row position mod W, what each query gave: `[slots * rowsPerHead * kvHeads, W]`, of each sequence.
     ///
     /// That is the weight that it really gave (normalization full) or its score before the softmax (candidates), for
     /// every query head (candidates with group max) or reduced over the group.
@@ -37,7 +37,8 @@ final class ProfileState: ScoringState {
     private let formula: Profile
     private let groupReduction: ScoringRule.GroupReduction
     private let shape: SlotShape
-    /// Rows per KV head and query: the group's size where each query head's scores are normalised by themselves, else 1.
+    /// Rows per KV head and query: where each query head's scores are normalised by themselves one for each, those of blocks
+    /// that attend to the layer's entries behind its own; else 1.
     private let rowsPerHead: Int
     /// What a slot gets from queries that have not seen its entry.
     private let unseen: Float
@@ -50,7 +51,8 @@ final class ProfileState: ScoringState {
         self.groupReduction = groupReduction
         self.shape = shape
         let isOverCandidates = formula.normalization == .candidates
-        rowsPerHead = isOverCandidates && groupReduction == .max ? shape.geometry.groupSize : 1
+        rowsPerHead =
+            isOverCandidates && groupReduction == .max ? shape.geometry.groupSize * (1 + shape.geometry.readers) : 1
         unseen = isOverCandidates ? maskedScore : 0
         rows = arena.tensor(
             .f32, [shape.slots * rowsPerHead * shape.ownHeads, formula.queries, shape.sequences], name: "votes")
@@ -70,23 +72,64 @@ final class ProfileState: ScoringState {
             fusion: formula.fusion == .max ? ATTENTION_MAX : ATTENTION_SUM, candidates_only: isOverCandidates)
     }
 
+    /// As the layer itself: where its part of a row is, the kernel knows by its number.
+    func describe(reader: Int, in score: inout attention_score) {}
+
     func attend(_ step: some ScoringStep) -> Tensor {
         let graph = step.graph
         let slot = step.admit(by: fused(step))
         let products = step.products(step.queries, slot)
         let weights = step.weights(step.masked(products, slot))
         forget(slot, step)
-        let given: Tensor =
-            switch (formula.normalization, groupReduction) {
-            case (.full, let reduction): graph.reduceGroup(weights, by: reduction)
-            case (.candidates, .sum): graph.reduceGroup(products, by: .sum)
-            case (.candidates, .max): products
-            }
-        graph.schedule(
-            graph.setRows(
-                of: rows, to: graph.reshape(given, [rows[0], 1, shape.sequences]), at: step.ringRow(of: queryCount)))
+        let given = given(products, weights, in: graph)
+        let row = step.ringRow(of: queryCount)
+        let all = rowsOfBlock < rowsPerHead ? replaced(given, 0, of: graph.rows(rows, at: row), in: graph) : given
+        graph.schedule(graph.setRows(of: rows, to: graph.reshape(all, rowShape), at: row))
         return step.output(weights, slot)
     }
+
+    func read(_ step: some ScoringStep, reader: Int) -> Tensor {
+        let (graph, held, row) = (step.graph, step.held, step.ringRow(of: queryCount))
+        let products = step.products(step.queries, held)
+        let weights = step.weights(step.masked(products, held))
+        let (given, before) = (given(products, weights, in: graph), graph.rows(rows, at: row))
+        let all =
+            rowsOfBlock < rowsPerHead
+            ? replaced(given, reader, of: before, in: graph) : graph.add(before, graph.reshape(given, rowShape))
+        graph.schedule(graph.setRows(of: rows, to: graph.reshape(all, rowShape), at: row))
+        return step.output(weights, held)
+    }
+
+    /// What a query gives each slot: `[slots, rows of a block, kvHeads]`.
+    private func given(_ products: Tensor, _ weights: Tensor, in graph: Graph) -> Tensor {
+        switch (formula.normalization, groupReduction) {
+        case (.full, let reduction): graph.reduceGroup(weights, by: reduction)
+        case (.candidates, .sum): graph.reduceGroup(products, by: .sum)
+        case (.candidates, .max): products
+        }
+    }
+
+    /// A row of the ring with a block's part in place of what it was.
+    private func replaced(_ given: Tensor, _ block: Int, of row: Tensor, in graph: Graph) -> Tensor {
+        let all = graph.reshape(row, [shape.slots, rowsPerHead, shape.kvHeads])
+        func part(_ range: Range<Int>) -> Tensor {
+            graph.contiguous(
+                graph.view(
+                    all, [shape.slots, range.count, shape.kvHeads], strides: Array(all.strides[1...2]),
+                    offset: range.lowerBound * all.strides[1]))
+        }
+        var parts = [given]
+        if block > 0 { parts.insert(part(0..<block * rowsOfBlock), at: 0) }
+        let end = (block + 1) * rowsOfBlock
+        if end < rowsPerHead { parts.append(part(end..<rowsPerHead)) }
+        return parts.dropFirst().reduce(parts[0]) { graph.concat($0, $1, along: 1) }
+    }
+
+    /// One query's rows in each sequence's ring.
+    private var rowShape: [Int] { [rows[0], 1, shape.sequences] }
+
+    /// Rows per KV head and query that one block with attention fills.
+    private var rowsOfBlock: Int { isOverCandidates && groupReduction == .max ? shape.geometry.groupSize : 1 }
 
     /// The score of each slot: `[slots, kvHeads]`.
     private func fused(_ step: some ScoringStep) -> Tensor {
@@ -121,11 +164,11 @@ final class ProfileState: ScoringState {
 
     /// What earlier queries gave the entry that was evicted does not count for the one that takes its slot.
     private func forget(_ slot: AdmittedSlot, _ step: some ScoringStep) {
-        let (graph, sequences, count) = (step.graph, shape.sequences, slot.index.count / shape.sequences)
+        let (graph, sequences, count) = (step.graph, shape.sequences, slot.index!.count / shape.sequences)
         let rowCount = rowsPerHead * shape.ownHeads * queryCount
         let all = graph.reshape(rows, [1, shape.slots, rowCount, sequences])
         // One index for all rows, or one for each row of a query, again for every query.
-        var index = graph.reshape(slot.index, [1, count, sequences])
+        var index = graph.reshape(slot.index!, [1, count, sequences])
         if rowsPerHead > 1, count > 1 {
             index = graph.reshape(
                 graph.repeated(graph.reshape(index, [1, count * sequences]), to: [rowsPerHead, count * sequences]),
@@ -147,13 +190,21 @@ final class ProfileState: ScoringState {
         return groupReduction == .sum ? batch.perHead(batch.scores, by: .sum) : batch.scores
     }
 
-    func collect(_ values: [Float], of queries: Range<Int>, visible: Int, into table: inout ScoreTable) {
+    func collect(
+        _ values: [Float], of queries: Range<Int>, visible: Int, reader: Int, into table: inout ScoreTable
+    ) {
+        let rowCount = rowsOfBlock
+        let isAdded = reader > 0 && rowCount == rowsPerHead
         for (index, query) in queries.enumerated() {
-            for row in 0..<rowsPerHead {
-                table[query * rowsPerHead + row] = table.positions.enumerated().map { head, entries in
+            for row in 0..<rowCount {
+                let column = query * rowsPerHead + row + (isAdded ? 0 : reader * rowCount)
+                let before = isAdded ? table[column] : []
+                table[column] = table.positions.enumerated().map { head, entries in
                     let seen = entries.partitioningIndex { $0 > query }
-                    let start = ((head * rowsPerHead + row) * queries.count + index) * visible
-                    return Array(values[start..<start + seen]) + repeatElement(unseen, count: entries.count - seen)
+                    let start = ((head * rowCount + row) * queries.count + index) * visible
+                    var given = Array(values[start..<start + seen])
+                    if isAdded { for entry in given.indices { given[entry] += before[head][entry] } }
+                    return given + repeatElement(unseen, count: entries.count - seen)
                 }
             }
         }

@@ -13,7 +13,9 @@ protocol PromptScoring: AnyObject {
     /// - Parameters:
     ///   - queries: the positions of the batch's queries.
     ///   - visible: the first entries of the table, which the batch saw.
-    func collect(_ values: [Float], of queries: Range<Int>, visible: Int, into table: inout ScoreTable)
+    ///   - reader: whose queries they are; see ``PromptBatch/reader``.
+    func collect(
+        _ values: [Float], of queries: Range<Int>, visible: Int, reader: Int, into table: inout ScoreTable)
 
     /// Takes features of the prompt's tokens into the table, for formulas that need them.
     ///
@@ -35,7 +37,9 @@ extension PromptScoring {
     /// None, as it is for formulas that need no weights.
     func countedQueries(of tokens: Int) -> Int { 0 }
     func tally(_ batch: PromptBatch) -> Tensor { preconditionFailure("no query counts") }
-    func collect(_ values: [Float], of queries: Range<Int>, visible: Int, into table: inout ScoreTable) {
+    func collect(
+        _ values: [Float], of queries: Range<Int>, visible: Int, reader: Int, into table: inout ScoreTable
+    ) {
         table.add(values, visible: visible)
     }
     func collect(features values: [Float], of entries: Range<Int>, into table: inout ScoreTable) {}
@@ -66,6 +70,9 @@ final class PromptBatch {
     /// The scaled scores before the softmax; entries that a query does not see are not masked yet:
     /// `[visible, queries, queryHeads]`.
     let scores: Tensor
+    /// 0 for the layer's own queries; else the number of the block whose they are, among those that attend to the layer's
+    /// entries. All that a prompt has to say comes in this order.
+    let reader: Int
     /// The positions of the batch's queries.
     let positions: Range<Int>
     /// The position after the prompt's last token.
@@ -85,13 +92,14 @@ final class PromptBatch {
     ///   - maskValues: f16 values of the mask that the queries see through.
     ///   - kernel: nil where there is none.
     init(
-        graph: Graph, queries: Tensor, scores: Tensor, sinks: Tensor?, positions: Range<Int>, end: Int,
+        graph: Graph, queries: Tensor, scores: Tensor, sinks: Tensor?, reader: Int, positions: Range<Int>, end: Int,
         geometry: LayerGeometry, maskShape: [Int], maskValues: @escaping () -> [UInt16], kernel: Kernel?
     ) {
         self.graph = graph
         self.queries = queries
         self.scores = scores
         self.sinks = sinks
+        self.reader = reader
         self.positions = positions
         self.end = end
         self.geometry = geometry

@@ -108,6 +108,21 @@ protocol ScoringState: PromptScoring {
     /// - Returns: the heads' results in order, `[headDim * queryHeads, 1]`.
     func attend(_ step: some ScoringStep) -> Tensor
 
+    // MARK: Blocks that attend to the layer's entries after it, as in Gemma 3n
+
+    /// Describes to the fused kernel what becomes of the weights that such a block gives, for the same token; by default
+    /// they do not count.
+    ///
+    /// - Parameters:
+    ///   - reader: its number, from 1.
+    ///   - score: as ``describe(in:)`` left it.
+    func describe(reader: Int, in score: inout attention_score)
+
+    /// Such a block's part of a decode graph: attends, and adds its weights to the scores; by default these do not count.
+    ///
+    /// - Returns: the heads' results in order, `[headDim * queryHeads, 1]`.
+    func read(_ step: some ScoringStep, reader: Int) -> Tensor
+
     // MARK: Choices among many entries on the host
 
     /// The scores of what the slots hold.
@@ -136,5 +151,7 @@ extension ScoringState {
     func advance(by tokens: Int) {}
     func keysMoved(_ move: KeyMove, positions: [[Int]]) throws {}
     func restore(phase: Int) -> Bool { phase == 0 }
+    func describe(reader: Int, in score: inout attention_score) { score.rule = ATTENTION_POSITIONAL }
+    func read(_ step: some ScoringStep, reader: Int) -> Tensor { step.attention(step.held) }
     func scores(of head: Int, in table: ScoreTable, isCandidate: [Bool], next: Int) -> [Float] { table[0][head] }
 }

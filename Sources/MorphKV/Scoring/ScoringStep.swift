@@ -23,6 +23,9 @@ protocol ScoringStep {
     /// The keys in the slots before the token's is written, `[headDim, slots, kvHeads]`.
     var keys: Tensor { get }
 
+    /// The layer as a token's earlier block left it, for blocks that only read.
+    var held: AdmittedSlot { get }
+
     /// Chooses the slot with the lowest score that is not protected, and writes the token's key, value and position.
     ///
     /// - Parameter scores: `[slots, kvHeads]`
@@ -53,8 +56,8 @@ protocol ScoringStep {
 
 /// The slot that a token took, and the layer after the token was written.
 struct AdmittedSlot {
-    /// i32 `[kvHeads]`, or one per sequence if all heads share it.
-    let index: Tensor
+    /// i32 `[kvHeads]`, or one per sequence if all heads share it; nil where nothing is written.
+    let index: Tensor?
     let keys: Tensor
     let values: Tensor
     /// `[slots, kvHeads]`
@@ -87,9 +90,11 @@ extension ScoringStep {
     }
 
     /// The row of a ring that belongs to each token's position: i32 `[1, sequences]`.
-    func ringRow(of length: Int) -> Tensor {
-        inputs.tensor("ringRow of \(length)", .i32, [1, shape.sequences], layer: layer) {
-            [Int32($0.position % length)]
+    ///
+    /// - Parameter first: the ring's first row.
+    func ringRow(of length: Int, from first: Int = 0) -> Tensor {
+        inputs.tensor("ringRow of \(length) from \(first)", .i32, [1, shape.sequences], layer: layer) {
+            [Int32(first + $0.position % length)]
         }
     }
 

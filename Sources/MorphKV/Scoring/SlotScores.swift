@@ -94,7 +94,9 @@ struct SlotScores {
     }
 
     /// Describes the rule to the fused kernel.
-    func describe(in cache: inout attention_cache) {
+    ///
+    /// - Parameter reader: 0 for the layer itself, else the number of a block that attends to its entries.
+    func describe(in cache: inout attention_cache, reader: Int) {
         cache.slots.positions = positions.hostFloats
         cache.slots.has_gaps = rule.isBursty
         cache.score.window = Int32(rule.window)
@@ -103,6 +105,7 @@ struct SlotScores {
         cache.score.shares_choice = rule.sharesChoice
         cache.score.prompt_floor = Int32(rule.promptFloor)
         state.describe(in: &cache.score)
+        if reader > 0 { state.describe(reader: reader, in: &cache.score) }
     }
 }
 

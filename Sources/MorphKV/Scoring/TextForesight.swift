@@ -18,7 +18,7 @@ package final class TextForesight {
         self.calibration = calibration
         self.tokens = tokens
         scores = description.layers.map { layer in
-            let heads = layer.slidingWindow == nil ? description.kvHeads : 0
+            let heads = layer.slidingWindow == nil ? layer.kvHeads : 0
             return Array(repeating: Array(repeating: 0, count: tokens), count: heads)
         }
     }

@@ -36,9 +36,10 @@ final class WindowSumState: ScoringState {
     /// Every W queries the sums rotate: `fresh` takes the place of this one, which by then is zero but for rounding, and
     /// starts at zero. So rounding errors of adding and subtracting never outlive two windows.
     private let expiring: Tensor
-    /// The last queries, at row position mod W: `[headDim * queryHeads, W]`, of each sequence.
+    /// The last queries, at row position mod W; behind them those of each block that attends to the layer's entries:
+    /// `[headDim * queryHeads, W * (1 + readers)]`, of each sequence.
     private let queries: Tensor
-    /// The logarithm of each of these queries' softmax denominator: `[queryHeads, W]`, of each sequence.
+    /// The logarithm of each of these queries' softmax denominator: `[queryHeads, W * (1 + readers)]`, of each sequence.
     private let normalizers: Tensor
     /// W: how many queries count.
     private let queryCount: Int
@@ -55,9 +56,9 @@ final class WindowSumState: ScoringState {
         fresh = shape.tensor("fresh", in: arena)
         expiring = shape.tensor("expiring", in: arena)
         let heads = geometry.queryHeads / shape.sequences
-        queries = arena.tensor(
-            .f32, [geometry.headDimension * heads, queryCount, shape.sequences], name: "queries")
-        normalizers = arena.tensor(.f32, [heads, queryCount, shape.sequences], name: "normalizers")
+        let rows = queryCount * (1 + geometry.readers)
+        queries = arena.tensor(.f32, [geometry.headDimension * heads, rows, shape.sequences], name: "queries")
+        normalizers = arena.tensor(.f32, [heads, rows, shape.sequences], name: "normalizers")
     }
 
     var tensors: [(name: String, tensor: Tensor)] {
@@ -85,7 +86,7 @@ final class WindowSumState: ScoringState {
     func keysMoved(_ move: KeyMove, positions: [[Int]]) throws {
         let geometry = shape.geometry
         if move.shift != 0 {
-            try move.turn(queries, (0..<geometry.queryHeads * queryCount).map { (row: $0, distance: -move.shift) })
+            try move.turn(queries, (0..<geometry.queryHeads * queries[1]).map { (row: $0, distance: -move.shift) })
         }
         let keys = PromptEntries(
             backend: move.backend, allocator: move.allocator, geometry: geometry, scale: move.scale,
@@ -94,7 +95,7 @@ final class WindowSumState: ScoringState {
         let window = max(0, move.seen - queryCount)..<move.seen
         var sums = ScoreTable(positions: entries)
         for part in PromptBatch.ranges(of: window, scores: shape.slots * geometry.queryHeads) {
-            sums.add(try recounted(part, keys, entries))
+            for reader in 0...geometry.readers { sums.add(try recounted(part, keys, entries, reader: reader)) }
         }
         expiring.write(sums[0].flatMap { $0 })
         fresh.fill(byte: 0)
@@ -110,6 +111,11 @@ final class WindowSumState: ScoringState {
             queries: queries.hostFloats, normalizers: normalizers.hostFloats)
     }
 
+    func describe(reader: Int, in score: inout attention_score) {
+        score.window_sum.queries += reader * queryCount * queries[0]
+        score.window_sum.normalizers += reader * queryCount * normalizers[0]
+    }
+
     func attend(_ step: some ScoringStep) -> Tensor {
         let (graph, row) = (step.graph, step.ringRow(of: queryCount))
         let rotates = step.scalar("rotates") { [queryCount] in $0.phase == queryCount ? 1 : 0 }
@@ -120,6 +126,19 @@ final class WindowSumState: ScoringState {
         fresh = step.write(step.zeros, to: fresh, at: slot)
         expiring = step.write(step.zeros, to: expiring, at: slot)
 
+        return weigh(step, slot, at: row, fresh, expiring)
+    }
+
+    func read(_ step: some ScoringStep, reader: Int) -> Tensor {
+        // The sums rotated when the layer itself attended.
+        weigh(step, step.held, at: step.ringRow(of: queryCount, from: reader * queryCount), fresh, expiring)
+    }
+
+    /// Attends, and brings the sums up to date.
+    private func weigh(
+        _ step: some ScoringStep, _ slot: AdmittedSlot, at row: Tensor, _ fresh: Tensor, _ expiring: Tensor
+    ) -> Tensor {
+        let graph = step.graph
         // One pass over the keys serves this token's queries and those that now leave the window.
         let leaving = graph.rows(queries, at: row)
         graph.schedule(leaving)
@@ -176,7 +195,8 @@ final class WindowSumState: ScoringState {
 
     func tally(_ batch: PromptBatch) -> Tensor {
         let (graph, count) = (batch.graph, batch.positions.count)
-        let rows = batch.input(.i32, [count], name: "rows", batch.positions.map { Int32($0 % queryCount) })
+        let rows = batch.input(
+            .i32, [count], name: "rows", batch.positions.map { Int32(batch.reader * queryCount + $0 % queryCount) })
         let byHead = graph.logDenominators(scores: batch.scores, weights: batch.weights)
         let byQuery = graph.permute(graph.reshape(byHead, [count, shape.geometry.queryHeads]), [1, 0, 2, 3])
         remember(batch.queries, graph.contiguous(byQuery), at: rows, count: count, in: graph)
@@ -186,12 +206,14 @@ final class WindowSumState: ScoringState {
     func addEarlier(_ old: ScoreTable, _ prompt: PromptEntries, to table: inout ScoreTable) throws {
         let first = max(0, prompt.tokens.upperBound - queryCount)
         guard first < prompt.tokens.lowerBound else { return }
-        table.add(try recounted(first..<prompt.tokens.lowerBound, prompt, table.positions))
+        for reader in 0...shape.geometry.readers {
+            table.add(try recounted(first..<prompt.tokens.lowerBound, prompt, table.positions, reader: reader))
+        }
     }
 
     /// The weights that queries in the ring gave, from their stored normalizers, summed: `[kvHead][entry]`.
     private func recounted(
-        _ positions: Range<Int>, _ prompt: PromptEntries, _ entries: [[Int]]
+        _ positions: Range<Int>, _ prompt: PromptEntries, _ entries: [[Int]], reader: Int
     ) throws -> [[Float]] {
         let (g, n, count) = (shape.geometry, positions.count, entries[0].count)
         let graph = try Graph(on: prompt.backend, capacity: 512, allocator: prompt.allocator)
@@ -209,7 +231,7 @@ final class WindowSumState: ScoringState {
         let sum = graph.reduceRows(perHead, by: .sum)
         graph.output(sum)
         try graph.allocate()
-        rows.write(positions.map { Int32($0 % queryCount) })
+        rows.write(positions.map { Int32(reader * queryCount + $0 % queryCount) })
         hidden.write(
             entries.flatMap { held in
                 positions.flatMap { query in held.map { $0 > query ? maskedScore : 0 } }

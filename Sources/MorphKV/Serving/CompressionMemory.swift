@@ -7,16 +7,22 @@ struct CompressionMemory {
     let options: CacheOptions
 
     private var description: DecoderDescription { model.description }
-    /// Bytes of a key and a value.
-    private var row: Int {
-        options.keyType.bytes(description.headDimension) + options.valueType.bytes(description.headDimension)
-    }
-    /// Layers that see the whole text, which alone are scored and cut.
-    private var scoredLayers: Int { description.layers.count { $0.slidingWindow == nil } }
+    /// Bytes of a token's keys and values, of each layer.
+    private var rows: [Int] { description.layers.map(options.bytesPerToken) }
+    /// KV heads of the layers that see the whole text, which alone are scored and cut.
+    private var scoredHeads: Int { description.layers.reduce(0) { $0 + ($1.slidingWindow == nil ? $1.kvHeads : 0) } }
 
-    /// Entries of all layers of a text with nothing cut.
-    private func entries(_ tokens: Int) -> Int {
-        description.layers.reduce(0) { $0 + description.kvHeads * min(tokens, $1.slidingWindow ?? tokens) }
+    /// Bytes of the entries of all layers.
+    ///
+    /// - Parameters:
+    ///   - tokens: of the text.
+    ///   - kept: of these, those of which layers that see the whole text hold entries.
+    ///   - besides: bytes of an entry besides its key and value.
+    private func bytes(_ tokens: Int, kept: Int, besides: Int) -> Int {
+        description.layers.reduce(0) { sum, layer in
+            let count = layer.slidingWindow.map { min(tokens, $0) } ?? kept
+            return sum + count * (options.bytesPerToken(of: layer) + besides * layer.kvHeads)
+        }
     }
 
     private var recurrentBytes: Int {
@@ -26,16 +32,15 @@ struct CompressionMemory {
 
     /// Bytes of a context at most once it is in memory, with its file's scores.
     func resultBytes(tokens: Int, system: Int, _ compression: Compression) -> Int {
-        let (heads, text) = (scoredLayers * description.kvHeads, tokens - system)
+        let text = tokens - system
         var kept = text
         if case .ratio(let ratio) = compression.budget {
             kept = min(text, Int((Double(text) * ratio).rounded(.up)) + 1)
         }
         if case .head(let sinks, let recent) = compression.level { kept = min(text, kept + sinks + recent) }
-        let sliding = entries(tokens) - heads * tokens
         // Names, shapes and lists of numbers of each layer's tensors, and the gaps between tensors.
         let names = description.layers.count * (2048 + 16 * description.kvHeads) + (64 << 10)
-        return (heads * (system + kept) + sliding) * (row + 8) + recurrentBytes + names + 8 * tokens
+        return bytes(tokens, kept: system + kept, besides: 8) + recurrentBytes + names + 8 * tokens
     }
 
     /// Bytes at most while a text is read, scored, cut and written.
@@ -44,19 +49,20 @@ struct CompressionMemory {
     func bytes(tokens: Int, threads: Int) throws -> Int {
         let plan = try CachePlan(model, options, tokens: tokens)
         let (layers, heads) = (description.layers.count, description.kvHeads)
-        let whole = entries(tokens) * (row + 4) + layers * (heads + 1) * 8 + recurrentBytes
-        let scores = scoredLayers * heads * tokens * MemoryLayout<Float>.stride
+        let whole = bytes(tokens, kept: tokens, besides: 4) + layers * (heads + 1) * 8 + recurrentBytes
+        let scores = scoredHeads * tokens * MemoryLayout<Float>.stride
         let part = try longestPart()
         let backend = try Backend(model.device, threads: threads)
-        let scratch = try PrefillScratch(
-            description, options.keyType, options.valueType, entries: 1, queries: Prefill.chunk, on: backend
-        ).allocatedBytes
+        let scratch = try PrefillScratch.bytes(
+            of: PrefillScratch.all(
+                description, options.keyType, options.valueType, entries: 1, queries: Prefill.chunk, on: backend))
+        let largest = rows.max() ?? 0
         func memory(_ entries: Int, _ stream: Int) -> Int {
-            scratch + entries * heads * row + 4 * stream * description.embeddingLength
+            scratch + entries * largest * (1 + description.sharedLayers) + 4 * stream * description.streamLength
         }
         // The largest layer is there twice while it becomes one that never changes.
         let reading =
-            plan.bytes + (plan.layerBytes.max() ?? 0) + layers * KVCache.growth * heads * row + memory(tokens, tokens)
+            plan.bytes + (plan.layerBytes.max() ?? 0) + KVCache.growth * rows.reduce(0, +) + memory(tokens, tokens)
             + scores
         let scoring = whole + memory(tokens + part, part) + scores + recurrentBytes
         // Scores are copied and sorted, what stays is listed by numbers, and copied beside the whole.
@@ -100,7 +106,7 @@ struct CompressionMemory {
     /// Graphs that a text takes until it is scored, about.
     func graphs(of text: ContextText) throws -> Int {
         func parts(_ count: Int) -> Int { (count + Prefill.chunk - 1) / Prefill.chunk }
-        let layers = description.layers.count
+        let layers = description.attentionBlockCount
         let reading = layers * (parts(text.tokens) + 3)
         guard case .reconstruction(let prompt) = text.compression.source else { return reading }
         let repeated = try Reconstruction.parts(
@@ -122,8 +128,8 @@ struct CompressionMemory {
         let layers = try description.layers.map { layer in
             let count = min(tokens, layer.slidingWindow ?? tokens)
             let layout = FrozenLayer.Layout(
-                counts: (0..<description.kvHeads).map { $0 == 0 ? count : 0 }, keyType: options.keyType,
-                valueType: options.valueType, dimension: description.headDimension)
+                counts: (0..<layer.kvHeads).map { $0 == 0 ? count : 0 }, keyType: options.keyType,
+                valueType: options.valueType, dimension: layer.headDimension)
             let rows = try HostBlock(bytes: layout.entries * max(layout.keyRow, layout.valueRow))
             rows.memory.initializeMemory(as: UInt8.self, repeating: 0)
             let entries = layout.counts.map { count in

@@ -43,10 +43,10 @@ final class ServingCaches {
     /// Bytes of keys and values of the largest part of a prompt, which are allocated while it is fed.
     static func scratchBytes(_ model: Model, _ options: ServingOptions, slots: Int) throws -> Int {
         let backend = try Backend(model.device, threads: options.threads)
-        let scratch = try PrefillScratch(
+        let scratches = try PrefillScratch.all(
             model.description, options.cache.keyType, options.cache.valueType,
             entries: slots + options.promptChunk, queries: options.promptChunk, on: backend)
-        return scratch.allocatedBytes + options.promptChunk * model.description.embeddingLength * 4
+        return PrefillScratch.bytes(of: scratches) + options.promptChunk * model.description.streamLength * 4
     }
 
     /// Bytes of all caches at the start, which are never exceeded.

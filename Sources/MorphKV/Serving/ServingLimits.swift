@@ -57,14 +57,13 @@ struct ServingLimits: Sendable {
                 { H2OPolicy(capacity: $0, window: 0, budgets: SlotBudgets(.head)) },
             ]
         }
-        let description = model.description
-        let row = cache.keyType.bytes(description.headDimension) + cache.valueType.bytes(description.headDimension)
+        let row = model.description.layers.map(cache.bytesPerToken).min() ?? 1
         return kinds.compactMap { kind in
             func fits(_ capacity: Int) -> Bool? {
                 (try? CachePlan(model, cache.with(kind(capacity)), tokens: 0)).map { $0.bytes <= bytes }
             }
             // More does not even fit into one layer. With too few entries a policy cannot be.
-            var (least, most) = (1, max(1, bytes / (row * description.kvHeads)))
+            var (least, most) = (1, max(1, bytes / row))
             while least < most {
                 let middle = (least + most + 1) / 2
                 (least, most) = fits(middle) ?? true ? (middle, most) : (least, middle - 1)

@@ -76,8 +76,10 @@ private struct ComputePlan {
         let sizes = Array(stride(from: 4, through: (options.parallel + 3) / 4 * 4, by: 4)) + [1, 2]
         let columns = 2 * (sizes.reduce(0, +) + fed)
         steps = 4 * columns * (width + 2 * d.vocabularySize)
-        perThread = 4 * attention_workspace(Int32(d.headDimension), Int32(d.groupSize), Int64(slots + 1))
-        let nodes = 64 + 72 * (d.layers.count + d.recurrentBlocks.count)
+        let group = d.layers.map { d.queryHeads / $0.kvHeads }.max() ?? 1
+        perThread = 4 * attention_workspace(Int32(d.headDimension), Int32(group), Int64(slots + 1))
+        let blocks = d.attentionBlockCount
+        let nodes = 64 + 72 * (blocks + d.recurrentBlocks.count) + d.streamOperations * blocks
         graphs = 512 * nodes * 2 * (sizes.count + Engine.feedSizes.count)
         logits = (4 * (options.parallel + options.spareCaches) + 16 + 4) * d.vocabularySize
     }
@@ -85,7 +87,8 @@ private struct ComputePlan {
     /// Numbers that a token has in a layer, everything counted.
     private static func width(_ d: DecoderDescription) -> Int {
         let attention = d.headDimension * (6 * d.queryHeads + 5 * d.kvHeads)
-        let networks = d.layers.map(\.feedForward) + d.recurrentBlocks.map(\.feedForward)
+        let networks =
+            (0..<d.attentionBlockCount).map { d.attentionBlock($0).feedForward } + d.recurrentBlocks.map(\.feedForward)
         let widest = networks.map { network in
             let experts = network.experts.map { 4 * $0.count + 3 * $0.used * d.embeddingLength } ?? 0
             return 5 * network.activeLength + experts
@@ -94,8 +97,10 @@ private struct ComputePlan {
             switch block.kind {
             case .gatedDeltaNet(let net): 6 * net.channels
             case .shortConvolution: 8 * d.embeddingLength
+            case .stateSpace(let space): 10 * space.channels
             }
         }.max()
-        return 8 * d.embeddingLength + max(attention, recurrent ?? 0) + (widest ?? 0)
+        let streams = d.hasStreams ? 8 * d.hiddenLength + 4 * d.perLayerLengths : 0
+        return 8 * d.embeddingLength + streams + max(attention, recurrent ?? 0) + (widest ?? 0)
     }
 }

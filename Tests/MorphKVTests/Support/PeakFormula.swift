@@ -89,7 +89,9 @@ final class PeakState: ScoringState {
         return batch.graph.reduceRows(batch.graph.multiply(weights, input), by: .max)
     }
 
-    func collect(_ values: [Float], of queries: Range<Int>, visible: Int, into table: inout ScoreTable) {
+    func collect(
+        _ values: [Float], of queries: Range<Int>, visible: Int, reader: Int, into table: inout ScoreTable
+    ) {
         var peaks = table[1]
         for head in peaks.indices {
             for entry in 0..<visible { peaks[head][entry] = max(peaks[head][entry], values[head * visible + entry]) }

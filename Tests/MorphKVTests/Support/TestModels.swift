@@ -30,20 +30,61 @@ enum TestModels {
             shape.extraFloats = [
                 "rope.scaling.factor": 4, "rope.scaling.yarn_log_multiplier": 0.9, "attention.temperature_scale": 0.05,
             ]
-        case "granite", "granitemoe":
+        case "granite", "granitemoe", "granitehybrid":
             shape.extraFloats = [
                 "attention.scale": 0.2, "residual_scale": 0.4, "logit_scale": 6, "embedding_scale": 3,
             ]
+            if shape.architecture == "granitehybrid" {
+                shape.layers = 6
+                shape.recurrence = .stateSpace(
+                    .init(heads: 8, size: shape.embedding / 4, stateSize: 24, groups: 2, taps: 4))
+                shape.attentionBlocks = [1, 4]
+            }
             if shape.architecture == "granitemoe" { shape.experts = .init(count: 6, used: 3, sharedLength: 64) }
         case "gpt-oss":
             shape.tiesEmbeddings = false
             shape.experts = .init(count: 8, used: 3)
             shape.slidingWindow = 48
-        case "lfm2":
+        case "qwen3moe": shape.experts = .init(count: 8, used: 2)
+        case "olmo2", "olmoe":
+            shape.tiesEmbeddings = false
+            guard shape.architecture == "olmoe" else { return }
+            // There are none with fewer KV heads.
+            shape.kvHeads = shape.queryHeads
+            shape.experts = .init(count: 8, used: 2)
+        default: adaptBlocks(&shape)
+        }
+    }
+
+    /// What the files of an architecture have whose blocks differ from each other.
+    private static func adaptBlocks(_ shape: inout ModelShape) {
+        switch shape.architecture {
+        case "gemma3n":
+            shape.layers = 6
+            shape.slidingWindow = 28
+            // What libllama expects, whatever the file states.
+            shape.gemma?.perLayer = 256
+        case "gemma4":
+            // Two blocks attend to the keys of the third, one to those of the fourth.
+            shape.layers = 7
+            shape.slidingWindow = 28
+            shape.headDimension = 64
+            shape.gemma?.localDimension = 32
+            shape.gemma?.perLayer = 32
+            shape.gemma?.sharedBlocks = 3
+            shape.gemma?.localBlocks = [true, false, true, false, true, true, false]
+            shape.gemma?.globalKVHeads = max(1, shape.kvHeads / 2)
+            shape.gemma?.lengths = [96, 96, 96, 96, 160, 160, 160]
+            shape.extraFloats["final_logit_softcapping"] = 30
+        case "lfm2", "lfm2moe":
             // With blocks before the first layer, between two, and behind the last one.
             shape.layers = 6
             shape.recurrence = .shortConvolution(taps: 3)
             shape.attentionBlocks = [1, 4]
+            guard shape.architecture == "lfm2moe" else { return }
+            shape.experts = .init(count: 8, used: 2)
+            shape.experts?.usesSigmoid = true
+            shape.denseBlocks = .init(count: 2, length: 96)
         case "qwen35", "qwen35moe", "qwen3next":
             shape.layers = 4
             shape.attentionInterval = 2
@@ -55,13 +96,6 @@ enum TestModels {
             }
             guard shape.architecture != "qwen35" else { return }
             shape.experts = .init(count: 8, used: 2, sharedLength: 64, gatesShared: true)
-        case "qwen3moe": shape.experts = .init(count: 8, used: 2)
-        case "olmo2", "olmoe":
-            shape.tiesEmbeddings = false
-            guard shape.architecture == "olmoe" else { return }
-            // There are none with fewer KV heads.
-            shape.kvHeads = shape.queryHeads
-            shape.experts = .init(count: 8, used: 2)
         default: break
         }
     }

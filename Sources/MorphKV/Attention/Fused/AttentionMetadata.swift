@@ -1,7 +1,9 @@
 internal import CAttention
 
-/// What the kernel does in one step: for each layer, which tokens enter which caches.
+/// What the kernel does in one step: for each block with attention, which tokens enter or read which caches.
 final class AttentionMetadata {
+    private let description: DecoderDescription
+    /// Blocks with attention.
     private let layers: Int
     /// Runs per layer: a sequence has several where a layer's heads differ.
     private let capacity: Int
@@ -14,7 +16,8 @@ final class AttentionMetadata {
 
     /// - Parameter columns: tokens per step, which is the most sequences that can take part.
     init(_ description: DecoderDescription, columns: Int) {
-        layers = description.layers.count
+        self.description = description
+        layers = description.attentionBlockCount
         capacity = description.kvHeads * columns
         batches = .allocate(capacity: layers)
         runs = .allocate(capacity: layers * capacity)
@@ -26,20 +29,24 @@ final class AttentionMetadata {
         runs.deallocate()
     }
 
-    /// Where the kernel finds the work of one layer.
+    /// Where the kernel finds the work of one block; see ``DecoderDescription/attentionBlock(_:)``.
     func batch(_ layer: Int) -> UnsafeMutablePointer<attention_batch> { batches + layer }
 
     /// Describes a step.
     func describe(_ feeds: ArraySlice<Feed>, in workspace: AttentionWorkspace) {
         for layer in 0..<layers {
             var (column, count) = (0, 0)
+            let (source, reader) = (description.source(of: layer), description.reader(layer))
             for feed in feeds {
-                for cache in feed.cache.parts[layer] {
+                for cache in feed.cache.parts[source] {
                     workspace.reserve(cache.kernelView!.workspace)
                     runs[layer * capacity + count] = attention_run(
-                        cache: cache.kernelView!.pointer, column: Int32(column), columns: Int32(feed.tokens.count),
+                        cache: cache.kernelView!.pointer(reader), column: Int32(column),
+                        columns: Int32(feed.tokens.count),
                         used: Int32(cache.used), position: Int64(feed.cache.seen),
-                        phase: Int32(cache.scores?.state.phase ?? 0), prompt_end: Int64(cache.promptEnd),
+                        // Cycles go on with the layer itself.
+                        phase: reader > 0 ? 0 : Int32(cache.scores?.state.phase ?? 0),
+                        prompt_end: Int64(cache.promptEnd),
                         pins: feed.cache.kernelPins.ranges, pin_count: feed.cache.kernelPins.count)
                     count += 1
                 }

@@ -41,6 +41,9 @@ final class FusedBackend: AttentionBackend {
     var allocatedBytes: Int { graphs.values.reduce(workspace.bytes) { $0 + $1.allocator.allocatedBytes } }
 
     func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
+        if !model.description.queryBlocks.isEmpty, feeds.contains(where: { $0.tokens.count > 1 }) {
+            return try stepByToken(feeds, collect: collect)
+        }
         let limit = feeds.lazy.compactMap(\.cache.frozenLimit).first
         let kind = Kind(feeds[0].cache, frozenLimit: limit)
         if feeds.allSatisfy({ Kind($0.cache, frozenLimit: limit) == kind }) {
@@ -52,6 +55,16 @@ final class FusedBackend: AttentionBackend {
         for kind in Set(kinds) {
             let indices = feeds.indices.filter { kinds[$0] == kind }
             try step(indices.map { feeds[$0] }, kind) { collect(indices[$0], $1) }
+        }
+    }
+
+    /// Where blocks attend to what an earlier layer wrote, they have to before it writes for the next token.
+    private func stepByToken(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
+        for token in 0..<(feeds.map(\.tokens.count).max() ?? 0) {
+            let indices = feeds.indices.filter { feeds[$0].tokens.count > token }
+            try step(indices.map { Feed(cache: feeds[$0].cache, tokens: [feeds[$0].tokens[token]]) }) {
+                if feeds[indices[$0]].tokens.count == token + 1 { collect(indices[$0], $1) }
+            }
         }
     }
 
@@ -106,7 +119,8 @@ final class FusedAttention: StepAttention {
     var recurrence: any Recurrence { recurrent }
 
     func attend(_ p: BlockGraph.Projections, layer: Int, in graph: Graph) -> Tensor {
-        let formula = features.isEmpty ? nil : features[layer].formula
+        let isLayer = description.reader(layer) == 0
+        let formula = features.isEmpty || !isLayer ? nil : features[layer].formula
         let features = formula?.features(of: p.input, layer: description.geometry(of: layer), in: graph)
         return graph.fusedAttention(
             queries: p.queries, keys: p.keys, values: p.values, frozenQueries: p.frozenQueries, features: features,

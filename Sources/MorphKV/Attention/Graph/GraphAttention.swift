@@ -13,14 +13,19 @@ final class GraphAttention: StepAttention {
         let rule: RetentionRule
         let slidingWindow: Int?
         let slots: Int
+        let kvHeads: Int
+        let readers: Int
         /// Layers that were cut once may hold different numbers of entries.
         let layer: Int?
 
         init(_ cache: LayerCache) {
+            let geometry = cache.plan.geometry
             rule = cache.plan.rule
-            slidingWindow = cache.plan.geometry.slidingWindow
+            slidingWindow = geometry.slidingWindow
             slots = cache.slots
-            if case .once = rule { layer = cache.plan.geometry.layer } else { layer = nil }
+            kvHeads = geometry.kvHeads
+            readers = geometry.readers
+            if case .once = rule { layer = geometry.layer } else { layer = nil }
         }
     }
 
@@ -35,22 +40,24 @@ final class GraphAttention: StepAttention {
     }
 
     func attend(_ projections: BlockGraph.Projections, layer index: Int, in graph: Graph) -> Tensor {
-        let (layer, scale) = (layers[index], description.attentionScale)
+        let source = description.source(of: index)
+        let (layer, reader) = (layers[source], description.reader(index))
         let inputs = inputs[Key(layer), default: StepInputs(in: graph)]
         self.inputs[Key(layer)] = inputs
         let columns = projections.queries[2]
         let own = projections.first(sequences, in: graph)
         let result: Tensor
         if let scores = layer.scores {
-            let formula = scores.rule.featureSource?.formula
-            let geometry = description.geometry(of: index)
-            let features = formula?.features(of: own.input, layer: geometry, in: graph)
+            let formula = reader > 0 ? nil : scores.rule.featureSource?.formula
+            let features = formula?.features(of: own.input, layer: description.geometry(of: source), in: graph)
             let step = ScoredStep(
                 graph: graph, inputs: inputs, cache: layer, scores: scores, projections: own, features: features,
-                scale: scale)
-            result = scores.state.attend(step)
+                scale: description.attentionScale)
+            result = reader > 0 ? scores.state.read(step, reader: reader) : scores.state.attend(step)
         } else {
-            result = PositionalStep(graph: graph, inputs: inputs, cache: layer, projections: own, scale: scale).attend()
+            let step = PositionalStep(
+                graph: graph, inputs: inputs, cache: layer, projections: own, scale: description.attentionScale)
+            result = step.attend(reads: reader > 0)
         }
         guard sequences < columns else { return result }
         // What fills a step up attends to nothing; its numbers only have to be numbers.
@@ -86,6 +93,6 @@ extension BlockGraph.Projections {
         }
         let columns = graph.view(input, [input[0], tokens], strides: [input.strides[1]])
         return BlockGraph.Projections(
-            input: columns, queries: part(queries), keys: part(keys), values: part(values), sinks: sinks)
+            input: columns, queries: part(queries), keys: keys.map(part), values: values.map(part), sinks: sinks)
     }
 }

@@ -11,15 +11,19 @@ struct PositionalStep {
 
     private var shape: SlotShape { cache.shape }
 
+    /// - Parameter reads: whether the token was written by an earlier block.
     /// - Returns: `[headDim * queryHeads, sequences]`, the heads' results in order.
-    func attend() -> Tensor {
+    func attend(reads: Bool) -> Tensor {
         let writer = SlotWriter(graph: graph, cache: cache)
         let layer = shape.geometry.layer
-        let slot = inputs.tensor("slot", .i32, [shape.sequences], layer: layer) { sequence in
-            [Int32(sequence.slot)]
+        var (keys, values) = (cache.keys, cache.values)
+        if !reads, let newKeys = projections.keys, let newValues = projections.values {
+            let slot = inputs.tensor("slot", .i32, [shape.sequences], layer: layer) { sequence in
+                [Int32(sequence.slot)]
+            }
+            keys = writer.write(keys: newKeys, at: slot)
+            values = writer.write(values: newValues, at: slot)
         }
-        let keys = writer.write(keys: projections.keys, at: slot)
-        let values = writer.write(values: projections.values, at: slot)
         let slots = cache.slots
         let filled = inputs.tensor("mask", .f16, [slots, 1, 1, shape.sequences], layer: layer) { sequence in
             (0..<slots).map { $0 < sequence.filled ? AttentionMask.visible : AttentionMask.hidden }

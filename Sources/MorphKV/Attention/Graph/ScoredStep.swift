@@ -19,6 +19,10 @@ struct ScoredStep: ScoringStep {
     private var rule: ScoringRule { scores.rule }
     private var writer: SlotWriter { SlotWriter(graph: graph, cache: cache) }
 
+    var held: AdmittedSlot {
+        AdmittedSlot(index: nil, keys: cache.keys, values: cache.values, positions: scores.positions)
+    }
+
     // MARK: Choosing and writing a slot
 
     func admit(by scores: Tensor) -> AdmittedSlot {
@@ -26,8 +30,8 @@ struct ScoredStep: ScoringStep {
         let position = scalar("positionPerHead") { Float($0.position) }
         mark(index)
         return AdmittedSlot(
-            index: index, keys: writer.write(keys: projections.keys, at: index),
-            values: writer.write(values: projections.values, at: index),
+            index: index, keys: writer.write(keys: projections.keys!, at: index),
+            values: writer.write(values: projections.values!, at: index),
             positions: writer.write(graph.reshape(position, [shape.kvHeads]), to: self.scores.positions, at: index))
     }
 
@@ -71,7 +75,7 @@ struct ScoredStep: ScoringStep {
     }
 
     func write(_ values: Tensor, to target: Tensor, at slot: AdmittedSlot) -> Tensor {
-        writer.write(values, to: target, at: slot.index)
+        writer.write(values, to: target, at: slot.index!)
     }
 
     // MARK: Attending

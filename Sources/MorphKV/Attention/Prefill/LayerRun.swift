@@ -5,10 +5,10 @@ struct LayerRun {
     let model: Model
     let backend: Backend
     let allocator: GraphAllocator
-    /// The layer, from the input.
+    /// The block, from the input; see ``DecoderDescription/attentionBlock(_:)``.
     let index: Int
     let scratch: PrefillScratch
-    /// The residual stream of the text, `[embedding, tokens]`; overwritten.
+    /// The residual stream of the text, `[streamLength, tokens]`; overwritten.
     let stream: Tensor
     let mask: AttentionMask
     /// Entries per KV head from before the text, at the front of the scratch memory.
@@ -22,7 +22,7 @@ struct LayerRun {
 
     private var entries: Int { oldCount + stream[1] }
     /// Whether no block follows.
-    var isLast: Bool { index == model.description.layers.count - 1 && model.description.endsWithAttention }
+    var isLast: Bool { index == model.description.attentionBlockCount - 1 && model.description.endsWithAttention }
 
     /// Runs tokens `range`; only tokens `output` get through attention and the feed-forward network.
     ///
@@ -32,15 +32,20 @@ struct LayerRun {
     func run(
         _ range: Range<Int>, output: Range<Int>, keepsQueries: Bool
     ) throws -> (logits: [Float], features: [Float]) {
-        let operations = 128 + model.description.layers[index].feedForward.operations
+        let description = model.description
+        let operations =
+            128 + description.streamOperations + description.attentionBlock(index).feedForward.operations
         let graph = try Graph(on: backend, capacity: operations, allocator: allocator)
         let block = BlockGraph(graph: graph, description: model.description, weights: model.weights.value)
         let positions = TokenPositions(range.count, model.description, in: graph)
-        let p = block.project(columns(range, in: graph), layer: index, positions: positions)
+        let (hidden, _) = block.streams(of: columns(range, in: graph))
+        let p = block.project(hidden, layer: index, positions: positions)
         let target = oldCount + range.lowerBound..<oldCount + range.upperBound
         let byHead = { graph.permute($0, [0, 2, 1, 3]) }
-        graph.schedule(graph.copy(byHead(p.keys), to: scratch.keys(target, of: entries, in: graph)))
-        graph.schedule(graph.copy(byHead(p.values), to: scratch.values(target, of: entries, in: graph)))
+        if let keys = p.keys, let values = p.values {
+            graph.schedule(graph.copy(byHead(keys), to: scratch.keys(target, of: entries, in: graph)))
+            graph.schedule(graph.copy(byHead(values), to: scratch.values(target, of: entries, in: graph)))
+        }
         if keepsQueries {
             graph.schedule(graph.copy(p.queries, to: scratch.queries(0..<range.count, in: graph)))
         }
@@ -51,9 +56,12 @@ struct LayerRun {
         if !output.isEmpty {
             let attended = attend(p, from: range.lowerBound, output: output, in: graph, mask: &maskInput)
             let gate = p.gate.map { part($0, output.lowerBound - range.lowerBound, output.count, in: graph) }
-            let result = block.finish(attended, gate: gate, input: columns(output, in: graph), layer: index)
+            let (input, own) = block.streams(of: columns(output, in: graph))
+            let result = block.finish(
+                attended, gate: gate, input: input, own: block.own(own, layer: index), layer: index)
             if isLast { logits = block.logits(result) }
-            logits.map(graph.output) ?? graph.schedule(graph.copy(result, to: columns(output, in: graph)))
+            logits.map(graph.output)
+                ?? graph.schedule(graph.copy(result, to: block.place(of: columns(output, in: graph))))
         }
         try graph.allocate()
         for (column, token) in range.enumerated() {
@@ -78,7 +86,7 @@ struct LayerRun {
         _ projections: BlockGraph.Projections, from first: Int, output: Range<Int>, in graph: Graph,
         mask maskInput: inout Tensor?
     ) -> Tensor {
-        let (d, heads) = (model.description.headDimension, model.description.queryHeads)
+        let (d, heads) = (model.description.attentionBlock(index).headDimension, model.description.queryHeads)
         let visible = 0..<oldCount + output.upperBound
         let (queries, sinks) = (projections.queries, projections.sinks)
         let stride = queries.strides

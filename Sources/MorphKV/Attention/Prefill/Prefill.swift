@@ -22,17 +22,25 @@ struct Prefill {
     func run(_ stream: Tensor, wantsAllLogits: Bool) throws -> [Float] {
         let tokens = stream[1]
         let held = cache.layers.map(\.used).max() ?? 0
-        let scratch = try PrefillScratch(
+        let scratches = try PrefillScratch.all(
             model.description, cache.options.keyType, cache.options.valueType, entries: held + tokens,
             queries: min(tokens, Self.chunk), isFused: cache.isFused, on: backend)
         let recurrent = try RecurrentRun(
             model, cache.recurrent, isFused: cache.isFused, on: backend, allocator: allocator)
         var logits: [Float] = []
+        var shared: [Int: LayerPass] = [:]
         for index in cache.parts.indices {
             try recurrent.run(stream, before: index)
-            var pass = LayerPass(self, index: index, scratch: scratch, stream: stream)
+            scratches[index].begin(model.description.layers[index])
+            var pass = LayerPass(self, index: index, scratch: scratches[index], stream: stream)
             logits = try pass.run(wantsAllLogits: wantsAllLogits)
+            // What later blocks make of a layer's entries counts for what stays of them.
+            if pass.isShared { shared[index] = pass } else { try pass.finish() }
         }
+        for index in cache.parts.count..<model.description.attentionBlockCount {
+            logits = try shared[model.description.source(of: index)]!.read(by: index, wantsAllLogits: wantsAllLogits)
+        }
+        for index in shared.keys.sorted() { try shared[index]!.finish() }
         if !model.description.endsWithAttention {
             try recurrent.run(stream, before: cache.parts.count)
             logits = try recurrent.logits(stream, of: wantsAllLogits ? 0..<tokens : tokens - 1..<tokens)
@@ -76,20 +84,22 @@ private struct LayerPass {
             chunk: Prefill.chunk, keys: { scratch.keys(0..<entries, of: entries, in: $0) })
         scorer = PromptScorer(
             scoring: parts.lazy.compactMap { $0.promptScoring(isFirstPrompt: prefill.isFirstPrompt) }.first,
-            prompt: prompt, mask: mask, kernel: scratch.kernel,
-            sinks: prefill.model.weights.value.layers[index].attentionSinks)
+            prompt: prompt, mask: mask, kernel: scratch.kernel)
     }
 
     private var tokens: Int { stream[1] }
     private var seen: Int { prefill.cache.seen }
     private var oldCount: Int { old[0].count }
     private var entries: Int { oldCount + tokens }
-    private var isLast: Bool { layerRun.isLast }
-    private var layerRun: LayerRun {
+    /// Whether later blocks attend to the layer's entries.
+    var isShared: Bool { scorer.prompt.geometry.readers > 0 }
+
+    /// - Parameter block: the layer itself, or a block that attends to its entries.
+    private func layerRun(_ block: Int) -> LayerRun {
         LayerRun(
-            model: prefill.model, backend: prefill.backend, allocator: prefill.allocator, index: index,
+            model: prefill.model, backend: prefill.backend, allocator: prefill.allocator, index: block,
             scratch: scratch, stream: stream, mask: scorer.mask, oldCount: oldCount, seen: seen,
-            base: prefill.cache.frame.base, features: features)
+            base: prefill.cache.frame.base, features: block == index ? features : nil)
     }
     private var formula: (any ScoringFormula)? {
         parts.lazy.compactMap { $0.plan.scoring?.featureSource?.formula }.first
@@ -101,30 +111,44 @@ private struct LayerPass {
         let geometry = scorer.prompt.geometry
         if let formula { return { formula.features(of: $0, layer: geometry, in: $1) } }
         return foresight.map { foresight in
-            { foresight.calibration.scores(of: $0, layer: geometry.layer, in: $1) }
+            { foresight.calibration.scores(of: $0, layer: geometry.layer, kvHeads: geometry.kvHeads, in: $1) }
         }
     }
 
     mutating func run(wantsAllLogits: Bool) throws -> [Float] {
         if oldCount > 0 { try parts[0].load(old, into: scratch, of: entries, prefill) }
+        return try read(by: index, wantsAllLogits: wantsAllLogits)
+    }
+
+    /// Takes the prompt through the layer, or through a block that attends to the layer's entries.
+    mutating func read(by block: Int, wantsAllLogits: Bool) throws -> [Float] {
+        let run = layerRun(block)
         var logits: [Float] = []
         for start in stride(from: 0, to: tokens, by: Prefill.chunk) {
             let range = start..<min(start + Prefill.chunk, tokens)
             // After the last layer only the logits matter; before the last token that leaves keys and values.
             let output: Range<Int> =
-                !isLast || wantsAllLogits ? range : range.upperBound == tokens ? tokens - 1..<tokens : 0..<0
+                !run.isLast || wantsAllLogits ? range : range.upperBound == tokens ? tokens - 1..<tokens : 0..<0
             let keepsQueries = scorer.countedQueries > tokens - range.upperBound
-            let result = try layerRun.run(range, output: output, keepsQueries: keepsQueries)
+            let result = try run.run(range, output: output, keepsQueries: keepsQueries)
             logits += result.logits
-            let written = oldCount + range.lowerBound..<oldCount + range.upperBound
-            if let foresight {
-                foresight.collect(
-                    result.features, of: seen + range.lowerBound..<seen + range.upperBound, layer: index)
-            } else {
-                scorer.scoring?.collect(features: result.features, of: written, into: &table)
-            }
-            try score(range)
+            if block == index { collect(result.features, of: range) }
+            try score(range, of: block)
         }
+        return logits
+    }
+
+    private mutating func collect(_ features: [Float], of range: Range<Int>) {
+        if let foresight {
+            foresight.collect(features, of: seen + range.lowerBound..<seen + range.upperBound, layer: index)
+        } else {
+            let written = oldCount + range.lowerBound..<oldCount + range.upperBound
+            scorer.scoring?.collect(features: features, of: written, into: &table)
+        }
+    }
+
+    /// Lets the policy choose what stays.
+    mutating func finish() throws {
         if oldCount > 0, let scores = parts[0].scores {
             let earlier = scores.state.table(old, seen: seen, origin: parts[0].origin)
             try scorer.scoring?.addEarlier(earlier, scorer.prompt, to: &table)
@@ -134,17 +158,18 @@ private struct LayerPass {
             try part.select(
                 table.restricted(to: part.plan.heads), after: old, seen: seen + tokens, scratch: scratch, prefill)
         }
-        return logits
     }
 
     /// Lets those of the prompt's queries count that are in this chunk.
-    private mutating func score(_ range: Range<Int>) throws {
+    private mutating func score(_ range: Range<Int>, of block: Int) throws {
         let counted = range.clamped(to: tokens - scorer.countedQueries..<tokens)
         guard !counted.isEmpty else { return }
         let (scratch, entries, visible) = (scratch, entries, oldCount + range.upperBound)
         let chunk = PromptScorer.Chunk(
             queries: { scratch.queries($1.lowerBound - range.lowerBound..<$1.upperBound - range.lowerBound, in: $0) },
-            tokens: counted, keys: { scratch.keys(0..<visible, of: entries, in: $0) }, visible: visible)
+            tokens: counted, keys: { scratch.keys(0..<visible, of: entries, in: $0) }, visible: visible,
+            sinks: prefill.model.weights.value.layers[block].attentionSinks,
+            reader: prefill.model.description.reader(block))
         try scorer.score(chunk, into: &table)
     }
 }

@@ -2,7 +2,8 @@ internal import Ggml
 
 /// One layer's keys and values while a prompt runs through it: what the cache held, then the new tokens.
 ///
-/// All layers use the same memory, one after the other, so only one layer's full keys and values exist at a time.
+/// Layers use the same memory, one after the other, so that only one layer's full keys and values exist at a time; those that
+/// later blocks attend to stay.
 final class PrefillScratch {
     private let arena: Arena
     private let keyMemory: Tensor
@@ -10,9 +11,10 @@ final class PrefillScratch {
     private let queryMemory: Tensor
     /// Attends to them where they lie in the host's memory; nil elsewhere.
     let kernel: PromptKernel?
-    private let dimension: Int
     private let queryHeads: Int
-    private let kvHeads: Int
+    /// The shape of the layer whose turn it is.
+    private var dimension: Int
+    private var kvHeads: Int
 
     /// - Parameters:
     ///   - entries: room for that many keys and values.
@@ -29,11 +31,40 @@ final class PrefillScratch {
         queryHeads = description.queryHeads
         kvHeads = description.kvHeads
         arena = try Arena(tensors: 3)
-        let count = entries * dimension * kvHeads
+        let row = description.layers.map { $0.headDimension * $0.kvHeads }.max() ?? 0
+        let count = entries * row
         keyMemory = arena.tensor(keyType.elementType, [count], name: "scratchKeys")
         valueMemory = arena.tensor(valueType.elementType, [count], name: "scratchValues")
         queryMemory = arena.tensor(.f32, [dimension, queryHeads, queries], name: "scratchQueries")
         try arena.allocate(on: backend)
+    }
+
+    /// Lets it hold another layer's keys and values.
+    func begin(_ layer: DecoderDescription.Layer) {
+        (dimension, kvHeads) = (layer.headDimension, layer.kvHeads)
+    }
+
+    /// Memory for each layer: the same for all, but layers whose keys and values later blocks attend to have their own.
+    static func all(
+        _ description: DecoderDescription, _ keyType: CacheType, _ valueType: CacheType, entries: Int,
+        queries: Int, isFused: Bool? = nil, on backend: Backend
+    ) throws -> [PrefillScratch] {
+        func make() throws -> PrefillScratch {
+            try PrefillScratch(
+                description, keyType, valueType, entries: entries, queries: queries, isFused: isFused, on: backend)
+        }
+        let common = try make()
+        return try description.layers.indices.map { index in
+            let own = description.readers(of: index) > 0 ? try make() : common
+            if own !== common { own.begin(description.layers[index]) }
+            return own
+        }
+    }
+
+    /// Bytes of what ``all(_:_:_:entries:queries:isFused:on:)`` made.
+    static func bytes(of all: [PrefillScratch]) -> Int {
+        var seen: Set<ObjectIdentifier> = []
+        return all.reduce(0) { seen.insert(ObjectIdentifier($1)).inserted ? $0 + $1.allocatedBytes : $0 }
     }
 
     var allocatedBytes: Int { arena.allocatedBytes + (kernel?.bytes ?? 0) }
@@ -51,8 +82,8 @@ final class PrefillScratch {
     /// Queries of the chunk at hand: `[headDim, queryHeads, range]`.
     func queries(_ range: Range<Int>, in graph: Graph) -> Tensor {
         graph.view(
-            queryMemory, [dimension, queryHeads, range.count],
-            strides: Array(queryMemory.strides[1...2]), offset: range.lowerBound * queryMemory.strides[2])
+            queryMemory, [dimension, queryHeads, range.count], strides: [4 * dimension, 4 * dimension * queryHeads],
+            offset: range.lowerBound * 4 * dimension * queryHeads)
     }
 
     /// The rows of `entries` in all, for the host; valid as long as the scratch memory is.

@@ -18,7 +18,8 @@ final class PromptKernel {
         prompt.value_type = valueType.kernelType
         prompt.dimension = Int32(description.headDimension)
         prompt.heads = Int32(description.kvHeads)
-        prompt.group = Int32(description.groupSize)
+        // Operations state their own shapes; this is the largest, for the memory to work in.
+        prompt.group = Int32(description.layers.map { description.queryHeads / $0.kvHeads }.max() ?? 1)
         prompt.scale = description.attentionScale
         workspace.reserve(attention_prompt_workspace(prompt.dimension, prompt.group, 0))
         workspace.describe(in: &prompt)

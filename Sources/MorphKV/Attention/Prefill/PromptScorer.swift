@@ -8,8 +8,6 @@ struct PromptScorer {
     let prompt: PromptEntries
     let mask: AttentionMask
     let kernel: PromptKernel?
-    /// A term of each query head's softmax that no entry gets; nil if there is none.
-    let sinks: Tensor?
 
     /// How many of the prompt's last queries count.
     var countedQueries: Int { scoring?.countedQueries(of: prompt.tokens.count) ?? 0 }
@@ -23,6 +21,10 @@ struct PromptScorer {
         /// The keys they see: `[headDim, visible, kvHeads]`, as a view in a given graph.
         let keys: (Graph) -> Tensor
         let visible: Int
+        /// A term of each query head's softmax that no entry gets; nil if there is none.
+        let sinks: Tensor?
+        /// Whose queries they are; see ``DecoderDescription/reader(_:)``.
+        let reader: Int
     }
 
     /// Takes a chunk of the prompt into the table of all entries.
@@ -39,7 +41,7 @@ struct PromptScorer {
         let graph = try Graph(on: prompt.backend, capacity: 512, allocator: prompt.allocator)
         let first = prompt.tokens.lowerBound
         let positions = first + tokens.lowerBound..<first + tokens.upperBound
-        let (queries, keys) = (chunk.queries(graph, tokens), chunk.keys(graph))
+        let (queries, keys, sinks) = (chunk.queries(graph, tokens), chunk.keys(graph), chunk.sinks)
         let scores = graph.scale(graph.matmul(keys, graph.permute(queries, [0, 2, 1, 3])), by: prompt.scale)
         let maskShape = [chunk.visible, positions.count, mask.shape(queries: positions)[2]]
         let kernel = kernel.map { kernel -> PromptBatch.Kernel in
@@ -50,7 +52,7 @@ struct PromptScorer {
             }
         }
         let batch = PromptBatch(
-            graph: graph, queries: queries, scores: scores, sinks: sinks, positions: positions,
+            graph: graph, queries: queries, scores: scores, sinks: sinks, reader: chunk.reader, positions: positions,
             end: prompt.tokens.upperBound, geometry: prompt.geometry, maskShape: maskShape,
             maskValues: { mask.values(queries: positions, visible: chunk.visible) }, kernel: kernel)
         let result = scoring.tally(batch)
@@ -58,6 +60,6 @@ struct PromptScorer {
         try graph.allocate()
         batch.writeInputs()
         try graph.compute()
-        scoring.collect(result.values(), of: positions, visible: chunk.visible, into: &table)
+        scoring.collect(result.values(), of: positions, visible: chunk.visible, reader: chunk.reader, into: &table)
     }
 }

@@ -55,4 +55,15 @@ final class KernelRecurrence: Recurrence {
             rates: delta.rates)
         return graph.learn(factors, batch: batches + block)
     }
+
+    func scan(_ space: StateSpaceInputs, block: Int, in graph: Graph) -> Tensor {
+        let (heads, tokens) = (space.steps[0], space.steps[1])
+        let steps = graph.softplus(space.steps)
+        let decays = graph.exp(graph.multiply(steps, graph.reshape(space.rates, [heads])))
+        let contiguous = { (a: Tensor) in a.isContiguous ? a : graph.contiguous(a) }
+        let inputs = DeltaInputs(
+            queries: contiguous(space.queries), keys: contiguous(space.keys), values: space.values,
+            decays: graph.reshape(decays, [1, heads, tokens]), rates: graph.reshape(steps, [1, heads, tokens]))
+        return graph.scan(inputs, batch: batches + block)
+    }
 }

@@ -19,6 +19,11 @@ protocol Recurrence: AnyObject {
     /// - Parameter delta: `decays` are the logarithms of what the memory is multiplied by.
     /// - Returns: `[size, heads, tokens]`
     func learn(_ delta: DeltaInputs, block: Int, in graph: Graph) -> Tensor
+
+    /// A state space.
+    ///
+    /// - Returns: `[size, heads, tokens]`
+    func scan(_ space: StateSpaceInputs, block: Int, in graph: Graph) -> Tensor
 }
 
 /// By ggml's operations, for the state of one sequence.
@@ -43,6 +48,13 @@ final class GraphRecurrence: Recurrence {
     func learn(_ delta: DeltaInputs, block: Int, in graph: Graph) -> Tensor {
         let memory = state!.blocks[block].memory!
         let result = graph.learn(delta, memory: memory)
+        graph.schedule(graph.copy(result.memory, to: memory))
+        return result.output
+    }
+
+    func scan(_ space: StateSpaceInputs, block: Int, in graph: Graph) -> Tensor {
+        let memory = state!.blocks[block].memory!
+        let result = graph.scan(space, memory: memory)
         graph.schedule(graph.copy(result.memory, to: memory))
         return result.output
     }

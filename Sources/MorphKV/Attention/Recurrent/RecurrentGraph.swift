@@ -25,7 +25,13 @@ extension BlockGraph {
             }
         case (.shortConvolution(let weights), _):
             mixed = shortConvolution(x, weights) { recurrence.convolve($0, by: $1, block: index, in: graph) }
-        case (.gatedDeltaNet, _): preconditionFailure("weights are loaded by the description")
+        case (.stateSpace(let weights), .stateSpace(let space)):
+            mixed = stateSpace(x, weights, space) {
+                recurrence.convolve($0, by: $1, block: index, in: graph)
+            } scan: {
+                recurrence.scan($0, block: index, in: graph)
+            }
+        case (.gatedDeltaNet, _), (.stateSpace, _): preconditionFailure("weights are loaded by the description")
         }
         let middle = graph.add(scaled(mixed, by: description.residualScale), input)
         let result = feedForward(
@@ -43,6 +49,38 @@ extension BlockGraph {
         }
         let convolved = convolve(graph.multiply(part(0), part(2)), weights.convolution)
         return apply(weights.output, graph.multiply(convolved, part(1)))
+    }
+
+    // MARK: State space
+
+    private func stateSpace(
+        _ x: Tensor, _ weights: StateSpaceWeights, _ space: RecurrentBlock.StateSpace,
+        convolve: (Tensor, Tensor) -> Tensor, scan: (StateSpaceInputs) -> Tensor
+    ) -> Tensor {
+        let (tokens, inner) = (x[1], space.inner)
+        let all = apply(weights.input, x)
+        func part(_ count: Int, after: Int) -> Tensor {
+            graph.contiguous(graph.view(all, [count, tokens], strides: [all.strides[1]], offset: 4 * after))
+        }
+        let convolved = graph.silu(
+            graph.add(
+                convolve(part(space.channels, after: inner), weights.convolution), weights.convolutionBias))
+        func heads(_ size: Int, _ count: Int, after: Int) -> Tensor {
+            graph.view(
+                convolved, [size, count, tokens], strides: [4 * size, convolved.strides[1]], offset: 4 * after)
+        }
+        let values = heads(space.size, space.heads, after: 0)
+        let answer = scan(
+            StateSpaceInputs(
+                queries: heads(space.stateSize, space.groups, after: inner + space.groups * space.stateSize),
+                keys: heads(space.stateSize, space.groups, after: inner), values: values,
+                steps: graph.add(part(space.heads, after: inner + space.channels), weights.stepBias),
+                rates: weights.rates))
+        let passed = graph.add(answer, graph.multiply(values, weights.passing))
+        let gated = graph.swiglu(
+            gate: part(inner, after: 0), up: graph.reshape(contiguous(passed), [inner, tokens]))
+        let grouped = graph.reshape(gated, [inner / space.groups, space.groups, tokens])
+        return apply(weights.output, graph.reshape(normed(grouped, by: weights.norm), [inner, tokens]))
     }
 
     // MARK: Gated delta net

@@ -16,6 +16,7 @@ enum Qwen35MoE: Architecture {
     static let name = "qwen35moe"
     static let pairing = RopeParameters.Pairing.halves
     static let mixesExperts = true
+    static let fusesExperts = true
 
     static func adapt(_ description: inout DecoderDescription, _ metadata: Metadata) throws {
         try description.requireExperts(metadata)
@@ -30,6 +31,7 @@ enum Qwen3Next: Architecture {
     static let name = "qwen3next"
     static let pairing = RopeParameters.Pairing.halves
     static let mixesExperts = true
+    static let fusesExperts = true
 
     static func adapt(_ description: inout DecoderDescription, _ metadata: Metadata) throws {
         try description.requireExperts(metadata)
