@@ -67,7 +67,7 @@ final class RawSocket: Sendable {
             let count = recv(descriptor, &part, part.count, 0)
             guard count > 0 else { break }
             all += part.prefix(count)
-            if let end, String(decoding: all, as: UTF8.self).contains(end) { break }
+            if let end, String(decoding: all.suffix(count + end.utf8.count), as: UTF8.self).contains(end) { break }
         }
         return String(decoding: all, as: UTF8.self)
     }

@@ -79,7 +79,7 @@ extension ServerClient {
         socket.send(
             RawSocket.completion(
                 """
-                {"model":"\(model)","prompt":"Once","max_tokens":2500,"n":3,"stream":true,"logprobs":5,\
+                {"model":"\(model)","prompt":"Once","max_tokens":4000,"n":3,"stream":true,"logprobs":5,\
                 "logit_bias":{"1":-100,"2":-100}}
                 """))
         _ = await socket.read(until: "data: {")
