@@ -92,7 +92,8 @@ import Testing
             ]
             for (path, body) in bodies {
                 let reply = try await client.post(path, raw: #"{"max_tokens":300,\#(body)}"#)
-                let text = reply.body.filter { !$0.isWhitespace && $0 != "\\" }
+                // Between the members there may be line breaks and tabs, which the reply writes as letters.
+                let text = reply.body.replacing(/\\[nt]/, with: "").filter { !$0.isWhitespace && $0 != "\\" }
                 #expect(text.contains(#"{"zebra":1,"ant":2}"#), "\(path): \(reply.body)")
             }
         }
