@@ -38,7 +38,7 @@ public struct EvaluationSettings: Sendable, Hashable {
     public var seed: Int
 
     /// States the settings; those of a model of this package come from
-    /// ``init(_:dataset:samples:model:cache:sampling:usesChatTemplate:maximumNewTokens:maximumPromptTokens:contextLength:)``.
+    /// ``init(_:dataset:samples:model:cache:budget:sampling:usesChatTemplate:maximumNewTokens:maximumPromptTokens:contextLength:)``.
     public init(
         benchmark: String, dataset: String, samples: [EvaluationSample], model: String, modelFingerprint: String,
         policy: String, calibration: String? = nil, capacity: Int?, cache: String = "f16",

@@ -20,7 +20,10 @@ public struct SampleBudget: Sendable, Hashable {
 
     /// Takes a policy, and a share of what each sample took in a run with the full cache.
     ///
-    /// - Parameter url: The result file of that run.
+    /// - Parameters:
+    ///   - policy: The policy, without its capacity.
+    ///   - bytes: A share.
+    ///   - url: The result file of that run.
     /// - Throws: ``EvaluationError`` if it is none, is of another policy, or does not say how long the sequences became.
     public init(_ policy: PolicySpecification, bytes: ByteBudget, ofFullRun url: URL) throws {
         self.policy = policy
