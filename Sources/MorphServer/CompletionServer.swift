@@ -32,7 +32,10 @@ public struct CompletionServer: Sendable {
     /// Puts a server in front of a folder of models, which are loaded when they are asked for. A file that cannot be used is
     /// listed with what is wrong with it.
     ///
-    /// - Parameter configuration: its names of the model do not count: every model has its file's.
+    /// - Parameters:
+    ///   - folder: where the models are, and what each may use.
+    ///   - configuration: its names of the model do not count: every model has its file's.
+    ///   - logger: for what happens later.
     /// - Throws: what the system says if the folder cannot be read; ``ServerError`` if there is no model in it.
     public init(_ folder: ModelFolder, configuration: ServerConfiguration, logger: Logger) async throws {
         parts = ServerParts(configuration, logger)

@@ -74,12 +74,14 @@ extension ServerClient {
     }
 
     /// Begins to read a long answer and then stops, so that its model stays busy until the socket is read or gone.
-    func stall(_ model: String) async throws -> RawSocket {
+    ///
+    /// - Parameter tokens: of each of three answers; 4,000 are more than what sockets hold, however fast it is written.
+    func stall(_ model: String, tokens: Int = 2000) async throws -> RawSocket {
         let socket = try RawSocket(port: port, receives: 32768, seconds: 600)
         socket.send(
             RawSocket.completion(
                 """
-                {"model":"\(model)","prompt":"Once","max_tokens":4000,"n":3,"stream":true,"logprobs":5,\
+                {"model":"\(model)","prompt":"Once","max_tokens":\(tokens),"n":3,"stream":true,"logprobs":5,\
                 "logit_bias":{"1":-100,"2":-100}}
                 """))
         _ = await socket.read(until: "data: {")
