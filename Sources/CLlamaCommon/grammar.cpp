@@ -148,18 +148,29 @@ static bool may_come_before(const llama_common_grammar &grammar, llama_token tok
     return !next.holds || accepts(*grammar.state, next.rest);
 }
 
+/// Candidates whose texts are looked at a time, so that what this takes does not grow with the vocabulary.
+static constexpr size_t batch = 1024;
+
+/// Makes what may not come next impossible.
+static void constrain(const llama_common_grammar &grammar, llama_token_data *data, size_t count) {
+    for (size_t index = 0; index < count; index++) {
+        bool isAllowed = grammar.trigger ? may_come_before(grammar, data[index].id) : may_begin(grammar, data[index].id);
+        if (!isAllowed) { data[index].logit = -INFINITY; }
+    }
+    llama_token_data_array array = {data, count, -1, false};
+    if (!grammar.trigger) { llama_grammar_apply_impl(*grammar.state, &array); }
+}
+
 size_t llama_common_grammar_constrain(const llama_common_grammar *grammar, void *candidates, size_t count) {
     auto data = static_cast<llama_token_data *>(candidates);
-    llama_token_data_array array = {data, count, -1, false};
     char *error = nullptr;
-    bool isDone = attempt_within(grammar->left(), 0, &error, [&](limits &) {
-        for (size_t index = 0; index < count; index++) {
-            bool isAllowed = grammar->trigger ? may_come_before(*grammar, data[index].id) : may_begin(*grammar, data[index].id);
-            if (!isAllowed) { data[index].logit = -INFINITY; }
-        }
-        if (!grammar->trigger) { llama_grammar_apply_impl(*grammar->state, &array); }
-        return true;
-    });
+    bool isDone = true;
+    for (size_t first = 0; isDone && first < count; first += batch) {
+        isDone = attempt_within(LLAMA_COMMON_GROWTH_BYTES, 0, &error, [&](limits &) {
+            constrain(*grammar, data + first, std::min(batch, count - first));
+            return true;
+        });
+    }
     std::free(error);
     return isDone ? std::count_if(data, data + count, [](const auto &item) { return item.logit > -INFINITY; }) : 0;
 }

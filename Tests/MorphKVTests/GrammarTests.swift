@@ -1,4 +1,5 @@
 import Foundation
+import Ggml
 import TestSupport
 import Testing
 
@@ -53,6 +54,26 @@ import Testing
         } throws: { ($0 as? GenerationError)?.kind == .cutShort }
         // The session goes on.
         #expect(try await SessionTests.tokens(session.generate(" there", options: .init(maxTokens: 5))).count == 5)
+    }
+
+    @Test(
+        "a vocabulary of a hundred thousand pieces takes no more memory than one may",
+        .enabled(if: !Vocabularies.files.isEmpty, "llama.cpp's vocabularies are not in .deps/share/vocabularies"))
+    func largeVocabularies() async throws {
+        let tokenizer = try #require(Vocabularies.files.first { $0.lastPathComponent == "ggml-vocab-llama-bpe.gguf" })
+        let folder = try TemporaryFolder()
+        let url = folder.url.appending(path: "large.gguf")
+        var model = try RandomModel(
+            ModelShape(
+                "llama", embedding: 32, layers: 1, feedForward: 32, queryHeads: 1, kvHeads: 1, headDimension: 32,
+                vocabulary: 128256, tiesEmbeddings: true, context: 512, ropeBase: 10000),
+            type: .q8_0, seed: 3, tokenizer: GgufFile(contentsOf: tokenizer))
+        try model.write(to: url)
+        let session = try Session(Model(contentsOf: url), threads: 1)
+        var text = ""
+        let options = GenerationOptions(maxTokens: 20, grammar: try Grammar(gbnf: "root ::= \"[zebra, ant]\""))
+        for try await piece in session.generate("Once upon a time", options: options) { text += piece.text }
+        #expect(text == "[zebra, ant]")
     }
 
     @Test("a grammar changes nothing where it allows everything")

@@ -89,7 +89,7 @@ struct VocabularyTests {
     }
 }
 
-private enum Vocabularies {
+enum Vocabularies {
     static let files: [URL] = {
         let folder = Fixtures.root.appending(path: ".deps/share/vocabularies")
         // Of the kinds that the supported architectures use.
