@@ -26,14 +26,14 @@ struct ContextRoutes: Sendable {
             let text = try wanted.contextText(body, tokenizer, chatFormat)
             do { return try scheduler.compress(text) } catch { throw Self.error(error) }
         }
-        var response = try json(Self.card(context), status: .accepted)
+        var response = try Response.json(Self.card(context), status: .accepted)
         response.headers[.location] = "/v1/contexts/\(context.name)"
         return response
     }
 
     func list() throws -> Response {
         let (figures, folder) = (scheduler.contextFigures, scheduler.options.contextFolder)
-        return try json([
+        return try Response.json([
             "object": "list", "data": .array(scheduler.servedContexts.map(Self.card)),
             "can_add": .bool(folder != nil), "chat": .bool((try? chatFormat.tokensBeforeContext()) != nil),
             "max_tokens": .int(scheduler.contextTokens), "max_bytes": .int(folder?.bytes ?? 0),
@@ -43,14 +43,14 @@ struct ContextRoutes: Sendable {
 
     func show(_ name: String) throws -> Response {
         guard let context = scheduler.servedContext(name) else { throw Self.unknown(name) }
-        return try json(Self.card(context))
+        return try Response.json(Self.card(context))
     }
 
     func delete(_ name: String) throws -> Response {
         guard scheduler.options.contextFolder != nil else { throw Self.missing }
         guard scheduler.servedContext(name) != nil else { throw Self.unknown(name) }
         try scheduler.deleteContext(name)
-        return try json(["id": .string(name), "object": "context.deleted", "deleted": true])
+        return try Response.json(["id": .string(name), "object": "context.deleted", "deleted": true])
     }
 
     private static func unknown(_ name: String) -> APIError {
@@ -82,12 +82,6 @@ struct ContextRoutes: Sendable {
             members["error"] = .string(why)
         }
         return .object(members)
-    }
-
-    private func json(_ value: JSONValue, status: HTTPResponse.Status = .ok) throws -> Response {
-        Response(
-            status: status, headers: [.contentType: "application/json"],
-            body: .init(byteBuffer: try Coding.encode(value)))
     }
 }
 #endif

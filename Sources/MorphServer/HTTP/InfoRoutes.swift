@@ -69,15 +69,16 @@ struct InfoRoutes: Sendable {
         var object = "model"
         var created: Int
         var ownedBy = "morphkv"
-        var meta: Meta
+        /// Like ``morphkv``, nothing while the model is not in memory.
+        var meta: Meta?
         /// What is done with it at present, where there are several; its file, and the bytes that it takes at most.
         var status: ModelStatus?
         var path: String?
         var bytes: Int?
-        var morphkv: Extension
+        var morphkv: Extension?
     }
 
-    private struct ModelList: Encodable {
+    struct ModelList: Encodable {
         var object = "list"
         var data: [ModelCard]
     }
@@ -101,18 +102,18 @@ struct InfoRoutes: Sendable {
                 }))
     }
 
-    func models() throws -> Response { try json(ModelList(data: [card])) }
+    func models() throws -> Response { try Response.json(ModelList(data: [card])) }
 
     func model(_ name: String) throws -> Response {
         guard configuration.modelNames.contains(name) else {
             throw APIError.notFound("the model '\(name.prefix(100))' does not exist here", code: "model_not_found")
         }
-        return try json(card)
+        return try Response.json(card)
     }
 
     func health() throws -> Response {
         let state = readiness.state
-        return try json(["status": state.rawValue], status: state == .ready ? .ok : .serviceUnavailable)
+        return try Response.json(["status": state.rawValue], status: state == .ready ? .ok : .serviceUnavailable)
     }
 
     func metrics() throws -> Response {
@@ -131,12 +132,6 @@ struct InfoRoutes: Sendable {
                 .init("Process-Start-Time-Unix")!: "\(created)",
             ],
             body: .init(byteBuffer: .init(string: text)))
-    }
-
-    private func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
-        Response(
-            status: status, headers: [.contentType: "application/json"],
-            body: .init(byteBuffer: try Coding.encode(value)))
     }
 }
 #endif

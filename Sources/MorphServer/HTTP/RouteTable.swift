@@ -32,9 +32,7 @@ struct RouteTable {
 
     mutating func post(_ paths: String..., handler: @escaping Handler) { add(.post, paths, handler) }
 
-    mutating func delete(_ paths: String..., handler: @escaping Handler) {
-        rows.append(Row(method: .delete, paths: paths, handler: handler))
-    }
+    mutating func delete(_ paths: String..., handler: @escaping Handler) { add(.delete, paths, handler) }
 
     /// The methods of every path.
     private var methods: [String: [HTTPRequest.Method]] {

@@ -26,7 +26,7 @@ struct SlotRoutes: Sendable {
             minP: defaults.minP ?? 0.05, seed: defaults.seed ?? .max)
         let settings = NativeSettings(sampling: sampling, maxTokens: configuration.defaultMaxTokens ?? -1)
         let name = configuration.modelFile ?? configuration.modelName
-        return try json([
+        return try Response.json([
             "default_generation_settings": [
                 "n_ctx": .int(contextLength), "params": settings.json, "is_processing": false,
             ],
@@ -47,7 +47,7 @@ struct SlotRoutes: Sendable {
             throw APIError(
                 status: .serviceUnavailable, message: "no slot is free", type: "unavailable_error")
         }
-        return try json(
+        return try Response.json(
             .array(
                 slots.map { slot in
                     var members: [String: JSONValue] = [
@@ -79,7 +79,7 @@ struct SlotRoutes: Sendable {
         case "save":
             let file = try await file(request)
             let saved = try await scheduler.saveSlot(slot, to: file)
-            return try json([
+            return try Response.json([
                 "id_slot": .int(slot), "filename": .string(file.lastPathComponent), "n_saved": .int(saved.tokens),
                 "n_written": .int(saved.bytes), "timings": ["save_ms": milliseconds()],
             ])
@@ -89,12 +89,12 @@ struct SlotRoutes: Sendable {
                 throw APIError.notFound("there is no file '\(file.lastPathComponent)'", param: "filename")
             }
             let read = try await scheduler.restoreSlot(slot, from: file)
-            return try json([
+            return try Response.json([
                 "id_slot": .int(slot), "filename": .string(file.lastPathComponent), "n_restored": .int(read.tokens),
                 "n_read": .int(read.bytes), "timings": ["restore_ms": milliseconds()],
             ])
         case "erase":
-            return try json(["id_slot": .int(slot), "n_erased": .int(try await scheduler.eraseSlot(slot))])
+            return try Response.json(["id_slot": .int(slot), "n_erased": .int(try await scheduler.eraseSlot(slot))])
         default: throw APIError.invalid("'action' is one of save, restore and erase", param: "action")
         }
     }
@@ -110,12 +110,6 @@ struct SlotRoutes: Sendable {
                 "'filename' has letters, digits, '.', '_' and '-', and does not begin with '.'", param: "filename")
         }
         return folder.appendingPathComponent(name)
-    }
-
-    private func json(_ value: JSONValue) throws -> Response {
-        Response(
-            status: .ok, headers: [.contentType: "application/json"],
-            body: .init(byteBuffer: try Coding.encode(value)))
     }
 }
 #endif

@@ -62,7 +62,7 @@ struct TokenRoutes: Sendable {
         func name(_ token: Token?) -> JSONValue {
             token.map { .string(tokenizer.decode([$0], special: true)) } ?? .null
         }
-        return try respond([
+        return try Response.json([
             "bos_token": name(tokenizer.beginOfText), "eos_token": name(tokenizer.endOfText),
             "chat_template": completions.chatFormat.template.map { .string($0.source) } ?? .null,
         ])
@@ -80,13 +80,7 @@ struct TokenRoutes: Sendable {
     private func respond(
         _ request: Request, _ answer: @escaping @Sendable (ByteBuffer) throws -> JSONValue
     ) async throws -> Response {
-        try respond(await completions.reader.understand(request) { body in try answer(body) })
-    }
-
-    private func respond(_ json: JSONValue) throws -> Response {
-        Response(
-            status: .ok, headers: [.contentType: "application/json"],
-            body: .init(byteBuffer: try Coding.encode(json)))
+        try Response.json(await completions.reader.understand(request) { body in try answer(body) })
     }
 }
 #endif

@@ -32,10 +32,7 @@ extension CompletionRoutes {
         let count = try await reader.understand(request) { body in
             try chatTokens(Self.encoded(try Self.messagesBody(body).chatBody(counts: true))).count
         }
-        let json: JSONValue = ["input_tokens": .int(count)]
-        return Response(
-            status: .ok, headers: [.contentType: "application/json"],
-            body: .init(byteBuffer: try Coding.encode(json)))
+        return try Response.json(["input_tokens": count])
     }
 
     private static func messagesBody(_ body: ByteBuffer) throws -> MessagesRequest {

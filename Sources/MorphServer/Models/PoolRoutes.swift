@@ -13,51 +13,19 @@ struct PoolRoutes: Sendable {
 
     init(_ pool: ModelPool) { self.pool = pool }
 
-    /// A model that is not in memory.
-    private struct Card: Encodable {
-        var id: String
-        var aliases: [String]
-        var tags: [String]
-        var object = "model"
-        var created: Int
-        var ownedBy = "morphkv"
-        var status: ModelStatus
-        var path: String
-        var bytes: Int?
-    }
-
-    private enum AnyCard: Encodable {
-        case loaded(InfoRoutes.ModelCard)
-        case other(Card)
-
-        func encode(to encoder: any Encoder) throws {
-            switch self {
-            case .loaded(let card): try card.encode(to: encoder)
-            case .other(let card): try card.encode(to: encoder)
-            }
-        }
-    }
-
-    private struct List: Encodable {
-        var object = "list"
-        var data: [AnyCard]
-    }
-
-    private func card(_ entry: ModelEntry) -> AnyCard {
-        if let model = entry.state.model {
-            var card = model.info.card
-            (card.status, card.path, card.bytes) = (entry.status, entry.file.url.lastPathComponent, entry.bytes)
-            return .loaded(card)
-        }
-        return .other(
-            Card(
+    private func card(_ entry: ModelEntry) -> InfoRoutes.ModelCard {
+        var card =
+            entry.state.model?.info.card
+            ?? InfoRoutes.ModelCard(
                 id: entry.file.name, aliases: [entry.file.name], tags: pool.loader.configuration.modelTags,
-                created: created, status: entry.status, path: entry.file.url.lastPathComponent, bytes: entry.bytes))
+                created: created)
+        (card.status, card.path, card.bytes) = (entry.status, entry.file.url.lastPathComponent, entry.bytes)
+        return card
     }
 
-    func models() async throws -> Response { try json(List(data: await pool.all.map(card))) }
+    func models() async throws -> Response { try Response.json(InfoRoutes.ModelList(data: await pool.all.map(card))) }
 
-    func model(_ name: String) async throws -> Response { try json(card(await pool.entry(name))) }
+    func model(_ name: String) async throws -> Response { try Response.json(card(await pool.entry(name))) }
 
     // MARK: Loading and unloading
 
@@ -71,12 +39,12 @@ struct PoolRoutes: Sendable {
 
     func load(_ request: Request) async throws -> Response {
         try await pool.requestLoad(name(request))
-        return try json(["success": true])
+        return try Response.json(["success": true])
     }
 
     func unload(_ request: Request) async throws -> Response {
         try await pool.requestUnload(name(request))
-        return try json(["success": true])
+        return try Response.json(["success": true])
     }
 
     // MARK: The state of the server
@@ -90,24 +58,18 @@ struct PoolRoutes: Sendable {
             "endpoint_props": false, "endpoint_metrics": .bool(configuration.servesMetrics),
             "build_info": .string(PackageVersion.fingerprint),
         ]
-        return try self.json(json)
+        return try Response.json(json)
     }
 
     func health() throws -> Response {
         let state = parts.readiness.state
-        return try json(["status": state.rawValue], status: state == .ready ? .ok : .serviceUnavailable)
+        return try Response.json(["status": state.rawValue], status: state == .ready ? .ok : .serviceUnavailable)
     }
 
     func metrics() async throws -> Response {
         guard pool.loader.configuration.servesMetrics else { throw APIError.notBuilt(InfoRoutes.noMetrics) }
         let text = MetricsText(await pool.all, waiting: await pool.waiting, parts.announced.memory).text
         return InfoRoutes.metrics(text, since: created)
-    }
-
-    private func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
-        Response(
-            status: status, headers: [.contentType: "application/json"],
-            body: .init(byteBuffer: try Coding.encode(value)))
     }
 }
 #endif
