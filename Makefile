@@ -3,7 +3,8 @@
 # make build         the release build of the command
 # make install       the command with its data, man page and completions, below PREFIX (/usr/local)
 # make docs          the documentation of every product, into .build/documentation
-# make bench         speed beside libllama, about 30 minutes; rewrites the table of docs/performance.md
+# make bench         speed beside libllama, about 30 minutes; rewrites the table of docs/performance.md; SET=architectures:
+#                    shapes with experts, sinks, delta nets and shared keys, about 15 minutes
 # make micro-bench   the attention kernel alone, by type and shape
 # make calibrate-demo  the calibration of the built-in model anew, from its own answers
 # make lint          formatting rules, warnings are errors; sizes, and folders without cycles
@@ -86,7 +87,7 @@ do-demo:
 	@"$$(swift build -c release $(DEMO_BUILD) --show-bin-path)/morphkv" demo $(if $(DEMO_MODEL),--model "$(DEMO_MODEL)") $(DEMO_FLAGS)
 
 do-bench: do-build
-	@scripts/bench "$$(swift build -c release --show-bin-path)/morphkv"
+	@scripts/bench "$$(swift build -c release --show-bin-path)/morphkv" $(SET)
 
 do-calibrate-demo: do-build
 	@MORPHKV="$$(swift build -c release --show-bin-path)/morphkv" scripts/calibrate-demo

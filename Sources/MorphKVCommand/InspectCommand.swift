@@ -62,7 +62,9 @@ struct InspectCommand: ParsableCommand {
         let windows = Set(d.layers.compactMap(\.slidingWindow)).sorted()
         if !windows.isEmpty {
             let count = d.layers.filter { $0.slidingWindow != nil }.count
-            print("sliding window: \(windows.map(String.init).joined(separator: ", ")) tokens in \(count) layers")
+            print(
+                "sliding window: \(windows.map(String.init).joined(separator: ", ")) tokens in \(count) layers, whose keys and "
+                    + "values stop growing there")
         }
         print(
             "weights: \(Output.bytes(model.weightBytes)) ("

@@ -5,12 +5,9 @@ import Testing
 
 @testable import MorphKV
 
-/// Policies, contexts and saved caches on architectures whose blocks differ from Llama's.
+/// Policies, contexts and saved caches on every architecture.
 @Suite struct ArchitectureTests {
-    static let architectures = [
-        "smollm3", "mistral3", "granite", "granitemoe", "olmo2", "olmoe", "qwen3moe", "gpt-oss", "qwen35", "qwen35moe",
-        "qwen3next", "lfm2", "lfm2moe", "granitehybrid", "gemma3n", "gemma4",
-    ]
+    static let architectures = Model.architectures
 
     @Test(
         "every policy with ample capacity gives the full cache's logits, and holds no more than its capacity",

@@ -45,10 +45,7 @@ import Testing
 
     @Test(
         "a sequence gives the same logits bit for bit in every architecture",
-        arguments: [
-            "smollm3", "mistral3", "granitemoe", "olmo2", "olmoe", "qwen3moe", "gpt-oss", "qwen35", "qwen3next", "lfm2",
-            "lfm2moe", "granitehybrid", "gemma3n", "gemma4",
-        ], ["f32", "q4_K"])
+        arguments: Model.architectures, ["f32", "q4_K"])
     func independenceOfArchitectures(_ architecture: String, type: String) throws {
         let shape = TestModels.shape(architecture, queryHeads: 8, kvHeads: 2)
         let model = try TestCalibrations.model(shape, #require(ElementType(named: type)))

@@ -144,7 +144,7 @@ import Testing
         let deep: Float = shape.layers > 8 ? 10 : 1
         let tolerance: Float = test.type == .f32 ? 1e-4 * deep : 5e-3 * Float(shape.layers)
 
-        var worst = Difference()
+        var worst = LogitDifference()
         var expected = oracle.feed(prompt, at: 0)
         let all = try engine.prefill(prompt, wantsAllLogits: true)
         for (index, row) in expected.enumerated() {
@@ -180,24 +180,3 @@ extension LibllamaTests {
         #expect(ours == theirs)
     }
 }
-
-/// The largest difference between two series of logits, relative to their range.
-private struct Difference {
-    var relative: Float = 0
-    var place = ""
-    /// Where the greedy token differs although the margin exceeds the difference.
-    var otherTokens: [String] = []
-
-    mutating func note(_ ours: [Float], _ theirs: [Float], _ place: String) {
-        let error = zip(ours, theirs).map { abs($0 - $1) }.max()!
-        let range = theirs.max()! - theirs.min()!
-        if !(error / range <= relative) {
-            relative = error / range
-            self.place = place
-        }
-        let sorted = theirs.sorted(by: >)
-        if sorted[0] - sorted[1] > 2 * error, argmax(ours) != argmax(theirs) { otherTokens.append(place) }
-    }
-}
-
-private func argmax(_ logits: [Float]) -> Int { logits.indices.max { logits[$0] < logits[$1] }! }

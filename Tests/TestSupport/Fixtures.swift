@@ -15,6 +15,8 @@ package enum Fixtures {
 
     /// Recorded runs of the oracle of the published policies, with their models.
     package static let publishedPolicies = folder.appending(path: "oracle")
+    /// Recorded runs of the oracle of models with learned sinks, with their models.
+    package static let sinks = folder.appending(path: "sinks")
     /// Recorded runs of the oracle of the policy augur, with their models and calibrations.
     package static let augur = folder.appending(path: "traces")
 

@@ -5,6 +5,8 @@ internal import MorphKV
 extension Bench {
     /// Tokens of a long answer that each side writes in turn.
     private static let block = 250
+    /// Tokens after which memory is looked at.
+    private static let marks = [1000, 10_000, 100_000, 1_000_000]
 
     /// A long answer with a cache of constant size against libllama's full cache, in turns of 250 tokens. We decode them
     /// all; libllama decodes the last ``steps`` of them, which stand for the others that it gets as a prompt.
@@ -24,12 +26,14 @@ extension Bench {
         try theirs?.decode([answer[0]], at: 0)
         var (our, their): ([Double], [Double]) = ([], [])
         var grown = 0
+        var memory: [BenchmarkRow] = []
         for start in stride(from: 1, to: count, by: Self.block) {
             progress("long answer: \(start) of \(count) tokens")
             let range = start..<min(start + Self.block, count)
             let before = residentBytes() ?? 0
             for index in range { our.append(try seconds { try engine.decode(answer[index]) }) }
             if start > 1000 { grown += (residentBytes() ?? 0) - before }
+            if let mark = Self.marks.first(where: range.contains) { memory += self.memory(of: engine, after: mark) }
             guard let theirs else { continue }
             let measured = range.suffix(steps)
             try theirs.prefill(Array(answer[range.lowerBound..<measured.lowerBound]), at: range.lowerBound)
@@ -37,7 +41,16 @@ extension Bench {
             let mean = times.reduce(0, +) / Double(times.count)
             their += Array(repeating: mean, count: range.count - times.count) + times
         }
-        return longMeasures(our, their, policy, grown: grown)
+        return longMeasures(our, their, policy, grown: grown) + memory
+    }
+
+    /// What the cache and the whole process take; libllama's part counts where it runs beside us.
+    private func memory(of engine: Engine, after count: Int) -> [BenchmarkRow] {
+        let name = "after \(count) tokens, \(engine.statistics.policy)"
+        let bytes = [("cache", engine.statistics.allocatedBytes), ("resident memory", residentBytes())]
+        return bytes.compactMap { part, bytes in
+            bytes.map { BenchmarkRow("\(part) \(name)", [Double($0) / 1e6], unit: "MB") }
+        }
     }
 
     private func longMeasures(

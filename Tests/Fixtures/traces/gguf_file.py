@@ -119,7 +119,8 @@ class File:
 
 # ---------------------------------------------------------------------------------------------- fingerprint
 def fingerprint(file):
-    """What tells models apart, 16 hexadecimal digits; see Sources/MorphKV/Model/Fingerprint.swift. Llama and Qwen 3."""
+    """What tells models apart, 16 hexadecimal digits; see Sources/MorphKV/Model/Fingerprint.swift. Llama, Qwen 3 and
+    gpt-oss without windows."""
     architecture = file.keys["general.architecture"]
     key = lambda name, otherwise=None: file.keys.get(f"{architecture}.{name}", otherwise)
     heads, dimension, context = key("attention.head_count"), key("attention.key_length"), key("context_length")
@@ -133,9 +134,12 @@ def fingerprint(file):
         "<4f", key("attention.layer_norm_rms_epsilon"), 1, np.float32(1) / np.sqrt(np.float32(dimension)), 0)
     factor = key("rope.scaling.factor", 0.0)
     scale = np.float32(1) / np.float32(factor) if factor else 1
+    has_sinks = architecture == "gpt-oss"
     for _ in range(key("block_count")):
         data += struct.pack("<4q", 0, 0 if is_llama else 2, key("rope.dimension_count", dimension), context)
         data += struct.pack("<6f", key("rope.freq_base"), scale, 0, 1, 32, 1)
+        data += f"experts {key('expert_used_count')} true 1.0 true".encode() if has_sinks else b""
+    data += b"sinks" if has_sinks else b""
     for name in sorted(file.tensors):
         array, place = file.tensors[name], file.places[name]
         data += f"{name} {TYPE_NAMES[array.dtype]} {list(array.shape[::-1])}".encode()
