@@ -24,16 +24,20 @@ extension Bench {
         for tensor in model.weights.value.mapped { tensor.touch() }
         try engine.prefill([answer[0]])
         try theirs?.decode([answer[0]], at: 0)
-        var (our, their): ([Double], [Double]) = ([], [])
+        // All there from the start, or it would count as growth.
+        var our = [Double](repeating: .zero, count: count - 1)
+        var their: [Double] = []
         var grown = 0
         var memory: [BenchmarkRow] = []
         for start in stride(from: 1, to: count, by: Self.block) {
             progress("long answer: \(start) of \(count) tokens")
             let range = start..<min(start + Self.block, count)
             let before = residentBytes() ?? 0
-            for index in range { our.append(try seconds { try engine.decode(answer[index]) }) }
+            for index in range { our[index - 1] = try seconds { try engine.decode(answer[index]) } }
             if start > 1000 { grown += (residentBytes() ?? 0) - before }
-            if let mark = Self.marks.first(where: range.contains) { memory += self.memory(of: engine, after: mark) }
+            if let mark = Self.marks.first(where: { range.contains($0 - 1) }) {
+                memory += self.memory(of: engine, after: mark)
+            }
             guard let theirs else { continue }
             let measured = range.suffix(steps)
             try theirs.prefill(Array(answer[range.lowerBound..<measured.lowerBound]), at: range.lowerBound)

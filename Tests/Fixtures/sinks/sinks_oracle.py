@@ -52,7 +52,6 @@ TRACES = [
     ("sinks-group2", "kvzip", dict(ratio=0.4, level="pair", system=4, chunk_size=20, prev_postfix=3,
                                    repeat_first=[7, 8], repeat_next=[9], postfix=[11]), 44, 20),
     ("sinks-windows", "morphkv", dict(capacity=18, window=5, fusion="sum", normalisation="full"), 30, 60),
-    ("sinks-windows", "h2o", dict(capacity=11, window=3), 30, 60),
     ("sinks-windows", "tova", dict(capacity=16, heads="layer"), 12, 60),
 ]
 

@@ -129,7 +129,7 @@ def fingerprint(file):
     data += b"rope_freqs.weight" if "rope_freqs.weight" in file.tensors else b""
     data += struct.pack(
         "<10q", file.tensors["token_embd.weight"].shape[0], key("embedding_length"), key("feed_forward_length"), heads,
-        key("attention.head_count_kv", heads), dimension, key("block_count"), 0, 0 if is_llama else 1, 0)
+        key("attention.head_count_kv", heads), dimension, key("block_count"), 0, int(architecture == "qwen3"), 0)
     data += struct.pack(
         "<4f", key("attention.layer_norm_rms_epsilon"), 1, np.float32(1) / np.sqrt(np.float32(dimension)), 0)
     factor = key("rope.scaling.factor", 0.0)
