@@ -44,9 +44,10 @@ import Testing
             (!name.hasPrefix("blk.") || name.hasPrefix("blk.0.") || isHybrid && name.hasPrefix("blk.1."))
                 && name != "output.weight"
         }
-        // What is missing here is done without: keys are values, and nothing is scaled.
+        // What is missing here is done without: keys are values, and nothing is scaled; or it is looked for in three tensors.
         let isOptional = { (name: String) in
             name.hasSuffix(".bias") || architecture == "gemma4" && name.hasSuffix("attn_v.weight")
+                || name.hasSuffix("attn_qkv.weight") && architecture == "phi3"
         }
         for name in names where isNeeded(name) && !name.hasSuffix("layer_output_scale.weight") {
             var changes: [(inout RawGguf.Tensor) -> Void] = [
