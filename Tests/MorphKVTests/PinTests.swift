@@ -209,7 +209,7 @@ import Testing
             var table = ScoreTable(positions: [Array(0..<next)])
             table[0] = [(0..<next).map { _ in Float(random.next() >> 40) }]
             let kept = table.keep(
-                rule.capacity - 1, rule: rule, by: state, next: next, promptEnd: promptEnd, pins: pins)
+                rule.capacity - 1, rule: rule, by: state, next: next, promptEnd: promptEnd, pins: pins, sight: 0)
             #expect(kept[0] == Self.dropped(to: rule, pins, next: next, promptEnd: promptEnd, scores: table[0][0]))
         }
     }

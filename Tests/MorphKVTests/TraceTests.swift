@@ -11,7 +11,7 @@ import Testing
     static let sinks = Fixtures.files(in: Fixtures.sinks, ending: ".json")
 
     @Test func allTracesAreThere() throws {
-        #expect(Self.published.count == 19 && Self.sinks.count == 12)
+        #expect(Self.published.count == 19 && Self.sinks.count == 13)
         let policies = try Set(Self.sinks.map { try Trace(contentsOf: $0).policy })
         #expect(policies == ["morphkv", "h2o", "tova", "augur", "snapkv", "adakv", "kvzip"])
     }

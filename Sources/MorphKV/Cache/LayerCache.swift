@@ -126,7 +126,9 @@ final class LayerCache {
     func evictBurst(seen: Int) {
         guard let scores, scores.rule.isBursty, used == slots else { return }
         let count = scores.rule.capacity - 1
-        scores.keepInPlace(count, seen: seen, origin: origin, promptEnd: promptEnd, pins: pinsInSight(at: seen))
+        scores.keepInPlace(
+            count, seen: seen, origin: origin, promptEnd: promptEnd, pins: pinsInSight(at: seen),
+            sight: sight(at: seen))
         cut(to: count)
     }
 
@@ -192,6 +194,13 @@ final class LayerCache {
         return frozen.headPositions[plan.heads?[head] ?? head].enumerated()
             .filter { $1 >= first || $1 < plan.visibleSinks }
             .map { EntryRows.Entry(row: $0, position: $1) }
+    }
+
+    /// The first position that the next token sees.
+    ///
+    /// - Parameter seen: tokens that the sequence has so far.
+    func sight(at seen: Int) -> Int {
+        plan.geometry.slidingWindow.map { max(0, seen + 1 - $0) } ?? 0
     }
 
     /// For each KV head, the filled slots in the order of the positions they hold.

@@ -51,21 +51,23 @@ struct ScoreTable {
     /// Which entries stay when all but `count` per KV head must go: indices, ascending.
     ///
     /// The window, the sinks, the pins and the prompt's best entries up to its floor stay without question, then the best
-    /// scores; equal scores: the lower position.
+    /// scores; equal scores: the lower position. What the next token does not see goes before all others.
     ///
     /// - Parameters:
     ///   - next: the position that the next token will have.
     ///   - promptEnd: the position after the sequence's first prompt.
     ///   - pins: positions that stay.
+    ///   - sight: the first position that the next token sees.
     func keep(
-        _ count: Int, rule: ScoringRule, by state: any ScoringState, next: Int, promptEnd: Int, pins: PinnedPositions
+        _ count: Int, rule: ScoringRule, by state: any ScoringState, next: Int, promptEnd: Int, pins: PinnedPositions,
+        sight: Int
     ) -> [[Int]] {
         guard count < positions[0].count else { return positions.map { Array($0.indices) } }
         let floor = rule.promptFloor(beside: pins, after: promptEnd, before: next)
         let isCandidate = positions.map { held in
             let isPromptWhole = held.count { $0 < promptEnd } <= floor
             let first = isPromptWhole ? max(rule.sinks, promptEnd) : rule.sinks
-            return held.map { $0 < next - rule.window && $0 >= first && !pins.contains($0) }
+            return held.map { $0 < sight || $0 < next - rule.window && $0 >= first && !pins.contains($0) }
         }
         var scores = positions.indices.map {
             state.scores(of: $0, in: self, isCandidate: isCandidate[$0], next: next)
@@ -77,13 +79,15 @@ struct ScoreTable {
         return positions.indices.map { head in
             let held = positions[head]
             var stays = isCandidate[head].map { !$0 }
-            func keepBest(_ count: Int, before end: Int) {
-                let open = held.indices.filter { !stays[$0] && held[$0] < end }
+            func keepBest(_ count: Int, among range: Range<Int>) {
+                let open = held.indices.filter { !stays[$0] && range.contains(held[$0]) }
                 for entry in Self.best(count, of: open, by: scores[head]) { stays[entry] = true }
             }
             let prompt = held.indices.count { stays[$0] && held[$0] < promptEnd }
-            if prompt < floor { keepBest(floor - prompt, before: promptEnd) }
-            keepBest(count - stays.count { $0 }, before: next)
+            if prompt < floor { keepBest(floor - prompt, among: sight..<max(sight, promptEnd)) }
+            keepBest(count - stays.count { $0 }, among: sight..<max(sight, next))
+            // As many in all heads, which are evicted next.
+            keepBest(count - stays.count { $0 }, among: 0..<sight)
             return held.indices.filter { stays[$0] }
         }
     }

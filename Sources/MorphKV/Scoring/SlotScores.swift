@@ -74,10 +74,11 @@ struct SlotScores {
     ///   - origin: the first position that went to the slots.
     ///   - promptEnd: the position after the sequence's first prompt.
     ///   - pins: positions that stay.
-    func keepInPlace(_ count: Int, seen: Int, origin: Int, promptEnd: Int, pins: PinnedPositions) {
+    ///   - sight: the first position that the next token sees.
+    func keepInPlace(_ count: Int, seen: Int, origin: Int, promptEnd: Int, pins: PinnedPositions, sight: Int) {
         let held = entries()
         let kept = state.table(held, seen: seen, origin: origin)
-            .keep(count, rule: rule, by: state, next: seen, promptEnd: promptEnd, pins: pins)
+            .keep(count, rule: rule, by: state, next: seen, promptEnd: promptEnd, pins: pins, sight: sight)
         var left = [Float](repeating: -1, count: positions.count)
         for (head, indices) in kept.enumerated() {
             for entry in indices.map({ held[head][$0] }) {

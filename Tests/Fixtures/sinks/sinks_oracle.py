@@ -53,6 +53,8 @@ TRACES = [
                                    repeat_first=[7, 8], repeat_next=[9], postfix=[11]), 44, 20),
     ("sinks-windows", "morphkv", dict(capacity=18, window=5, fusion="sum", normalisation="full"), 30, 60),
     ("sinks-windows", "tova", dict(capacity=16, heads="layer"), 12, 60),
+    # Fewer entries than the local layers see: at the cut what is out of sight goes first, whatever it received.
+    ("sinks-windows", "h2o", dict(capacity=11, window=3), 30, 60),
 ]
 
 

@@ -32,7 +32,7 @@ extension LayerCache {
             let count = entries < slots ? entries : scores.rule.capacity - 1
             let kept = table.keep(
                 count, rule: scores.rule, by: scores.state, next: seen, promptEnd: promptEnd,
-                pins: pinsInSight(at: seen))
+                pins: pinsInSight(at: seen), sight: sight(at: seen))
             try store(kept, of: entries, after: old, scratch: scratch, prefill)
             scores.store(kept, of: table, seen: seen)
             scores.mark(pins)
