@@ -41,7 +41,8 @@ import Testing
         server.options.contextFolder?.bytes = bytes[0] * 3 / 2
         try await server.run { client, _ in
             let reader = try await client.stall("stories", prompt: " Ben was", #""morphkv":{"context":"a"},"#)
-            #expect(try await client.context("a")["in_use"] as? Int ?? 0 > 0)
+            let uses = try await client.context("a")["in_use"] as? Int
+            #expect(uses ?? 0 > 0)
             let reply = try await client.ask("b")
             #expect(reply.status == 503 && reply.error["code"] as? String == "contexts_in_use", "\(reply.body)")
             #expect(reply.headers[.retryAfter] != nil)

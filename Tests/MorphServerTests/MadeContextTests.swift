@@ -103,7 +103,8 @@ import Testing
             _ = try await client.compress("kite")
             let first = try await client.completeBeside(" Ben was", context: "kite")
             let reader = try await client.stall("stories", prompt: " Ben was", #""morphkv":{"context":"kite"},"#)
-            #expect(try await client.context("kite")["in_use"] as? Int ?? 0 > 0)
+            let uses = try await client.context("kite")["in_use"] as? Int
+            #expect(uses ?? 0 > 0)
             #expect(try await client.delete("/v1/contexts/kite").status == 200)
             #expect(try await client.ask("kite").status == 404)
             let held = try await client.figure("morphkv_contexts_resident_bytes")
