@@ -1,6 +1,7 @@
 #include "available.h"
 
 #ifdef MORPHKV_LLAMA_COMMON
+#include "automaton.h"
 #include "limits.h"
 #include "trigger.h"
 
@@ -16,6 +17,7 @@ struct freeing_grammar {
 
 struct llama_common_grammar {
     std::unique_ptr<llama_grammar, freeing_grammar> state;
+    const llama_common_pieces *pieces;
     const llama_vocab *vocabulary;
     /// Where the rules begin; nothing once they hold.
     std::unique_ptr<grammar_trigger> trigger = nullptr;
@@ -24,6 +26,9 @@ struct llama_common_grammar {
     /// Bytes that it took at its beginning, and those that were added since.
     size_t bytes = 0;
     ptrdiff_t growth = 0;
+    /// What is remembered of the rules, and its bytes; nothing where it cannot follow them or took too much.
+    std::unique_ptr<grammar_automaton> automaton = nullptr;
+    ptrdiff_t remembered = 0;
 
     /// Bytes that it may still take.
     size_t left() const {
@@ -44,17 +49,6 @@ static bool accepts(const llama_grammar &state, const std::string &text) {
     });
     std::free(error);
     return isAccepted;
-}
-
-static std::string piece(const llama_vocab *vocabulary, llama_token token) {
-    std::string text(64, 0);
-    int32_t size = llama_token_to_piece(vocabulary, token, text.data(), text.size(), 0, true);
-    if (size < 0) {
-        text.resize(-size);
-        size = llama_token_to_piece(vocabulary, token, text.data(), text.size(), 0, true);
-    }
-    text.resize(std::max(size, 0));
-    return text;
 }
 
 static bool begins_with(const std::string &text, const std::string &beginning) {
@@ -109,15 +103,17 @@ static void prepare(llama_common_grammar &grammar, const common_json &use) {
     if (!begin.empty() && accepts(*grammar.state, begin)) { grammar.begin = begin; }
 }
 
-llama_common_grammar *llama_common_grammar_create(const void *vocabulary, const char *gbnf, const char *use, char **error) {
+llama_common_grammar *llama_common_grammar_create(
+    const llama_common_pieces *pieces, const char *gbnf, const char *use, char **error) {
     return attempt_within(LLAMA_COMMON_WORK_BYTES, std::strlen(gbnf), error, [&](limits &limit) -> llama_common_grammar * {
-        auto vocab = static_cast<const llama_vocab *>(vocabulary);
+        auto vocab = pieces->vocabulary;
         check(vocab, gbnf);
         auto state = llama_grammar_init_impl(vocab, gbnf, "root", false, nullptr, 0, nullptr, 0);
         limit.check();
         if (!state) { throw std::runtime_error("a rule begins with itself"); }
         std::unique_ptr<llama_common_grammar> grammar(new llama_common_grammar{
-            std::unique_ptr<llama_grammar, freeing_grammar>(state), vocab});
+            std::unique_ptr<llama_grammar, freeing_grammar>(state), pieces, vocab});
+        if (grammar_automaton::follows(*state)) { grammar->automaton = std::make_unique<grammar_automaton>(); }
         if (use) { prepare(*grammar, common_json::parse(use)); }
         limit.check();
         grammar->bytes = limit.held();
@@ -151,7 +147,7 @@ static bool may_come_before(const llama_common_grammar &grammar, llama_token tok
 /// Candidates whose texts are looked at a time, so that what this takes does not grow with the vocabulary.
 static constexpr size_t batch = 1024;
 
-/// Makes what may not come next impossible.
+/// Makes what may not come next impossible, each token by itself.
 static void constrain(const llama_common_grammar &grammar, llama_token_data *data, size_t count) {
     for (size_t index = 0; index < count; index++) {
         bool isAllowed = grammar.trigger ? may_come_before(grammar, data[index].id) : may_begin(grammar, data[index].id);
@@ -161,13 +157,12 @@ static void constrain(const llama_common_grammar &grammar, llama_token_data *dat
     if (!grammar.trigger) { llama_grammar_apply_impl(*grammar.state, &array); }
 }
 
-size_t llama_common_grammar_constrain(const llama_common_grammar *grammar, void *candidates, size_t count) {
-    auto data = static_cast<llama_token_data *>(candidates);
+static size_t constrain_each(const llama_common_grammar &grammar, llama_token_data *data, size_t count) {
     char *error = nullptr;
     bool isDone = true;
     for (size_t first = 0; isDone && first < count; first += batch) {
         isDone = attempt_within(LLAMA_COMMON_GROWTH_BYTES, 0, &error, [&](limits &) {
-            constrain(*grammar, data + first, std::min(batch, count - first));
+            constrain(grammar, data + first, std::min(batch, count - first));
             return true;
         });
     }
@@ -175,9 +170,70 @@ size_t llama_common_grammar_constrain(const llama_common_grammar *grammar, void 
     return isDone ? std::count_if(data, data + count, [](const auto &item) { return item.logit > -INFINITY; }) : 0;
 }
 
+// MARK: What is remembered
+
+/// Bytes that it may take: half of what a grammar may grow by.
+static constexpr size_t most_remembered = LLAMA_COMMON_GROWTH_BYTES / 2;
+
+static void forget(llama_common_grammar &grammar) {
+    char *error = nullptr;
+    attempt_within(LLAMA_COMMON_GROWTH_BYTES, 0, &error, [&](limits &) {
+        grammar.automaton->clear();
+        return true;
+    });
+    std::free(error);
+    grammar.growth -= grammar.remembered;
+    grammar.remembered = 0;
+}
+
+/// The tokens that may come next; NULL where that is more than may be remembered.
+static const std::vector<bool> *remember(llama_common_grammar &grammar) {
+    auto room = std::min<size_t>(most_remembered - grammar.remembered, grammar.left());
+    char *error = nullptr;
+    ptrdiff_t change = 0;
+    auto allowed = attempt_within(room, 0, &error, [&](limits &limit) {
+        auto tokens = &grammar.automaton->allowed(*grammar.state, *grammar.pieces);
+        limit.check();
+        change = limit.change();
+        return tokens;
+    });
+    std::free(error);
+    if (!allowed) { forget(grammar); }
+    grammar.remembered += change;
+    grammar.growth += change;
+    return allowed;
+}
+
+/// Whether places can be remembered: where the rules hold, and no character was begun.
+static const std::vector<bool> *allowed(llama_common_grammar &grammar) {
+    if (!grammar.automaton || grammar.trigger || !grammar.begin.empty() || grammar.state->partial_utf8.n_remain != 0) {
+        return nullptr;
+    }
+    bool isFirst = grammar.automaton->is_empty();
+    auto tokens = remember(grammar);
+    if (!tokens && !isFirst) { tokens = remember(grammar); }
+    // What is too much for one place will be too much for others.
+    if (!tokens) { grammar.automaton = nullptr; }
+    return tokens;
+}
+
+size_t llama_common_grammar_constrain(llama_common_grammar *grammar, void *candidates, size_t count) {
+    auto data = static_cast<llama_token_data *>(candidates);
+    auto tokens = allowed(*grammar);
+    if (!tokens) { return constrain_each(*grammar, data, count); }
+    size_t left = 0;
+    for (size_t index = 0; index < count; index++) {
+        auto token = static_cast<size_t>(data[index].id);
+        bool isAllowed = token < tokens->size() && (*tokens)[token] && data[index].logit > -INFINITY;
+        if (!isAllowed) { data[index].logit = -INFINITY; }
+        left += isAllowed;
+    }
+    return left;
+}
+
 bool llama_common_grammar_allows(const llama_common_grammar *grammar, int32_t token) {
     llama_token_data single = {token, 0, 0};
-    return llama_common_grammar_constrain(grammar, &single, 1) == 1;
+    return constrain_each(*grammar, &single, 1) == 1;
 }
 
 /// Goes on by a token that is allowed.
@@ -196,29 +252,37 @@ static void move(llama_common_grammar &grammar, llama_token token) {
     grammar.trigger = nullptr;
 }
 
-bool llama_common_grammar_accept(llama_common_grammar *grammar, int32_t token) {
-    // What is not allowed would end the process.
-    if (!llama_common_grammar_allows(grammar, token)) { return false; }
+static bool move_within(llama_common_grammar &grammar, llama_token token) {
     char *error = nullptr;
-    bool isDone = attempt_within(grammar->left(), 0, &error, [&](limits &limit) {
-        move(*grammar, token);
-        grammar->growth += limit.change();
+    bool isDone = attempt_within(grammar.left(), 0, &error, [&](limits &limit) {
+        move(grammar, token);
+        grammar.growth += limit.change();
         return true;
     });
     std::free(error);
     return isDone;
 }
 
+bool llama_common_grammar_accept(llama_common_grammar *grammar, int32_t token) {
+    // What is not allowed would end the process.
+    if (!llama_common_grammar_allows(grammar, token)) { return false; }
+    if (move_within(*grammar, token)) { return true; }
+    if (grammar->remembered == 0) { return false; }
+    forget(*grammar);
+    return move_within(*grammar, token);
+}
+
 #else
 
-llama_common_grammar *llama_common_grammar_create(const void *, const char *, const char *, char **error) {
+llama_common_grammar *llama_common_grammar_create(
+    const llama_common_pieces *, const char *, const char *, char **error) {
     *error = copied(missing);
     return nullptr;
 }
 void llama_common_grammar_destroy(llama_common_grammar *) {}
 size_t llama_common_grammar_bytes(const llama_common_grammar *) { return 0; }
 bool llama_common_grammar_may_end(const llama_common_grammar *) { return false; }
-size_t llama_common_grammar_constrain(const llama_common_grammar *, void *, size_t) { return 0; }
+size_t llama_common_grammar_constrain(llama_common_grammar *, void *, size_t) { return 0; }
 bool llama_common_grammar_allows(const llama_common_grammar *, int32_t) { return false; }
 bool llama_common_grammar_accept(llama_common_grammar *, int32_t) { return false; }
 

@@ -19,7 +19,7 @@ struct CompressCommand: ParsableCommand {
     @Option(name: [.short, .customLong("out")], help: "The file to write.")
     var out: String
 
-    @Option(help: "The share of the text's entries that stays, 0 to 1 (default: 0.3).")
+    @Option(help: "The share of the text's entries that stays, 0 to 1 (default: \(Compression.Defaults.ratio)).")
     var ratio: Double?
 
     @Option(help: "Instead of a ratio: entries per KV head on average.")
@@ -105,7 +105,7 @@ struct CompressCommand: ParsableCommand {
         guard heads.isEmpty || saveHeads != nil || levels.scores == nil else {
             throw ValidationError("--heads brings its scores along: --scores says nothing then")
         }
-        let budget = budgets.first ?? .ratio(0.3)
+        let budget = budgets.first ?? .ratio(Compression.Defaults.ratio)
         let level: Compression.Level =
             try heads.isEmpty ? levels.compressionLevel() : .head(sinks: levels.sinks, recent: levels.recent)
         return Compression(budget, level: level, curve: try levels.layerCurve(), source: levels.source)

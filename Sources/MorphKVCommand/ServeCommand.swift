@@ -84,6 +84,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Bytes that the grammars of all requests, of schemas and tools, may take together.")
     var maxGrammars = 8 << 20
 
+    @Option(help: "Bytes of streamed answers with an X-Conversation-Id that are kept to be read again; 0: none.")
+    var streamBytes = 4 << 20
+
     @Option(help: "Connections that are open at a time.")
     var maxConnections = 512
 
@@ -99,6 +102,9 @@ struct ServeCommand: AsyncParsableCommand {
         try require((0...1e7).contains(shutdownTime), "--shutdown-time \(shutdownTime): 0 to 10 million seconds")
         try require((1...1 << 30).contains(maxBody), "--max-body \(maxBody): 1 byte to 1 GiB are possible")
         try require((0...1 << 32).contains(maxGrammars), "--max-grammars \(maxGrammars): 0 bytes to 4 GiB are possible")
+        try require(
+            streamBytes == 0 || (1 << 20...1 << 32).contains(streamBytes),
+            "--stream-bytes \(streamBytes): 0, or 1 MiB to 4 GiB")
         try require((1...1 << 16).contains(maxConnections), "--max-connections \(maxConnections): 1 to 65536")
     }
 
@@ -155,7 +161,10 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.host = host
         configuration.port = port
         configuration.maxBodyBytes = maxBody
+        // Tools, and a text that could be a prompt: four bytes per token are usual.
+        configuration.maxChatBytes = (1 << 20) + 16 * min(maxPrompt, 1 << 30)
         configuration.maxGrammarBytes = maxGrammars
+        configuration.streamBytes = streamBytes
         configuration.pinsSystem = pinSystem
         configuration.chatTemplate = try chatTemplate.source()
         configuration.reasoningFormat = reasoningFormat

@@ -62,6 +62,9 @@ public struct CompletionServer: Sendable {
         post("/v1/messages") { try await $0.completions.messages($1, context: $2) }
         post("/v1/messages/count_tokens") { model, request, _ in try await model.completions.countTokens(request) }
         post("/v1/responses", "/responses") { try await $0.completions.responses($1, context: $2) }
+        post("/v1/responses/input_tokens", "/responses/input_tokens") { model, request, _ in
+            try await model.completions.countInput(request)
+        }
         post("/tokenize") { model, request, _ in try await model.tokens.tokenize(request) }
         post("/detokenize") { model, request, _ in try await model.tokens.detokenize(request) }
         get("/tokenizer_info") { model, _, _ in try model.tokens.info() }
@@ -73,6 +76,10 @@ public struct CompletionServer: Sendable {
         post("/slots/{id}") { model, request, context in
             try await model.slots.act(request, context.parameters.require("id"))
         }
+        let streams = StreamRoutes(answers: parts.kept, reader: parts.reader)
+        table.get("/v1/stream") { try await streams.read($0, context: $1) }
+        table.delete("/v1/stream") { try await streams.cancel($0, context: $1) }
+        table.post("/v1/streams/lookup") { try await streams.lookup($0, context: $1) }
         switch models {
         case .one(let model): addInfo(of: model, to: &table)
         case .folder(let pool): addInfo(of: pool, to: &table)
@@ -102,7 +109,10 @@ public struct CompletionServer: Sendable {
         let info = PoolRoutes(pool)
         let properties = models.handler { model, _, _ in try model.slots.properties() }
         table.get("/v1/models", "/models") { _, _ in try await info.models() }
-        table.get("/v1/models/{name}") { _, context in try await info.model(context.parameters.require("name")) }
+        // Names of models in folders of the folder have slashes.
+        table.get("/v1/models/**") { _, context in
+            try await info.model(context.parameters.getCatchAll().joined(separator: "/"))
+        }
         table.get("/health", "/v1/health") { _, _ in try info.health() }
         table.get("/metrics") { _, _ in try await info.metrics() }
         table.get("/props") { request, context in

@@ -14,8 +14,12 @@ public struct ServerConfiguration: Sendable {
     public var keys = APIKeys([])
     /// Bytes that the body of a request may have.
     public var maxBodyBytes = 4 << 20
+    /// Bytes that a chat may have that is put into an interpreted template, which takes 24 times as many meanwhile.
+    public var maxChatBytes = 3 << 19
     /// Bytes that the grammars of all waiting and running requests may have together, with what takes their answers apart.
     public var maxGrammarBytes = 8 << 20
+    /// Bytes of streamed answers that are kept to be read again; 0 keeps none.
+    public var streamBytes = 4 << 20
     /// Answers that one request may ask for.
     public var maxChoices = 8
     /// Connections that are open at a time.
@@ -76,6 +80,9 @@ public struct ServerConfiguration: Sendable {
 }
 
 extension ServerConfiguration {
+    /// Bytes of the largest chat that is put into a template.
+    var maxTemplateBytes: Int { min(maxChatBytes, maxBodyBytes) }
+
     /// All names of the model: the first is what answers say.
     var modelNames: [String] { [modelName] + modelAliases }
 }

@@ -57,6 +57,7 @@ public struct ServerMemory: Sendable, Hashable {
 
     private static func connections(_ configuration: ServerConfiguration) -> Int {
         configuration.maxConnections * perConnection + configuration.maxBodyBytes * bodyFactor
+            + configuration.streamBytes
     }
 
     /// Bytes that saving and restoring slots takes: a saved one is mapped while it is read, and written in blocks.
@@ -69,7 +70,7 @@ public struct ServerMemory: Sendable, Hashable {
         guard Grammar.isAvailable else { return 0 }
         guard CommonLimits.hold else { return nil }
         return configuration.maxGrammarBytes + 2 * CommonLimits.work
-            + configuration.maxBodyBytes * CommonLimits.inputFactor
+            + configuration.maxTemplateBytes * CommonLimits.inputFactor
     }
 
     /// What grammars and parsers of so many running answers grow by.

@@ -68,6 +68,27 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: ChatTemplate.isAvailable, "llama.cpp's library common is not there"))
+    func chatsThatAreTooLargeForATemplateAreRefusedInAllInterfaces() async throws {
+        let template = try ChatTemplates.source("microsoft-phi-4")
+        try await TestServer.run(
+            configure: {
+                $0.maxChatBytes = 2000
+                $0.chatTemplate = template
+            }
+        ) { client, _ in
+            let text = String(repeating: "x", count: 3000)
+            let message: [[String: String]] = [["role": "user", "content": text]]
+            for path in ["/v1/chat/completions", "/v1/messages", "/apply-template", "/v1/messages/count_tokens"] {
+                let reply = try await client.post(path, ["messages": message, "max_tokens": 1])
+                #expect(reply.status == 400 && reply.error["param"] as? String == "messages", "\(path): \(reply.body)")
+                #expect((reply.error["message"] as? String)?.contains("2000") == true)
+            }
+            #expect(try await client.post("/v1/responses", ["input": text]).status == 400)
+            #expect(try await client.complete(text, 1).status == 200)
+        }
+    }
+
     @Test func promptsThatAreTooLongAreRefused() async throws {
         try await TestServer.run { client, _ in
             let reply = try await client.complete(String(repeating: "word ", count: 3000))

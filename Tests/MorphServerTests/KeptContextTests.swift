@@ -40,12 +40,14 @@ import Testing
         let bytes = try ["a", "b"].map { try server.save($0) }
         server.options.contextFolder?.bytes = bytes[0] * 3 / 2
         try await server.run { client, _ in
-            async let running = client.completeBeside(" Ben was", context: "a")
-            try await wait(for: "its use") { try await client.context("a")["in_use"] as? Int == 1 }
+            let reader = try await client.stall("stories", prompt: " Ben was", #""morphkv":{"context":"a"},"#)
+            let uses = try await client.context("a")["in_use"] as? Int
+            #expect(uses ?? 0 > 0)
             let reply = try await client.ask("b")
             #expect(reply.status == 503 && reply.error["code"] as? String == "contexts_in_use", "\(reply.body)")
             #expect(reply.headers[.retryAfter] != nil)
-            #expect(try await running?.isEmpty == false)
+            #expect(await reader.read(until: "data: [DONE]").contains("data: [DONE]"))
+            try await wait(for: "its end") { try await client.context("a")["in_use"] as? Int == 0 }
             #expect(try await client.ask("b").status == 200)
         }
     }

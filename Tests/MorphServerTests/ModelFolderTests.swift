@@ -29,6 +29,30 @@ import Testing
         }
     }
 
+    @Test func modelsInFoldersOfTheFolderHaveTheseInTheirNames() async throws {
+        let folder = try TemporaryFolder()
+        for path in ["stories", "publisher/stories", "publisher/model/stories", "too/deep/for/stories"] {
+            let url = folder.url.appending(path: "\(path).gguf")
+            try FileManager.default.createDirectory(
+                at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try FileManager.default.createSymbolicLink(at: url, withDestinationURL: Fixtures.stories)
+        }
+        // A folder that contains itself.
+        try FileManager.default.createSymbolicLink(
+            at: folder.url.appending(path: "publisher/again"), withDestinationURL: folder.url)
+        var models = ModelFolder(folder.url) { _ in TestFolder.options }
+        models.waitTime = .seconds(3600)
+        try await TestServer.run(folder: models) { client in
+            let names = try await client.states().keys.sorted()
+            #expect(
+                names == ["publisher/again/stories", "publisher/model/stories", "publisher/stories", "stories"])
+            let name = "publisher/model/stories"
+            #expect(try await client.complete("Once", 3, ["model": name]).json["model"] as? String == name)
+            #expect(try await client.get("/v1/models/\(name)").json["id"] as? String == name)
+            #expect(try await client.get("/v1/models/publisher/nothing").status == 404)
+        }
+    }
+
     @Test func eachModelAnswersAsItDoesAloneAndTheOneOfLongAgoMakesRoom() async throws {
         let prompt = "Once upon a time"
         nonisolated(unsafe) var alone: [String: String] = [:]

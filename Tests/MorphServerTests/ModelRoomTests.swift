@@ -36,7 +36,7 @@ import Testing
 
     @Test func whoIsGoneWaitsNoMoreAndCostsNobodyTheModel() async throws {
         try await TestServer.run(folder: TestFolder.models()) { client in
-            let reader = try await client.stall("stories", tokens: 4000)
+            let reader = try await client.stall("stories")
             var gone: RawSocket? = try RawSocket(port: client.port)
             gone?.send(RawSocket.completion(#"{"model":"amber","prompt":"x","max_tokens":1}"#))
             try await wait(for: "a request to wait") { try await client.figure("morphkv_models_waited_for") == 1 }

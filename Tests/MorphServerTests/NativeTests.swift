@@ -145,6 +145,8 @@ import Testing
             let count = try await client.post("/chat/completions/input_tokens", message)
             let usage = try await client.chat("Hello", 1).json["usage"] as? [String: Any]
             #expect(count.json["input_tokens"] as? Int == usage?["prompt_tokens"] as? Int)
+            let same = try await client.post("/v1/responses/input_tokens", ["input": message["messages"] ?? ""])
+            #expect(same.json["input_tokens"] as? Int == count.json["input_tokens"] as? Int, "\(same.body)")
         }
     }
 

@@ -54,13 +54,22 @@ char *llama_common_grammar_of_schema(const char *schema, char **error);
 /// A grammar at one place of a text that keeps to it; not for several threads at once.
 typedef struct llama_common_grammar llama_common_grammar;
 
-/// The beginning of a text. `vocabulary` is a `const struct llama_vocab *` and outlives it.
+/// The texts of a vocabulary's tokens, as grammars read them. `vocabulary` is a `const struct llama_vocab *` and outlives it.
+///
+/// Returns NULL where memory is short, or there are no grammars.
+typedef struct llama_common_pieces llama_common_pieces;
+llama_common_pieces *llama_common_pieces_create(const void *vocabulary);
+
+void llama_common_pieces_destroy(llama_common_pieces *pieces);
+
+/// The beginning of a text. `pieces` outlives it, and is only read.
 ///
 /// `use` is a JSON object that says what of the text the rules are about: what llama_common_chat_template_apply returns, or
 /// NULL for all of it.
 ///
 /// Returns NULL where the grammar, GBNF with a rule `root`, makes no sense, and the reason in `error`.
-llama_common_grammar *llama_common_grammar_create(const void *vocabulary, const char *gbnf, const char *use, char **error);
+llama_common_grammar *llama_common_grammar_create(
+    const llama_common_pieces *pieces, const char *gbnf, const char *use, char **error);
 
 void llama_common_grammar_destroy(llama_common_grammar *grammar);
 
@@ -71,10 +80,10 @@ size_t llama_common_grammar_bytes(const llama_common_grammar *grammar);
 bool llama_common_grammar_allows(const llama_common_grammar *grammar, int32_t token);
 
 /// Sets the logits of all candidates that may not come next to minus infinity. `candidates` is an array of
-/// `llama_token_data`.
+/// `llama_token_data`. What may come at a place is remembered, as far as the grammar may grow.
 ///
 /// Returns how many are left.
-size_t llama_common_grammar_constrain(const llama_common_grammar *grammar, void *candidates, size_t count);
+size_t llama_common_grammar_constrain(llama_common_grammar *grammar, void *candidates, size_t count);
 
 /// Goes on by a token.
 ///

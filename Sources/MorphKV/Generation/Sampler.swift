@@ -111,12 +111,14 @@ final class Sampler {
     /// Makes every token a candidate.
     private func fill(_ logits: [Float]) throws {
         precondition(logits.count == memory.candidates.count, "one logit per token id")
-        for index in logits.indices {
-            guard logits[index] < .infinity else {
-                throw GenerationError(
-                    .badLogits, "the model computed \(logits[index]) for token \(index); is its file damaged?")
+        try memory.candidates.withUnsafeMutableBufferPointer { candidates in
+            for (index, logit) in logits.enumerated() {
+                guard logit < .infinity else {
+                    throw GenerationError(
+                        .badLogits, "the model computed \(logit) for token \(index); is its file damaged?")
+                }
+                candidates[index] = llama_token_data(id: Token(index), logit: logit, p: 0)
             }
-            memory.candidates[index] = llama_token_data(id: Token(index), logit: logits[index], p: 0)
         }
     }
 

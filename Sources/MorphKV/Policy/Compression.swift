@@ -38,6 +38,18 @@ public struct Compression: Sendable, Hashable {
         case heads(HeadScores)
     }
 
+    /// What the command `compress` and the server take where nothing is said.
+    public enum Defaults {
+        /// The share of the entries that stays.
+        public static let ratio = 0.3
+        /// Of ``Level/layer(alpha:)``.
+        public static let alpha = 0.2
+        /// Of ``Level/head(sinks:recent:)``.
+        public static let sinks = 4
+        /// Of ``Level/head(sinks:recent:)``.
+        public static let recent = 256
+    }
+
     /// How much stays.
     public var budget: Budget
     /// Among which entries the best are chosen.
@@ -69,7 +81,9 @@ public struct Compression: Sendable, Hashable {
     }
 
     /// Whole heads by scores that were found before: no score is computed.
-    public static func heads(_ scores: HeadScores, ratio: Double, sinks: Int = 4, recent: Int = 256) -> Compression {
+    public static func heads(
+        _ scores: HeadScores, ratio: Double, sinks: Int = Defaults.sinks, recent: Int = Defaults.recent
+    ) -> Compression {
         Compression(.ratio(ratio), level: .head(sinks: sinks, recent: recent), source: .heads(scores))
     }
 

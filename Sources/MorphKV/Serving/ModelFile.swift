@@ -5,10 +5,14 @@ internal import Ggml
 package struct ModelFile: Sendable, Hashable {
     /// Where it is.
     package let url: URL
-    /// Its name without `.gguf`.
-    package var name: String { url.deletingPathExtension().lastPathComponent }
+    /// Its name without `.gguf`, after the folders of the folder that it is in.
+    package let name: String
 
-    package init(_ url: URL) { self.url = url }
+    /// - Parameter folders: where it is in the folder of models, such as `publisher/model/`.
+    package init(_ url: URL, in folders: String = "") {
+        self.url = url
+        name = folders + url.deletingPathExtension().lastPathComponent
+    }
 
     /// Bytes before the tensors: the tokenizer, most of all.
     ///
@@ -22,16 +26,26 @@ package struct ModelFile: Sendable, Hashable {
         return file.tensors.values.map(\.offset).min() ?? file.fileBytes
     }
 
-    /// The files of a folder, by name, that are models or too damaged to say what they are; calibrations, contexts and saved
-    /// sessions are left out.
+    /// The files of a folder and of two levels of folders in it, by name, that are models or too damaged to say what they are;
+    /// calibrations, contexts and saved sessions are left out.
     ///
     /// - Throws: what the system says if the folder cannot be read.
     package static func all(in folder: URL) throws -> [ModelFile] {
+        try all(in: folder, "", levels: 2).filter { !isSomethingElse($0.url) }.sorted { $0.name < $1.name }
+    }
+
+    private static func all(in folder: URL, _ folders: String, levels: Int) throws -> [ModelFile] {
         try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-            .filter { $0.pathExtension.lowercased() == "gguf" && !$0.lastPathComponent.hasPrefix(".") }
-            .sorted { $0.lastPathComponent < $1.lastPathComponent }
-            .filter { !isSomethingElse($0) }
-            .map(ModelFile.init)
+            .filter { !$0.lastPathComponent.hasPrefix(".") }
+            .flatMap { url -> [ModelFile] in
+                // Links to folders are followed, which is why the levels are counted.
+                let values = try? url.resolvingSymlinksInPath().resourceValues(forKeys: [.isDirectoryKey])
+                guard values?.isDirectory == true else {
+                    return url.pathExtension.lowercased() == "gguf" ? [ModelFile(url, in: folders)] : []
+                }
+                let inner = folders + url.lastPathComponent + "/"
+                return levels > 0 ? (try? all(in: url, inner, levels: levels - 1)) ?? [] : []
+            }
     }
 
     private static func isSomethingElse(_ url: URL) -> Bool {

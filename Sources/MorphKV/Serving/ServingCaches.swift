@@ -133,8 +133,8 @@ final class ServingCaches {
     /// Whether the slot that a request wants is free.
     func isFree(for request: ServingRequest) -> Bool { request.slot.map { !slots[$0].isBusy } ?? true }
 
-    /// A cache for a request: the one that it names, else the one that has seen most of its prompt, else an empty one, else
-    /// the one that was not used for longest.
+    /// A cache for a request: the one that it names, else the one that has seen most of its prompt if that is worth it, else an
+    /// empty one, else the one that was not used for longest.
     ///
     /// - Throws: ``ServingError`` or `GgmlError`.
     func claim(for request: ServingRequest) throws -> ServingSlot {
@@ -144,7 +144,7 @@ final class ServingCaches {
         let best = matches.max { $0.count < $1.count }
         // There are at least as many slots as requests that run at a time.
         let other = candidates.min { $0.precedence < $1.precedence }!
-        let slot = best.map { isWorthIt($0.slot, $0.count, request) ? $0.slot : other } ?? other
+        let slot = best.map { isWorthIt($0.slot, $0.count, request, instead: other) ? $0.slot : other } ?? other
         if let count = matches.first(where: { $0.slot === slot })?.count {
             slot.truncate(to: count)
         } else {
@@ -154,10 +154,16 @@ final class ServingCaches {
         return slot
     }
 
-    /// Whether a cache that has seen a prompt's beginning is better than one that is empty or was not used for longest. Where
-    /// it has to give up what it has seen after that, a tenth of the prompt must be in it.
-    private func isWorthIt(_ slot: ServingSlot, _ count: Int, _ request: ServingRequest) -> Bool {
-        count == slot.fed.count || count * 10 >= request.prompt.count
+    /// Whether a cache that has seen a prompt's beginning is better than one that is empty or was not used for longest.
+    ///
+    /// Where it has to give up what it has seen after that, a tenth of the prompt must be in it; and half of what it has seen, if
+    /// an empty one is there: what two conversations have in common, such as a system prompt, is no reason to end one of them.
+    private func isWorthIt(
+        _ slot: ServingSlot, _ count: Int, _ request: ServingRequest, instead other: ServingSlot
+    ) -> Bool {
+        if count == slot.fed.count { return true }
+        let keepsHalf = count * 2 >= slot.fed.count
+        return count * 10 >= request.prompt.count && (keepsHalf || !other.fed.isEmpty)
     }
 
     /// Empties a slot and gives it the kind of cache that is wanted, in place of the one it has.

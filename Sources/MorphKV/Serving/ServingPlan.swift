@@ -47,8 +47,8 @@ package struct ServingPlan: Sendable, Hashable {
     }
 
     /// libllama's vocabulary takes that many times the bytes that a file has before its tensors: every text of it is a
-    /// string of its own, in a list and in a map.
-    private static let tableFactor = 8
+    /// string of its own, in a list and in a map. Once more for the texts in order, which grammars read.
+    private static let tableFactor = 9
 }
 
 /// Bytes of intermediate results, from a model's widths.

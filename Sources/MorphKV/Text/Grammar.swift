@@ -116,20 +116,21 @@ public struct Grammar: Sendable, Hashable, Codable {
 /// Not Sendable: it moves on with every token.
 final class GrammarState {
     private let state: OpaquePointer
-    /// Keeps the vocabulary, which the state looks into.
-    private let tokenizer: Tokenizer
+    /// The state looks into them.
+    private let pieces: VocabularyPieces
 
     /// The beginning of a text.
     ///
     /// - Throws: ``GenerationError`` of kind `grammar` if the rules make no sense.
     init(_ grammar: Grammar, _ tokenizer: Tokenizer) throws {
-        var reason: UnsafeMutablePointer<CChar>?
-        let state = tokenizer.withVocabulary { vocabulary in
-            grammar.withTexts { llama_common_grammar_create(UnsafeRawPointer(vocabulary), $0, $1, &reason) }
+        guard let pieces = tokenizer.pieces else {
+            throw GenerationError(.grammar, "there are no grammars: llama.cpp comes without its library `common` here")
         }
+        var reason: UnsafeMutablePointer<CChar>?
+        let state = grammar.withTexts { llama_common_grammar_create(pieces.pointer, $0, $1, &reason) }
         guard let state else { throw GenerationError(.grammar, "the grammar makes no sense: \(Grammar.text(reason))") }
         self.state = state
-        self.tokenizer = tokenizer
+        self.pieces = pieces
     }
 
     deinit { llama_common_grammar_destroy(state) }
@@ -155,4 +156,21 @@ final class GrammarState {
     ///
     /// - Returns: whether it may come next; where it may not, nothing changes.
     func accept(_ token: Token) -> Bool { llama_common_grammar_accept(state, token) }
+}
+
+/// The texts of a vocabulary's tokens, in order.
+final class VocabularyPieces: @unchecked Sendable {
+    // Sound to share: it is only read.
+    fileprivate let pointer: OpaquePointer
+    /// Keeps the vocabulary.
+    private let file: VocabularyFile
+
+    /// - Parameter vocabulary: of the file.
+    init?(_ file: VocabularyFile, _ vocabulary: OpaquePointer) {
+        guard let pointer = llama_common_pieces_create(UnsafeRawPointer(vocabulary)) else { return nil }
+        self.pointer = pointer
+        self.file = file
+    }
+
+    deinit { llama_common_pieces_destroy(pointer) }
 }

@@ -13,6 +13,7 @@ public final class Tokenizer: @unchecked Sendable {
     private let vocabulary: OpaquePointer
     private var model: OpaquePointer { file.model }
     private let ownTemplate = Mutex<ChatTemplate??>(nil)
+    private let ownPieces = Mutex<VocabularyPieces?>(nil)
 
     /// Number of token ids.
     public let vocabularySize: Int
@@ -49,8 +50,14 @@ public final class Tokenizer: @unchecked Sendable {
         self.vocabularySize = Int(llama_vocab_n_tokens(vocabulary))
     }
 
-    /// Gives libllama's vocabulary, which lives as long as the tokenizer, to what looks into it.
-    func withVocabulary<Result>(_ body: (OpaquePointer) throws -> Result) rethrows -> Result { try body(vocabulary) }
+    /// The texts of all tokens as grammars read them; nil if there are no grammars. Made at the first use.
+    var pieces: VocabularyPieces? {
+        ownPieces.withLock { pieces in
+            if let pieces { return pieces }
+            pieces = VocabularyPieces(file, vocabulary)
+            return pieces
+        }
+    }
 
     // MARK: Encoding
 

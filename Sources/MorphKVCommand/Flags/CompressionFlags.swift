@@ -19,13 +19,13 @@ struct CompressionFlags: ParsableArguments {
     var level = "pair"
 
     @Option(help: "For --level layer: what share of the budget every head has for certain.")
-    var alpha = 0.2
+    var alpha = Compression.Defaults.alpha
 
     @Option(help: "For whole heads: first positions that the others keep.")
-    var sinks = 4
+    var sinks = Compression.Defaults.sinks
 
     @Option(help: "For whole heads: most recent positions that the others see; 0 lets them grow.")
-    var recent = 256
+    var recent = Compression.Defaults.recent
 
     @Option(help: "How the layers' budgets differ: uniform, pyramid:BETA, or a file with one number per layer.")
     var curve = "uniform"

@@ -124,6 +124,8 @@ struct ChatRequest: Decodable, Sendable {
         case nil: return ""
         case .text(let text): return text
         case .parts(let parts):
+            // As llama-server joins them: by an empty line in a message that is gone on with.
+            let isContinued = try index == messages.count - 1 && continuesLastMessage()
             return try parts.map { part in
                 guard part.type == "text", let text = part.text else {
                     throw APIError.invalid(
@@ -131,7 +133,7 @@ struct ChatRequest: Decodable, Sendable {
                         code: "unsupported")
                 }
                 return text
-            }.joined(separator: "\n")
+            }.joined(separator: isContinued ? "\n\n" : "\n")
         }
     }
 }

@@ -30,15 +30,16 @@ struct ContextRequest: Decodable, Sendable {
 
     /// How much stays, chosen by what; what is not said is as in the command `compress`.
     var compression: Compression {
+        let usual = Compression.Defaults.self
         let level: Compression.Level =
             switch level ?? .pair {
             case .pair: .pair
             case .uniform: .uniform
-            case .layer: .layer(alpha: alpha ?? 0.2)
-            case .head: .head(sinks: sinks ?? 4, recent: recent ?? 256)
+            case .layer: .layer(alpha: alpha ?? usual.alpha)
+            case .head: .head(sinks: sinks ?? usual.sinks, recent: recent ?? usual.recent)
             }
         let source: Compression.Source = scores == .augur ? .calibration : .reconstruction(ReconstructionPrompt())
-        return Compression(.ratio(ratio ?? 0.3), level: level, source: source)
+        return Compression(.ratio(ratio ?? usual.ratio), level: level, source: source)
     }
 
     /// The text as the model reads it.

@@ -30,8 +30,7 @@ struct CompletionRoutes: Sendable {
 
     /// What a chat's body asks for.
     @Sendable func chatJob(_ body: ByteBuffer) throws -> ChatJob {
-        let asked = try Coding.decode(ChatRequest.self, from: body)
-        try asked.validate(configuration)
+        let asked = try chatRequest(body)
         let wanted = try asked.behindContext(of: scheduler, chatFormat)
         let chat = try ChatPlan(wanted, body, chatFormat, tokenizer, configuration)
         let topLogprobs = wanted.logprobs == true ? wanted.topLogprobs ?? 0 : nil
@@ -93,10 +92,22 @@ struct CompletionRoutes: Sendable {
         return .ranges(choice.ranges)
     }
 
-    /// The prompt of a chat as a text, with the names of special tokens.
-    func chatPrompt(_ body: ByteBuffer) throws -> String {
+    /// A chat that makes sense by itself and is not too long for a template.
+    private func chatRequest(_ body: ByteBuffer) throws -> ChatRequest {
+        let most = configuration.maxTemplateBytes
+        guard body.readableBytes <= most || chatFormat.template == nil else {
+            throw APIError.invalid(
+                "a chat of \(body.readableBytes) bytes: \(most) are possible here, and prompts of \(scheduler.options.maxPromptTokens) tokens",
+                param: "messages", code: "context_length_exceeded")
+        }
         let wanted = try Coding.decode(ChatRequest.self, from: body)
         try wanted.validate(configuration)
+        return wanted
+    }
+
+    /// The prompt of a chat as a text, with the names of special tokens.
+    func chatPrompt(_ body: ByteBuffer) throws -> String {
+        let wanted = try chatRequest(body)
         guard chatFormat.template != nil else { return tokenizer.decode(try chatTokens(body), special: true) }
         let input = try wanted.input(
             try wanted.conversation(), in: body, usual: configuration.reasoningFormat, thinks: configuration.thinks)
@@ -105,8 +116,7 @@ struct CompletionRoutes: Sendable {
 
     /// The prompt of a chat.
     func chatTokens(_ body: ByteBuffer) throws -> [Token] {
-        let wanted = try Coding.decode(ChatRequest.self, from: body)
-        try wanted.validate(configuration)
+        let wanted = try chatRequest(body)
         return try ChatPlan(wanted, body, chatFormat, tokenizer, configuration).tokens
     }
 

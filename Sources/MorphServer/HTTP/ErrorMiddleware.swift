@@ -70,12 +70,16 @@ struct AccessMiddleware: RouterMiddleware {
         return try await next(request, context)
     }
 
-    private func checkKey(_ request: Request) throws {
+    /// The key that a request comes with.
+    static func key(of request: Request) -> String? {
         let words = (request.headers[.authorization] ?? "").split(separator: " ", maxSplits: 1)
-        let bearer = words.count == 2 && words[0].lowercased() == "bearer" ? words[1] : nil
+        let bearer = words.count == 2 && words[0].lowercased() == "bearer" ? String(words[1]) : nil
         // Anthropic's clients have a header of their own.
-        let given = bearer ?? request.headers[.init("X-Api-Key")!].map { $0[...] }
-        guard let given, configuration.keys.contains(given) else {
+        return bearer ?? request.headers[.init("X-Api-Key")!]
+    }
+
+    private func checkKey(_ request: Request) throws {
+        guard let given = Self.key(of: request), configuration.keys.contains(given) else {
             throw APIError(
                 status: .unauthorized, message: "a valid API key is needed: Authorization: Bearer KEY",
                 type: "authentication_error", code: "invalid_api_key", headers: [.wwwAuthenticate: "Bearer"])

@@ -18,6 +18,7 @@ protocol ResponseWriter: Sendable {
 struct Responder: Sendable {
     let scheduler: Scheduler
     let connections: Connections
+    let kept: KeptAnswers
 
     /// The response to a request that was understood.
     ///
@@ -30,6 +31,9 @@ struct Responder: Sendable {
         writer: ([AnswerStream]) -> Writer
     ) async throws -> Response {
         let answers = try await scheduler.loadingContexts { try scheduler.submit(requests) }
+        if isStreamed, kept.isOpen, let name = context.streamName {
+            return try await respond(as: name, answers, writer(answers), context)
+        }
         let watch = connections.watch(context.channel) { for answer in answers { answer.cancel() } }
         let writer = writer(answers)
         guard isStreamed else {
@@ -52,6 +56,37 @@ struct Responder: Sendable {
             connections.end(watch)
             throw error
         }
+    }
+
+    /// The response to a request whose answer is kept: it is written whether somebody reads it or not.
+    private func respond(
+        as name: KeptAnswers.Name, _ answers: [AnswerStream], _ writer: some ResponseWriter,
+        _ context: ServerRequestContext
+    ) async throws -> Response {
+        let cancel: @Sendable () -> Void = { for answer in answers { answer.cancel() } }
+        let ticket: KeptAnswers.Ticket
+        do {
+            ticket = try kept.begin(name, cancel: cancel)
+        } catch {
+            cancel()
+            throw error
+        }
+        let first: ServingPiece?
+        do {
+            // The task of a request may end with its connection.
+            first = try await Task { try await writer.first() }.value
+        } catch {
+            kept.forget(ticket)
+            throw error
+        }
+        Task { [kept, lease = context.lease] in
+            var output: any ResponseBodyWriter = KeptAnswerWriter(answers: kept, ticket: ticket)
+            // What goes wrong is told in the answer; a cancelled one just ends.
+            try? await writer.stream(from: first, to: &output)
+            kept.finish(ticket)
+            withExtendedLifetime(lease) {}
+        }
+        return kept.response(ticket, from: 0)
     }
 }
 #endif

@@ -49,6 +49,7 @@ struct RouteTable {
         router.add(middleware: CORSMiddleware(origins: configuration.origins))
         router.add(middleware: ErrorMiddleware(methods: methods))
         router.add(middleware: AccessMiddleware(configuration: configuration, open: open))
+        router.add(middleware: StreamNameMiddleware(hasKeys: !configuration.keys.isEmpty))
         for row in rows {
             for path in row.paths { router.on(RouterPath(path), method: row.method, use: row.handler) }
         }

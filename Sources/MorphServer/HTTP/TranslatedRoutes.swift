@@ -17,9 +17,7 @@ extension CompletionRoutes {
 
     func responses(_ request: Request, context: ServerRequestContext) async throws -> Response {
         let job = try await reader.understand(request) { body in
-            let wanted = ResponsesRequest(
-                body: try Coding.decode(JSONValue.self, from: body), raw: RawJSON(body.readableBytesView))
-            return try chatJob(Self.encoded(try wanted.chatBody()))
+            try chatJob(Self.encoded(try Self.responsesBody(body).chatBody()))
         }
         let format = ResponsesFormat(
             id: Coding.newID(), model: configuration.modelName, created: Int(Date().timeIntervalSince1970),
@@ -33,6 +31,18 @@ extension CompletionRoutes {
             try chatTokens(Self.encoded(try Self.messagesBody(body).chatBody(counts: true))).count
         }
         return try Response.json(["input_tokens": count])
+    }
+
+    /// Tokens of the prompt of `/v1/responses`.
+    func countInput(_ request: Request) async throws -> Response {
+        let count = try await reader.understand(request) { body in
+            try chatTokens(Self.encoded(try Self.responsesBody(body).chatBody())).count
+        }
+        return try Response.json(["object": "response.input_tokens", "input_tokens": .int(count)])
+    }
+
+    private static func responsesBody(_ body: ByteBuffer) throws -> ResponsesRequest {
+        ResponsesRequest(body: try Coding.decode(JSONValue.self, from: body), raw: RawJSON(body.readableBytesView))
     }
 
     private static func messagesBody(_ body: ByteBuffer) throws -> MessagesRequest {

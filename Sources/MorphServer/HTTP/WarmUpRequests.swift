@@ -1,4 +1,5 @@
 #if Server
+internal import MorphKV
 internal import NIOCore
 internal import NIOPosix
 
@@ -15,6 +16,10 @@ struct WarmUpRequests {
     func run() async throws {
         let body = #"{"messages":[{"role":"user","content":"Hello"}],"max_tokens":8,"stream":true,"logprobs":true}"#
         try await send("POST /v1/chat/completions", "Content-Type: application/json\r\n", body)
+        if Grammar.isAvailable {
+            let form = #"{"prompt":"Hello","max_tokens":2,"grammar":"root ::= [a-z]+"}"#
+            try await send("POST /v1/completions", "Content-Type: application/json\r\n", form)
+        }
         try await send("GET /metrics", "", "")
     }
 

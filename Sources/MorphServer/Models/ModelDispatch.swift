@@ -9,6 +9,7 @@ internal import Synchronization
 /// Hands requests to the models that they name.
 struct ModelDispatch: Sendable {
     let pool: ModelPool
+    private var kept: KeptAnswers { pool.loader.parts.kept }
 
     /// The response of the model that a request names: in its address (`?model=`), else in its body.
     ///
@@ -16,19 +17,24 @@ struct ModelDispatch: Sendable {
     func respond(
         _ request: Request, _ context: ServerRequestContext, _ answer: ServedModels.Handler
     ) async throws -> Response {
-        var request = request
+        var (request, context) = (request, context)
         let name = try await name(in: &request)
-        // A client that is gone waits no more.
         let asking = Task { try await pool.lease(name) }
-        let watch = pool.loader.parts.connections.watch(context.channel) { asking.cancel() }
-        let lease: ModelLease
-        do {
-            lease = try await asking.value
-        } catch {
-            pool.loader.parts.connections.end(watch)
-            throw error
+        if let stream = context.streamName, kept.isOpen {
+            let wait = kept.wait(stream) { asking.cancel() }
+            do {
+                context.lease = try await asking.value
+            } catch {
+                throw kept.endWait(wait) ? APIError.cancelled as any Error : error
+            }
+            if kept.endWait(wait) { throw APIError.cancelled }
+        } else {
+            // A client that is gone waits no more.
+            let watch = pool.loader.parts.connections.watch(context.channel) { asking.cancel() }
+            defer { pool.loader.parts.connections.end(watch) }
+            context.lease = try await asking.value
         }
-        pool.loader.parts.connections.end(watch)
+        guard let lease = context.lease else { throw CancellationError() }
         var response = try await answer(lease.model, request, context)
         let body = response.body
         response.body = .init(contentLength: body.contentLength) { writer in

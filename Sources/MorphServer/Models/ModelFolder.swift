@@ -6,7 +6,7 @@ public import MorphKV
 /// A folder of models that one server runs, each when it is asked for, as many at a time as there is memory for.
 public struct ModelFolder: Sendable {
     /// The folder; every file in it whose name ends with `.gguf` and that is not a calibration, a context or a saved session is
-    /// a model, by its name without that.
+    /// a model, by its name without that; one in folders of the folder by `publisher/model/name`.
     public var url: URL
     /// The model of requests that name none; it need not be in the folder.
     public var usual: URL?

@@ -22,8 +22,9 @@ struct ModelLoader: Sendable {
     /// - Throws: what the system says if the folder cannot be read.
     func files() throws -> [ModelFile] {
         let found = try ModelFile.all(in: folder.url)
-        guard let usual = folder.usual.map(ModelFile.init) else { return found }
-        return found.filter { $0.name != usual.name } + [usual]
+        guard let usual = folder.usual.map({ ModelFile($0) }) else { return found }
+        let url = usual.url.standardizedFileURL
+        return found.filter { $0.name != usual.name && $0.url.standardizedFileURL != url } + [usual]
     }
 
     /// Bytes that a model takes at most.

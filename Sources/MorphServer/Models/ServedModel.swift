@@ -10,11 +10,13 @@ struct ServerParts: Sendable {
     let announced = Announced()
     let reader: RequestReader
     let grammars: GrammarBudget
+    let kept: KeptAnswers
     let logger: Logger
 
     init(_ configuration: ServerConfiguration, _ logger: Logger) {
         reader = RequestReader(configuration)
         grammars = GrammarBudget(capacity: configuration.maxGrammarBytes)
+        kept = KeptAnswers(capacity: configuration.streamBytes)
         self.logger = logger
     }
 }
@@ -37,7 +39,7 @@ final class ServedModel: Sendable {
         let template = try configuration.chatTemplate.map { try ChatTemplate(tokenizer, source: $0) }
         completions = CompletionRoutes(
             scheduler: scheduler, configuration: configuration, tokenizer: tokenizer,
-            responder: Responder(scheduler: scheduler, connections: parts.connections),
+            responder: Responder(scheduler: scheduler, connections: parts.connections, kept: parts.kept),
             chatFormat: ChatFormat(tokenizer, template: template), lengthNotice: LengthNotice(parts.logger),
             pinNotice: OneTimeWarning(parts.logger), reader: parts.reader.reading(for: scheduler),
             grammars: parts.grammars)

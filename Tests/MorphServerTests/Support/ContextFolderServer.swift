@@ -12,7 +12,13 @@ struct ContextFolderServer {
         to the park. The wind was very strong.
         """
     /// Longer than a part of a prompt by far.
-    static let long = (0..<5).map { "\(text) Then Ben went home, and it was day \($0)." }.joined(separator: " ")
+    static let long = days(5)
+    /// Takes seconds, however fast the machine is.
+    static let veryLong = days(26)
+
+    private static func days(_ count: Int) -> String {
+        (0..<count).map { "\(text) Then Ben went home, and it was day \($0)." }.joined(separator: " ")
+    }
 
     let folder: TemporaryFolder
     var options = TestServer.options
@@ -24,7 +30,13 @@ struct ContextFolderServer {
     }
 
     func run(_ body: @escaping @Sendable (ServerClient, Scheduler) async throws -> Void) async throws {
-        try await TestServer.run(options, configure: { $0.chatTemplate = template }, body)
+        try await TestServer.run(
+            options,
+            configure: {
+                $0.chatTemplate = template
+                // Answers that nobody reads stay.
+                $0.writeTime = .seconds(3600)
+            }, body)
     }
 
     /// Puts a context into the folder, as an earlier server would have.

@@ -78,4 +78,15 @@ final class RawSocket: Sendable {
             + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
     }
 }
+
+extension String {
+    /// The text of one of the answers in events that were read from a socket.
+    func streamedText(choice index: Int) -> String {
+        split(whereSeparator: \.isNewline).filter { $0.hasPrefix("data: {") }.compactMap { line -> String? in
+            let event = try? JSONSerialization.jsonObject(with: Data(line.dropFirst(6).utf8)) as? [String: Any]
+            let choice = (event?["choices"] as? [[String: Any]])?.first
+            return choice?["index"] as? Int == index ? choice?["text"] as? String : nil
+        }.joined()
+    }
+}
 #endif

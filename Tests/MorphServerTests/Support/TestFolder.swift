@@ -73,16 +73,17 @@ extension ServerClient {
         return lines.first { $0.hasPrefix("\(name) ") }.flatMap { Int($0.dropFirst(name.count + 1)) }
     }
 
-    /// Begins to read a long answer and then stops, so that its model stays busy until the socket is read or gone.
+    /// Begins to read long answers and then stops, so that their model or context stays busy until the socket is read or gone:
+    /// nine megabytes are more than sockets hold, however fast they are written.
     ///
-    /// - Parameter tokens: of each of three answers; 4,000 are more than what sockets hold, however fast it is written.
-    func stall(_ model: String, tokens: Int = 2000) async throws -> RawSocket {
+    /// - Parameter more: further members of the body, a comma behind each.
+    func stall(_ model: String, prompt: String = "Once", _ more: String = "") async throws -> RawSocket {
         let socket = try RawSocket(port: port, receives: 32768, seconds: 600)
         socket.send(
             RawSocket.completion(
                 """
-                {"model":"\(model)","prompt":"Once","max_tokens":\(tokens),"n":3,"stream":true,"logprobs":5,\
-                "logit_bias":{"1":-100,"2":-100}}
+                {"model":"\(model)","prompt":"\(prompt)","max_tokens":1500,"n":3,"stream":true,"logprobs":20,\(more)\
+                "temperature":0,"logit_bias":{"1":-100,"2":-100}}
                 """))
         _ = await socket.read(until: "data: {")
         return socket
