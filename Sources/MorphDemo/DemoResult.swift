@@ -80,8 +80,8 @@ package struct DemoResult: Sendable, Hashable, Encodable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case policy, cacheType, capacity, share, samples, completionRate, once, range, periodic, plan, cacheBytes, sharedBytes,
-            bytes
+        case policy, cacheType, capacity, share, samples, completionRate, once, range, periodic, plan, cacheBytes,
+            sharedBytes, bytes
         case budget, peakBytes, tokensPerSecond, responseTokens, finished, diaries
     }
 

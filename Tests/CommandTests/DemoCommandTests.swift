@@ -57,7 +57,8 @@ import Testing
         "mistakes are named before anything is written",
         arguments: [
             (["--policy", "nothing"], "nothing"), (["--capacity", "half"], "half"), (["--samples", "0"], "--samples"),
-            (["--policy", "tova:heads=all"], "heads"), (["--cache-type", "q3_7"], "q3_7"), (["--model", "/nonexistent.gguf"], "/nonexistent.gguf"),
+            (["--policy", "tova:heads=all"], "heads"), (["--model", "/nonexistent.gguf"], "/nonexistent.gguf"),
+            (["--cache-type", "q3_7"], "q3_7"),
         ])
     func mistakes(_ arguments: [String], _ message: String) throws {
         let result = try Command.run(["eval", "demo"] + arguments)

@@ -59,7 +59,8 @@ struct RulerTests {
         report.published = try PublishedFigures()
         let lines = report.markdown.split(separator: "\n").filter { $0.hasPrefix("| mean of 13 parts") }
         #expect(lines.count == 16, "two policies beside eight figures")
-        let half = try #require(lines.first { $0.contains("ratio=0.5 | 96.15 [") && $0.contains("Instruct | kvzip:ratio=0.5 |") })
+        let half = try #require(
+            lines.first { $0.contains("ratio=0.5 | 96.15 [") && $0.contains("Instruct | kvzip:ratio=0.5 |") })
         #expect(half.contains("| 95.5 |") && half.contains("+0.65") && half.hasSuffix("| reproduced |"), "\(half)")
         #expect(lines.count { $0.hasSuffix("| reproduced |") } == 1)
         #expect(lines.count { $0.hasSuffix("| another policy |") } == 15)
