@@ -12,7 +12,7 @@ package struct DemoEvaluation: Sendable {
         package let total: Int
     }
 
-    private let writer: DiaryWriter
+    private var writer: DiaryWriter
     private let tasks: [DiaryTask]
     private let jobs: Int
     private let batch: Int
@@ -42,7 +42,7 @@ package struct DemoEvaluation: Sendable {
 
     /// Measures one method after the other.
     ///
-    /// Where a capacity is a share of the response, the responses of the full cache are written first.
+    /// Where a capacity is a share of the response, the responses of the full cache, stored as usual, are written first.
     ///
     /// - Parameters:
     ///   - progress: is told after every answer.
@@ -52,21 +52,24 @@ package struct DemoEvaluation: Sendable {
         result: (DemoResult) throws -> Void
     ) async throws {
         let full = try DemoMethod.methods([FullPolicy.descriptor.name], [])[0]
-        let needsFull = methods.contains { $0.needsResponseLength || $0.isFull }
-        let total = (methods.count { !$0.isFull } + (needsFull ? 1 : 0)) * tasks.count
+        let isUsual = writer.storage == DiaryStorage()
+        let needsFull = methods.contains { $0.needsResponseLength || $0.isFull && isUsual }
+        let total = (methods.count { !$0.isFull || !isUsual } + (needsFull ? 1 : 0)) * tasks.count
         var done = 0
-        func answers(_ method: DemoMethod, _ lengths: [Int]) async throws -> [Outcome] {
-            let outcomes = try await write(method, lengths: lengths) { [done] in
+        func answers(_ evaluation: Self, _ method: DemoMethod, _ lengths: [Int]) async throws -> [Outcome] {
+            let outcomes = try await evaluation.write(method, lengths: lengths) { [done] in
                 progress(Progress(method: method, done: done + $0, total: total))
             }
             done += tasks.count
             return outcomes
         }
-        let fullOutcomes = needsFull ? try await answers(full, []) : []
+        var usual = self
+        usual.writer = try writer.storingAsUsual
+        let fullOutcomes = needsFull ? try await answers(usual, full, []) : []
         let lengths = fullOutcomes.map(\.tokens)
         for method in methods {
-            let outcomes = method.isFull ? fullOutcomes : try await answers(method, lengths)
-            try result(DemoResult(method, outcomes))
+            let outcomes = method.isFull && isUsual ? fullOutcomes : try await answers(self, method, lengths)
+            try result(DemoResult(method, outcomes, storage: writer.storage))
         }
     }
 

@@ -5,6 +5,8 @@ internal import MorphKV
 package struct DemoResult: Sendable, Hashable, Encodable {
     /// The policy, as text without its capacity.
     package let policy: String
+    /// The type of keys and values, or both types.
+    package let cacheType: String
     /// Entries per KV head; the mean over the samples if it is a share of the response, nil if the policy has none.
     package let capacity: Int?
     /// The share of the response, as "1/8", or the bytes that were stated, as "64000 bytes"; nil if the capacity is a number
@@ -28,8 +30,8 @@ package struct DemoResult: Sendable, Hashable, Encodable {
     package let sharedBytes: Int
     /// Bytes of cache and tables at the end; the mean over the samples.
     package let bytes: Int
-    /// Bytes that the full cache takes for that share of the response, the mean over the samples, or those that were stated;
-    /// nil without either.
+    /// Bytes that the full cache, stored in f16, takes for that share of the response, the mean over the samples, or those that
+    /// were stated; nil without either.
     package let budget: Int?
     /// The cache's with the intermediate results of the computation.
     package let peakBytes: Int
@@ -43,8 +45,9 @@ package struct DemoResult: Sendable, Hashable, Encodable {
     /// For each kind of check and each prompt, the checks passed and all.
     package let diaries: [String: [[Int]]]
 
-    init(_ method: DemoMethod, _ outcomes: [DemoEvaluation.Outcome]) {
+    init(_ method: DemoMethod, _ outcomes: [DemoEvaluation.Outcome], storage: DiaryStorage = DiaryStorage()) {
         policy = method.policy
+        cacheType = storage.description
         samples = outcomes.count
         let count = max(1, outcomes.count)
         let entries = outcomes.compactMap(\.entries)
@@ -77,8 +80,8 @@ package struct DemoResult: Sendable, Hashable, Encodable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case policy, capacity, share, samples, completionRate, once, range, periodic, plan, cacheBytes, sharedBytes,
-            bytes
+        case policy, cacheType, capacity, share, samples, completionRate, once, range, periodic, plan, cacheBytes,
+            sharedBytes, bytes
         case budget, peakBytes, tokensPerSecond, responseTokens, finished, diaries
     }
 
@@ -86,6 +89,7 @@ package struct DemoResult: Sendable, Hashable, Encodable {
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(policy, forKey: .policy)
+        try container.encode(cacheType, forKey: .cacheType)
         try container.encode(capacity, forKey: .capacity)
         try container.encode(share, forKey: .share)
         try container.encode(samples, forKey: .samples)

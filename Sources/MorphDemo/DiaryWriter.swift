@@ -20,23 +20,32 @@ package struct DiaryWriter: Sendable {
 
     private let model: Model
     private let threads: Int
+    /// How keys and values are stored.
+    package let storage: DiaryStorage
 
     /// The cache that diaries are written in: they end within the trained context, so no key has to move.
     package static func options(
-        _ policy: any CachePolicy, prefill: CacheOptions.PrefillMode = .exact
+        _ policy: any CachePolicy, storage: DiaryStorage = DiaryStorage(), prefill: CacheOptions.PrefillMode = .exact
     ) -> CacheOptions {
-        CacheOptions(policy: policy, prefill: prefill, positions: .none)
+        CacheOptions(
+            policy: policy, elementType: storage.keys, valueType: storage.values, prefill: prefill, positions: .none)
     }
 
     /// Takes a model.
     ///
     /// - Throws: ``EvaluationError`` of kind `model` if it has no tokenizer.
-    package init(_ model: Model, threads: Int = 1) throws {
+    package init(_ model: Model, threads: Int = 1, storage: DiaryStorage = DiaryStorage()) throws {
         guard model.tokenizer != nil else {
             throw EvaluationError(.model, file: model.url, "the model has no tokenizer, and the demo is text")
         }
         self.model = model
         self.threads = threads
+        self.storage = storage
+    }
+
+    /// The same with keys and values stored as usual.
+    var storingAsUsual: DiaryWriter {
+        get throws { try DiaryWriter(model, threads: threads) }
     }
 
     /// Writes one diary.
@@ -46,7 +55,7 @@ package struct DiaryWriter: Sendable {
         to task: DiaryTask, policy: any CachePolicy,
         progress: (Progress, _ cacheBytes: Int) async throws -> Void = { _, _ in }
     ) async throws -> DiaryAnswer {
-        let session = try Session(model, cache: Self.options(policy), threads: threads)
+        let session = try Session(model, cache: Self.options(policy, storage: storage), threads: threads)
         var answer = DiaryAnswer()
         var firstToken: ContinuousClock.Instant?
         let options = GenerationOptions(maxTokens: task.maximumNewTokens)
@@ -71,7 +80,9 @@ package struct DiaryWriter: Sendable {
         answer.fewestSlots = statistics.fewestSlots
         answer.promptTokens = statistics.tokensSeen - answer.tokens
         answer.cacheBytes = statistics.allocatedBytes
-        answer.sharedBytes = try CachePlan(model, Self.options(policy), tokens: answer.tokens).sharedBytes
+        answer.sharedBytes = try CachePlan(
+            model, Self.options(policy, storage: storage), tokens: answer.tokens
+        ).sharedBytes
         answer.memory.append(.init(tokens: answer.tokens, bytes: answer.cacheBytes))
         answer.peakBytes = answer.cacheBytes + (await session.computeBytes)
         answer.keptPositions = await session.keptPositions
@@ -94,7 +105,7 @@ extension DiaryWriter {
         try BatchGeneration(model, sequences: batch, threads: threads).run(tasks.count) { index in
             BatchGeneration.Request(
                 conditions.parts(of: tasks[index].sample.prompt),
-                cache: Self.options(policies[index], prefill: conditions.prefill),
+                cache: Self.options(policies[index], storage: storage, prefill: conditions.prefill),
                 options: GenerationOptions(
                     maxTokens: tasks[index].maximumNewTokens,
                     sampling: SamplingOptions(temperature: conditions.temperature, seed: UInt32(index))))
@@ -103,7 +114,8 @@ extension DiaryWriter {
         }
     }
 
-    /// Bytes that the full cache takes for a share of a response, or the bytes that are stated.
+    /// Bytes that the full cache takes for a share of a response, or the bytes that are stated. It is the full cache as it is
+    /// stored usually, whatever this writer's storage is: so a share is as many bytes for all types of keys and values.
     package func budget(_ capacity: DemoCapacity, ofResponse tokens: Int) throws -> Int {
         if case .bytes(let bytes) = capacity { return bytes }
         return try FullCacheCost(model, Self.options(FullPolicy())).bytes(of: capacity.entries(forResponse: tokens))
@@ -115,9 +127,27 @@ extension DiaryWriter {
     /// - Throws: `CacheError` if these are too few for the method.
     package func entries(of method: DemoMethod, _ capacity: DemoCapacity, forResponse tokens: Int) throws -> Int {
         try FittedCache(
-            method.specification, in: budget(capacity, ofResponse: tokens), model, Self.options(FullPolicy())
+            method.specification, in: budget(capacity, ofResponse: tokens), model,
+            Self.options(FullPolicy(), storage: storage)
         ).entries
     }
+}
+
+/// How the keys and values of diaries are stored.
+package struct DiaryStorage: Sendable, Hashable, CustomStringConvertible {
+    /// The type of keys.
+    package let keys: CacheType
+    /// The type of values.
+    package let values: CacheType
+
+    /// Keys of a type, and values of the same unless they have their own.
+    package init(keys: CacheType = .f16, values: CacheType? = nil) {
+        self.keys = keys
+        self.values = values ?? keys
+    }
+
+    /// "f16", or "q8_0, q4_0" where values have another type than keys.
+    package var description: String { keys == values ? "\(keys)" : "\(keys), \(values)" }
 }
 
 /// A diary that a model wrote, and what that cost.

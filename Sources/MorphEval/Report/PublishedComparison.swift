@@ -14,20 +14,25 @@ struct PublishedComparison: Sendable {
         var cells: [[String]] = []
         var used: [PublishedFigures.Figure] = []
         for (index, row) in report.rows.enumerated() {
-            for column in report.columns {
-                guard let run = row.runs.first(where: { $0.dataset == column.dataset }),
-                    let score = run.scores.first(where: { $0.name == column.score }), let value = score.value
-                else { continue }
-                for figure in published.figures(for: run, score: column.score) {
+            func add(_ name: String, _ ours: Ours, _ run: EvaluationRun, _ figures: [PublishedFigures.Figure]) {
+                for figure in figures {
                     used.append(figure)
-                    let interval = score.interval.map { String(format: " [%.2f, %.2f]", $0.lowerBound, $0.upperBound) }
                     cells.append([
-                        "\(column.dataset): \(column.score)", report.name(of: index),
-                        String(format: "%.2f", value) + (interval ?? ""), "\(figure.value)",
-                        String(format: "%+.2f", value - figure.value), figure.model, figure.policy,
-                        Self.verdict(score, run, figure),
+                        name, report.name(of: index), ours.text, "\(figure.value)",
+                        String(format: "%+.2f", ours.value - figure.value), figure.model, figure.policy,
+                        Self.verdict(ours, run, figure),
                     ])
                 }
+            }
+            for column in report.columns {
+                guard let run = row.runs.first(where: { $0.dataset == column.dataset }),
+                    let score = run.scores.first(where: { $0.name == column.score }), let ours = Ours(score)
+                else { continue }
+                let figures = published.figures(for: run, score: column.score)
+                add("\(column.dataset): \(column.score)", ours, run, figures)
+            }
+            if let run = row.runs.first, let ours = Ours(meanOf: row.runs) {
+                add("mean of \(row.runs.count) parts", ours, run, published.means(for: run))
             }
         }
         self.cells = cells
@@ -37,14 +42,45 @@ struct PublishedComparison: Sendable {
         }
     }
 
+    /// A score of a run, or the mean of a benchmark's parts.
+    private struct Ours {
+        let value: Double
+        let interval: ClosedRange<Double>?
+
+        init?(_ score: EvaluationScore) {
+            guard let value = score.value else { return nil }
+            self.value = value
+            interval = score.interval
+        }
+
+        /// The mean of the runs' first scores; nil unless they are all parts of their benchmark. Parts are drawn independently of
+        /// each other, so half an interval is the root of the sum of the squares of theirs over their number.
+        init?(meanOf runs: [EvaluationRun]) {
+            guard let benchmark = try? BenchmarkRegistry.standard.benchmark(runs[0].settings.benchmark),
+                benchmark.datasets.count > 1, Set(runs.map(\.settings.dataset)) == Set(benchmark.datasets)
+            else { return nil }
+            let parts = runs.compactMap { $0.scores.first.flatMap(Ours.init) }
+            guard parts.count == runs.count else { return nil }
+            let count = Double(parts.count)
+            value = parts.reduce(0) { $0 + $1.value } / count
+            let squares = parts.compactMap { part in
+                part.interval.map { ($0.upperBound - $0.lowerBound) * ($0.upperBound - $0.lowerBound) / 4 }
+            }
+            let half = squares.reduce(0, +).squareRoot() / count
+            interval = squares.count == parts.count ? value - half...value + half : nil
+        }
+
+        var text: String {
+            let bounds = interval.map { String(format: " [%.2f, %.2f]", $0.lowerBound, $0.upperBound) }
+            return String(format: "%.2f", value) + (bounds ?? "")
+        }
+    }
+
     /// Whether a figure was reproduced; it says something about the same model under the same policy only.
-    private static func verdict(
-        _ score: EvaluationScore, _ run: EvaluationRun, _ figure: PublishedFigures.Figure
-    ) -> String {
+    private static func verdict(_ ours: Ours, _ run: EvaluationRun, _ figure: PublishedFigures.Figure) -> String {
         guard figure.isOf(model: run.settings.model) else { return "another model" }
-        let policy = (try? PolicySpecification(parsing: run.settings.policy))?.name ?? run.settings.policy
-        guard policy == figure.policy else { return "another policy" }
-        guard let interval = score.interval else { return "too few samples" }
+        guard figure.isOf(policy: run.settings.policy) else { return "another policy" }
+        guard let interval = ours.interval else { return "too few samples" }
         return interval.contains(figure.value) ? "reproduced" : "not reproduced"
     }
 

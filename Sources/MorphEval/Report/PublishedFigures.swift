@@ -1,4 +1,5 @@
 internal import Foundation
+internal import MorphKV
 
 /// Figures of papers and repositories, with the source, the model and the settings that they name: `published.json`.
 public struct PublishedFigures: Sendable {
@@ -8,7 +9,7 @@ public struct PublishedFigures: Sendable {
         public let source: String
         /// The benchmark's name here.
         public let benchmark: String
-        /// The part of the benchmark.
+        /// The part of the benchmark, or ``PublishedFigures/mean``.
         public let dataset: String
         /// The score's name here; `nil` for the benchmark's own.
         public let score: String?
@@ -16,7 +17,8 @@ public struct PublishedFigures: Sendable {
         public let settings: String
         /// The model as the source names it.
         public let model: String
-        /// The name of the policy here.
+        /// The policy by its name here, with the parameters that the source states in words of ours: "morphkv",
+        /// "kvzip:ratio=0.3".
         public let policy: String
         /// In percent.
         public let value: Double
@@ -27,7 +29,21 @@ public struct PublishedFigures: Sendable {
         func isOf(model file: String) -> Bool {
             CodePoints(file).lowercased().removing { !$0.isASCIILetter && !$0.isASCIIDigit }.contains(CodePoints(match))
         }
+
+        /// Whether a run's policy is this one: of the same name, and the same in all that the source states.
+        func isOf(policy text: String) -> Bool {
+            guard let own = try? PolicySpecification(parsing: policy),
+                let run = try? PolicySpecification(parsing: text), run.name == own.name
+            else { return false }
+            let descriptor = try? PolicyRegistry.standard.descriptor(named: run.name)
+            return own.arguments.allSatisfy { argument in
+                (run[argument.name] ?? descriptor?.parameter(argument.name)?.defaultValue) == argument.value
+            }
+        }
     }
+
+    /// The `dataset` of figures that are the mean over all parts of a benchmark, each part counting alike.
+    public static let mean = "mean"
 
     /// All of them, in the order of the file.
     public let figures: [Figure]
@@ -62,10 +78,14 @@ public struct PublishedFigures: Sendable {
 
     /// Those of a run's benchmark, part and score: of its model if there are some, else of all models.
     func figures(for run: EvaluationRun, score: String) -> [Figure] {
-        let same = figures.filter { figure in
-            figure.benchmark == run.settings.benchmark && figure.dataset == run.settings.dataset
-                && (figure.score ?? run.scores.first?.name) == score
-        }
+        ofModel(run) { $0.dataset == run.settings.dataset && ($0.score ?? run.scores.first?.name) == score }
+    }
+
+    /// Those of the mean over a run's benchmark: of its model if there are some, else of all models.
+    func means(for run: EvaluationRun) -> [Figure] { ofModel(run) { $0.dataset == Self.mean } }
+
+    private func ofModel(_ run: EvaluationRun, _ isWanted: (Figure) -> Bool) -> [Figure] {
+        let same = figures.filter { $0.benchmark == run.settings.benchmark && isWanted($0) }
         let own = same.filter { $0.isOf(model: run.settings.model) }
         return own.isEmpty ? same : own
     }

@@ -14,6 +14,7 @@ struct DemoCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var modelFlags: DemoModelFlags
+    @OptionGroup var types: CacheTypeFlags
 
     @Flag(help: "Fewer diaries, no variants of policies: under a minute on two cores.")
     var quick = false
@@ -33,7 +34,7 @@ struct DemoCommand: AsyncParsableCommand {
             throw ValidationError("\(report) cannot be written: \(folder) is not a folder that can be written to")
         }
         let model = try modelFlags.load()
-        let writer = try DiaryWriter(model, threads: modelFlags.threads)
+        let writer = try DiaryWriter(model, threads: modelFlags.threads, storage: types.storage)
         let plan = try DemoPlan(model, seed: modelFlags.seed, isQuick: quick, bytes: bytes)
         let length = try await writer.answer(to: plan.task, policy: FullPolicy()).tokens
         let sides = try plan.sides(writer, responseTokens: length)

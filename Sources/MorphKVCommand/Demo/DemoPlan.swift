@@ -68,7 +68,8 @@ struct DemoPlan {
     /// morphkv.
     func sides(_ writer: DiaryWriter, responseTokens: Int) throws -> [Side] {
         func side(_ name: String, _ policy: any CachePolicy) throws -> Side {
-            let plan = try CachePlan(model, DiaryWriter.options(policy), tokens: responseTokens)
+            let plan = try CachePlan(
+                model, DiaryWriter.options(policy, storage: writer.storage), tokens: responseTokens)
             return Side(name: name, policy: policy, bytes: plan.bytes + plan.sharedBytes)
         }
         let names = [AugurPolicy.descriptor.name, MorphKVPolicy.descriptor.name].filter(chartedPolicies.contains)

@@ -10,7 +10,8 @@ struct EvalDemoCommand: AsyncParsableCommand {
             Every prompt asks for a diary of 20 to 60 weeks with instructions for one week, for runs of weeks and for \
             every so many weeks; the diary makes plans of its own too. Answers are greedy. A capacity like 1/8 is that \
             share of what the model writes to the same prompt with a full cache (default: 1/8). A window that is not stated is the \
-            policy's default, but at most a quarter of the capacity.
+            policy's default, but at most a quarter of the capacity. A share of bytes is one of the full cache's in f16, whatever \
+            --cache-type is: so types of keys and values are compared at equal bytes.
             """)
 
     @OptionGroup var modelFlags: DemoModelFlags
@@ -40,6 +41,7 @@ struct EvalDemoCommand: AsyncParsableCommand {
     var batch = 1
 
     @OptionGroup var conditions: DiaryConditionFlags
+    @OptionGroup var types: CacheTypeFlags
 
     @Flag(
         help: ArgumentHelp(
@@ -63,7 +65,7 @@ struct EvalDemoCommand: AsyncParsableCommand {
         let policies = try policy.flatMap { $0 == "all" ? try DemoMethod.allPolicies(for: model) : [$0] }
         let methods = try DemoMethod.methods(policies, capacities)
         let evaluation = DemoEvaluation(
-            try DiaryWriter(model, threads: modelFlags.threads),
+            try DiaryWriter(model, threads: modelFlags.threads, storage: types.storage),
             tasks: DiaryTask.tasks(seed: modelFlags.seed, count: samples), jobs: modelFlags.parallel ?? 1, batch: batch,
             conditions: conditions.conditions,
             comparesBytes: equalBytes || !bytes.isEmpty)

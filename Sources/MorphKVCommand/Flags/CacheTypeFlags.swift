@@ -1,4 +1,5 @@
 public import ArgumentParser
+internal import MorphDemo
 public import MorphKV
 
 extension CacheType: ExpressibleByArgument {
@@ -15,6 +16,9 @@ struct CacheTypeFlags: ParsableArguments {
 
     @Option(name: .customLong("cache-type-v"), help: "Type of stored values (default: that of the keys).")
     var values: CacheType?
+
+    /// How diaries are stored.
+    var storage: DiaryStorage { DiaryStorage(keys: keys ?? .f16, values: values) }
 
     /// A cache of these types.
     func options(
