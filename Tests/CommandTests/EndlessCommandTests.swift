@@ -12,9 +12,9 @@ import Testing
         }
         let entry = "#*# Week 61: In week 61 the weather is warm and cool. I buy curry and noodles at the hill.\n"
         return [
-            "--facts", try folder.write(Data((facts + "*** started ***\n").utf8), to: "facts.txt"),
-            "--questions", try folder.write(Data(questions.joined(separator: "\n").utf8), to: "questions.jsonl"),
-            "--file", try folder.write(Data(entry.utf8), to: "entries.txt"),
+            "--facts", try folder.write(Data((facts + "*** started ***\n").utf8), to: "facts.txt").path,
+            "--questions", try folder.write(Data(questions.joined(separator: "\n").utf8), to: "questions.jsonl").path,
+            "--file", try folder.write(Data(entry.utf8), to: "entries.txt").path,
         ]
     }
 
