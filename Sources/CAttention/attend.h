@@ -23,23 +23,39 @@ static void hide(
     }
 }
 
+/// The products of some queries with a range's slots, each by the queries of the frame that it stands in.
+static void score_slots(
+    const struct unit *u, const struct rows *rows, const struct range *range, struct row_pass pass,
+    const struct workspace *w
+) {
+    enum attention_type type = u->step.cache->slots.key_type;
+    for (int begin = range->begin, end; begin < range->end; begin = end) {
+        bool stands_apart = rows->places && rows->places[begin] > 0;
+        end = rows->places ? begin + 1 : range->end;
+        while (end < range->end && (rows->places[end] > 0) == stands_apart) end++;
+        pass.rows = rows->keys + (size_t)begin * rows->key_bytes;
+        pass.count = end - begin;
+        pass.numbers = w->scores + begin;
+        pass.vectors = stands_apart ? w->turned_queries : w->queries;
+        dot_rows(type, &pass);
+    }
+}
+
 /// The products of some queries with a range's keys; frozen entries are seen by the token's own only.
 static void score_range(
     const struct unit *u, const struct rows *rows, const struct range *range, int queries, const struct workspace *w
 ) {
     const struct attention_slots *slots = &u->step.cache->slots;
     struct row_pass pass = {
-        .rows = rows->keys + (size_t)range->begin * rows->key_bytes, .count = range->count,
-        .dimension = slots->dimension, .vectors = w->queries, .padded = (int)w->padded,
-        .numbers = w->scores + range->begin, .stride = w->stride, .queries = queries,
+        .dimension = slots->dimension, .padded = (int)w->padded, .stride = w->stride, .queries = queries,
     };
-    dot_rows(slots->key_type, &pass);
+    score_slots(u, rows, range, pass, w);
     if (range->frozen == 0) return;
     pass.rows = rows->frozen_keys + (size_t)range->frozen_begin * rows->key_bytes;
     pass.count = range->frozen;
     pass.numbers = w->scores + range->frozen_at;
     pass.queries = slots->group;
-    if (u->frozen_query) pass.vectors = w->frozen_queries;
+    pass.vectors = u->frozen_query ? w->frozen_queries : w->queries;
     dot_rows(slots->key_type, &pass);
 }
 

@@ -22,8 +22,24 @@ static void admit(const struct unit *u, const struct rows *rows, const struct wo
         slots->positions[at] = (float)u->step.position;
         u->rule->forget(&u->step, slot);
     }
+    if (slots->places) slots->places[at] = 0;
     attention_store_row(slots->key_type, u->key, (char *)slots->keys + at * rows->key_bytes, slots->dimension);
     attention_store_row(slots->value_type, u->value, (char *)slots->values + at * rows->value_bytes, slots->dimension);
+}
+
+/// Queries as keys in a frame that stands ahead see them: turned back by as much.
+static void turn_back(const struct attention_slots *slots, const float *from, int rows, int padded, float *to) {
+    int pairs = slots->turned_pairs;
+    bool neighbours = slots->turns_neighbours;
+    memcpy(to, from, (size_t)rows * (size_t)padded * sizeof(float));
+    for (int row = 0; row < rows; row++, from += padded, to += padded) {
+        for (int pair = 0; pair < pairs; pair++) {
+            int i = neighbours ? 2 * pair : pair, j = neighbours ? 2 * pair + 1 : pair + pairs;
+            float cosine = slots->turn[pair], sine = slots->turn[pairs + pair];
+            to[i] = from[i] * cosine + from[j] * sine;
+            to[j] = from[j] * cosine - from[i] * sine;
+        }
+    }
 }
 
 /// The token's queries, those for frozen entries and a leaving one's, times the scale.
@@ -34,9 +50,10 @@ static void scale_queries(const struct unit *u, const float *leaving, const stru
     scale_rows(u->step.query, slots->group, slots->dimension, padded, scale, w->queries);
     if (u->frozen_query)
         scale_rows(u->frozen_query, slots->group, slots->dimension, padded, scale, w->frozen_queries);
-    if (!leaving) return;
-    scale_rows(
-        leaving, slots->group, slots->dimension, padded, scale, w->queries + (size_t)slots->group * w->padded);
+    if (leaving)
+        scale_rows(
+            leaving, slots->group, slots->dimension, padded, scale, w->queries + (size_t)slots->group * w->padded);
+    if (slots->places) turn_back(slots, w->queries, slots->group * (leaving ? 2 : 1), padded, w->turned_queries);
 }
 
 /// The group's reduced weight of each slot of a range: factors[g] * weights[g].
@@ -135,6 +152,7 @@ static void check_run(
     CHECK(slots->dimension > 0 && slots->group > 0 && run->used >= 0);
     CHECK(run->cache->reader >= 0 && (run->cache->reader > 0 ? run->columns == 1 : vectors->key && vectors->value));
     CHECK(run->pin_count == 0 || run->pins);
+    CHECK(!slots->places || (slots->turn && 2 * slots->turned_pairs <= slots->dimension));
     CHECK(stored_whole(slots->key_type, slots->dimension) && stored_whole(slots->value_type, slots->dimension));
     if (!rule) return;
     CHECK(slots->positions && rule->choose && rule->forget);

@@ -22,6 +22,7 @@ struct unit {
 struct rows {
     const char *frozen_keys, *frozen_values, *keys, *values;
     const float *frozen_positions, *positions;
+    const float *places; ///< of the slots; NULL if all stand in one frame
     int64_t frozen;       ///< frozen entries
     int slots;            ///< slots that may be filled, this token's included
     size_t key_bytes, value_bytes; ///< of one row
@@ -40,6 +41,7 @@ static struct rows rows_of(const struct unit *u) {
     if (!u->rule && u->slot >= r.slots) r.slots = u->slot + 1;
     r.keys = (const char *)slots->keys + at * r.key_bytes;
     r.values = (const char *)slots->values + at * r.value_bytes;
+    if (slots->places) r.places = slots->places + at;
     if (frozen->starts) {
         int number = model_head(u->step.cache, u->step.head);
         size_t start = (size_t)frozen->starts[number];

@@ -21,6 +21,7 @@ struct workspace {
     float *factors;     ///< `[group]`: one over the sum of all
     float *normalizers; ///< `[group]`: logarithms of the softmax denominators
     float *queries;     ///< `[2 * group][padded]`: scaled; the current ones, then the leaving ones
+    float *turned_queries; ///< `[2 * group][padded]`: the same for keys in a frame of their own
     float *frozen_queries; ///< `[group][padded]`: scaled, where frozen entries see others
     float *outputs;     ///< `[group][padded]`
     float *reduced;     ///< `[stride]`: weights, reduced over the group
@@ -57,6 +58,7 @@ static inline struct workspace workspace_at(float *base, int32_t dimension, int3
     w.factors = take_area(base, &used, heads);
     w.normalizers = take_area(base, &used, heads);
     w.queries = take_area(base, &used, 2 * heads * w.padded);
+    w.turned_queries = take_area(base, &used, 2 * heads * w.padded);
     w.frozen_queries = take_area(base, &used, heads * w.padded);
     w.outputs = take_area(base, &used, heads * w.padded);
     size_t shared = used;

@@ -9,7 +9,8 @@ struct EndlessCommand: ParsableCommand {
         discussion: """
             With texts: they are read in turns, token by token, and every prediction is compared with that of a full cache \
             which reads each text alone. Without: the model writes, and a fresh full cache says how likely windows of 256 \
-            tokens are. A table in Markdown, or with --json one object per line.
+            tokens are. With --questions: a text with facts is read, the texts of --file after it in turns, and after each \
+            of --at tokens all questions are asked, each of a copy. A table in Markdown, or with --json one object per line.
             """)
 
     @OptionGroup var modelFlags: ModelFlags
@@ -30,6 +31,15 @@ struct EndlessCommand: ParsableCommand {
     @Option(help: "Windows of 256 tokens that are looked at after each position.")
     var windows = 64
 
+    @Option(help: "What is read first, and asked about with --questions.")
+    var facts: String?
+
+    @Option(help: "Questions, one JSON object per line: {\"question\": ..., \"answer\": how the answer must begin}.")
+    var questions: String?
+
+    @Flag(help: "Pin the facts: no cache of constant size drops them.")
+    var pinFacts = false
+
     @Option(help: "Measure this instead of our cache: llama.cpp with its context shift, with --capacity entries.")
     var instead: String?
 
@@ -37,15 +47,21 @@ struct EndlessCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard at.count > (file.isEmpty ? 0 : 1), at == at.sorted(), Set(at).count == at.count, at[0] >= 0 else {
+        guard (facts == nil) == (questions == nil), !pinFacts || facts != nil, facts == nil || !file.isEmpty else {
+            throw ValidationError("--facts and --questions go together, with the texts of --file after them")
+        }
+        guard at.count > (file.isEmpty || facts != nil ? 0 : 1), at == at.sorted(), Set(at).count == at.count,
+            at[0] >= 0
+        else {
             throw ValidationError("--at needs ascending positions: two or more for reading, one or more for writing")
         }
         let apart = zip(at, at.dropFirst()).allSatisfy { $1 - $0 >= windows * LongWriting.window }
         guard windows > 0, !file.isEmpty || apart else {
             throw ValidationError("positions must be \(LongWriting.window) tokens apart for each of \(windows) windows")
         }
-        guard instead == nil || instead == "llama.cpp" && cache.capacity ?? 0 > 3 else {
-            throw ValidationError("'\(instead!)': only llama.cpp can be measured instead, with a --capacity")
+        guard instead == nil || facts == nil && instead == "llama.cpp" && cache.capacity ?? 0 > 3 else {
+            throw ValidationError(
+                "'\(instead!)': only llama.cpp can be measured instead, with a --capacity and without --facts")
         }
         guard part ?? .max > LongReading.skipped + 1 else {
             throw ValidationError("parts of \(LongReading.skipped + 2) tokens at least are needed")
@@ -55,6 +71,7 @@ struct EndlessCommand: ParsableCommand {
     func run() throws {
         let model = try modelFlags.load()
         let threads = modelFlags.threadCount
+        if let facts, let questions { return try ask(model, facts, try RecallCommand.questions(questions)) }
         if instead != nil {
             let sequence = try ShiftingBaseline(model, length: cache.capacity!, threads: threads)
             try measure(sequence, model, named: "llama.cpp, context shift")
@@ -89,6 +106,24 @@ struct EndlessCommand: ParsableCommand {
         } reached: {
             status.clear()
             try show($0, "\($0.position)")
+        }
+    }
+
+    private func ask(_ model: Model, _ facts: String, _ questions: [Recall.Question]) throws {
+        let (texts, tokenizer) = (try texts(model), model.tokenizer!)
+        let options = try cache.options(for: model, length: SequenceLength(tokens: at.last!), pins: pinFacts)
+        let beginning = tokenizer.encode(try Input.text(ofFile: facts), parseSpecial: true)
+        var status = StatusLine(isShown: Output.isTerminal(.standardError))
+        if !json { print("| \(options.policy.specification) | tokens pinned | right answers |\n|---|---|---|") }
+        try LongMemory.measure(
+            model, options, beginning: beginning, isPinned: pinFacts, texts: texts, marks: at, questions: questions,
+            threads: modelFlags.threadCount
+        ) {
+            status.show("\($0) of \(at.last!) tokens")
+        } reached: { row in
+            status.clear()
+            if json { return try Output.printJSON(row) }
+            try Output.write("| \(row.position) | \(row.pinned) | \(row.right) of \(row.questions) |\n")
         }
     }
 

@@ -115,7 +115,7 @@ struct RecallCommand: ParsableCommand {
                 result.logLikelihood, answers, result.seconds))
     }
 
-    private static func questions(_ path: String) throws -> [Recall.Question] {
+    static func questions(_ path: String) throws -> [Recall.Question] {
         try Input.text(ofFile: path).split(separator: "\n").map {
             try JSONDecoder().decode(Recall.Question.self, from: Data($0.utf8))
         }

@@ -45,7 +45,7 @@ import Testing
             Case(policy: "h2o:capacity=20,window=6,budgets=head"), Case(policy: policies[1], architecture: "qwen3"),
             Case(policy: policies[1], architecture: "phi3"), Case(policy: policies[1], architecture: "smollm3"),
             Case(policy: policies[1], architecture: "mistral3"), Case(policy: policies[1], type: .f16),
-            Case(policy: policies[1], type: .bf16), Case(policy: policies[1], type: .q8_0),
+            Case(policy: policies[1], type: .bf16), Case(policy: policies[1], attention: .graph, type: .q8_0),
         ]
 
     /// Where the rule says that keys are, worked out from the positions that are held.
@@ -150,7 +150,7 @@ import Testing
         }
     }
 
-    private static func turned(
+    static func turned(
         _ key: [Float], _ turn: (cosines: [Float], sines: [Float]), _ pairing: RopeParameters.Pairing
     ) -> [Float] {
         var result = key
@@ -163,7 +163,7 @@ import Testing
         return result
     }
 
-    @Test("up to the end of the trained context nothing differs, bit for bit", arguments: cases)
+    @Test("up to the end of the trained context nothing differs, bit for bit", arguments: cases + KeyPlacesTests.cases)
     func nothingDiffersBelow(_ test: Case) throws {
         let model = try Self.model(test.architecture)
         let (moving, still) = (

@@ -153,6 +153,28 @@ import Testing
         }
     }
 
+    @Test("beyond the trained context a chat goes on from its cache turn by turn, with the system prompt pinned")
+    func endlessConversations() async throws {
+        var options = Self.options
+        options.maxPromptTokens = 2000
+        options.cache.policy = MorphKVPolicy(capacity: 96, window: 16)
+        try await TestServer.run(options) { client, _ in
+            var messages = [Self.message("system", "You tell stories."), Self.message("user", "Hello")]
+            var pins: Set<Int?> = []
+            for turn in 0..<5 {
+                let reply = try await client.post(Self.chat, Self.body(messages, ["max_tokens": 180]))
+                let read = ((reply.json["usage"] as? [String: Any])?["prompt_tokens"] as? Int) ?? 0
+                #expect(reply.status == 200, "\(reply.body)")
+                pins.insert(Self.pinned(reply))
+                // All but the new message, however far beyond the 512 tokens of the context.
+                if turn > 0 { #expect(Self.cached(reply) ?? 0 > read - 40, "\(reply.body)") }
+                if turn == 4 { #expect(read > 600) }
+                messages += [Self.said(reply), Self.message("user", "And then?")]
+            }
+            #expect(pins.count == 1 && pins.first! ?? 0 > 5)
+        }
+    }
+
     @Test("long after it, the system prompt is in every layer, which the view shows")
     func views() async throws {
         for policy in ["morphkv", "streaming", "tova"] {

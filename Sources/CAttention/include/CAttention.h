@@ -50,6 +50,12 @@ struct attention_slots {
     void *keys;       ///< `[heads][count]` rows
     void *values;     ///< `[heads][count]` rows
     float *positions; ///< `[heads][count]`, -1 where empty; NULL under ATTENTION_POSITIONAL
+    /// `[heads][count]`: which entries stand in a frame of their own: 0 for keys that are rotated as queries are, more for
+    /// those that are not, which queries are turned for. NULL if there are none.
+    float *places;
+    const float *turn;    ///< with `places`: how far the frame stands ahead, `[2][turned_pairs]` cosines, then sines
+    int32_t turned_pairs; ///< pairs of numbers that positions rotate
+    bool turns_neighbours; ///< whether pairs are neighbours (2i, 2i + 1); else halves (i, i + turned_pairs)
     bool has_gaps;    ///< whether empty slots may lie between filled ones
     int64_t origin;   ///< the first position that goes to the slots; those before it are frozen entries or gone
     /// Under ATTENTION_POSITIONAL the slots form a ring: the first `ring_sinks` stay, then token p takes slot

@@ -47,18 +47,28 @@ struct KeyMover {
         cache.move(to: frame)
     }
 
+    /// Turns queries for what a cache was restored with.
+    func restoreTurns(of cache: KVCache) {
+        for (parts, frequencies) in zip(cache.parts, frequencies) {
+            for layer in parts {
+                layer.places?.turn.write(frequencies!, by: cache.frame.floor + layer.origin - cache.frame.base)
+            }
+        }
+    }
+
     private func move(_ layer: LayerCache, _ index: Int, of cache: KVCache, to frame: RotaryFrame) throws {
         let moves = layer.moves(from: cache.frame, to: frame, seen: cache.seen)
-        if let positions = moves.positions { layer.movedPositions!.write(positions) }
+        if let positions = moves.positions { (layer.places?.numbers ?? layer.movedPositions)!.write(positions) }
         guard let frequencies = frequencies[index] else { return }
+        layer.places?.turn.write(frequencies, by: frame.floor + layer.origin - frame.base)
         let turnRows = { (tensor: Tensor, rows: [(row: Int, distance: Int)]) in
             try turn(layer.plan.geometry.headDimension, tensor, rows, by: frequencies)
         }
         try turnRows(layer.keys, moves.rows)
-        guard !moves.rows.isEmpty, let scores = layer.scores else { return }
+        guard !moves.rows.isEmpty || layer.places != nil, let scores = layer.scores else { return }
         try scores.keysMoved(
             KeyMove(
-                backend: backend, allocator: allocator, scale: scale, keys: layer.keys, seen: cache.seen,
+                backend: backend, allocator: allocator, scale: scale, keys: layer.keysInOneFrame, seen: cache.seen,
                 shift: frame.base - cache.frame.base, turn: turnRows))
     }
 
@@ -66,6 +76,9 @@ struct KeyMover {
     private func turn(
         _ dimension: Int, _ tensor: Tensor, _ rows: [(row: Int, distance: Int)], by frequencies: RopeFrequencies
     ) throws {
+        // Most rows turn by the same few distances.
+        var known: [Int: (cosines: [Float], sines: [Float])] = [:]
+        for distance in Set(rows.map(\.distance)) { known[distance] = frequencies.turn(by: distance) }
         for start in stride(from: 0, to: rows.count, by: Self.batch) {
             let part = rows[start..<min(start + Self.batch, rows.count)]
             let pairs = frequencies.radians.count
@@ -79,7 +92,7 @@ struct KeyMover {
             graph.schedule(graph.setRows(of: all, to: turned, at: indices))
             try graph.allocate()
             indices.write(part.map { Int32($0.row) })
-            let turns = part.map { frequencies.turn(by: $0.distance) }
+            let turns = part.map { known[$0.distance]! }
             cosines.write(turns.flatMap(\.cosines))
             sines.write(turns.flatMap(\.sines))
             try graph.compute()

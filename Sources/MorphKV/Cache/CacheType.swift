@@ -57,7 +57,7 @@ public enum CacheType: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// Whether rotating a key again and again leaves it what it was; not with so few bits that each time rounds too much away.
+    /// Whether rotating a key now and then leaves it what it was; not with so few bits that each time rounds too much away.
     var canRotate: Bool { ![.q4_0, .q4_1, .q5_0, .q5_1].contains(self) }
 
     /// How many numbers share one block, of which a key or value must be a multiple; 1 for plain types.

@@ -20,7 +20,7 @@ extension KVCache {
         let floor = try floor(
             of: parts, options.positions, context: description.contextLength, frozen: context?.tokens ?? 0)
         guard let floor else { return parts }
-        return parts.map { $0.map { $0.moving(floor) } }
+        return zip(parts, description.layers).map { plans, layer in plans.map { $0.moving(floor, layer.rope) } }
     }
 
     /// What keeps positions close together; nil if nothing does.
@@ -41,10 +41,12 @@ extension KVCache {
         guard all.allSatisfy({ $0.slots != nil }) else { return nil }
         let moved = all.filter { $0.geometry.sees(beyond: asked ?? context * 3 / 4) }
         guard let entries = moved.compactMap(\.slots).max() else { return nil }
-        if let type = moved.map(\.keyType).first(where: { !$0.canRotate }) {
+        if let type = moved.first(where: { !$0.movesPlaces && !$0.keyType.canRotate })?.keyType {
             guard asked == nil else {
                 throw CacheError(
-                    .positions, "keys of type \(type) cannot be moved: each time would round too much of them away")
+                    .positions,
+                    "keys of type \(type) cannot be moved by graphs, nor where a policy compares keys: each time would round "
+                        + "too much of them away")
             }
             return nil
         }

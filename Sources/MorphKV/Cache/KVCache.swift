@@ -79,6 +79,9 @@ final class KVCache {
     /// token.
     var hasParts: Bool { parts.contains { $0.count > 1 } }
 
+    /// Whether prompts enter token by token because keys stand in two frames.
+    var hasPlaces: Bool { frame.floor > 0 && parts.joined().contains { $0.places != nil } }
+
     /// Whether several tokens may not enter at once, because a rule drops many entries between two of them.
     var isBursty: Bool { parts.joined().contains { $0.plan.scoring?.isBursty == true } }
 

@@ -59,6 +59,7 @@ extension attention_slots {
         count = Int32(layer.slots)
         keys = layer.keys.hostAddress
         values = layer.values.hostAddress
+        layer.places?.describe(in: &self)
         origin = Int64(layer.origin)
         ring_sinks = -1
         if case .recent(_, let sinks) = layer.plan.rule { ring_sinks = Int32(sinks) }

@@ -6,7 +6,7 @@ extension LayerCache {
     struct KeyMoves {
         /// The rows of ``keys``, all heads' one after the other, that turn, and by how many positions.
         var rows: [(row: Int, distance: Int)] = []
-        /// What ``movedPositions`` becomes; nil if the layer's keys are moved with the frame only.
+        /// What ``movedPositions`` becomes, or what ``places`` hold; nil if the layer's keys are moved with the frame only.
         var positions: [Float]?
     }
 
@@ -14,6 +14,7 @@ extension LayerCache {
     ///
     /// - Parameter seen: tokens that the sequence has so far.
     func moves(from old: RotaryFrame, to new: RotaryFrame, seen: Int) -> KeyMoves {
+        if let places { return placeMoves(places, from: old, to: new, seen: seen) }
         let shift = new.base - old.base
         var moves = KeyMoves(positions: movedPositions?.values())
         if moves.positions == nil, shift == 0 { return moves }

@@ -16,8 +16,10 @@ final class LayerCache {
     /// What a scoring rule keeps; nil for rules that depend on positions only.
     let scores: SlotScores?
     /// For entries whose keys were moved, the position that they were moved to; at most the entry's own for all others.
-    /// f32 `[slots, kvHeads]`, nil if keys are never moved.
+    /// f32 `[slots, kvHeads]`, nil if keys are never moved, or to ``places``.
     let movedPositions: Tensor?
+    /// Where keys that were moved stand in a frame of their own.
+    let places: KeyPlaces?
     /// The layer as the fused kernel sees it; nil if graphs attend to it, and before it is allocated.
     private(set) var kernelView: KernelView?
     private let scale: Float
@@ -48,7 +50,7 @@ final class LayerCache {
     init(_ plan: LayerPlan, slots: Int, scale: Float, sequences: Int = 1) throws {
         let plan = sequences == 1 ? plan : plan.repeated(sequences)
         let g = plan.geometry
-        let arena = try Arena(tensors: 13)
+        let arena = try Arena(tensors: 14)
         let rows = [g.headDimension, slots, g.kvHeads]
         let transposed = [slots, g.headDimension, g.kvHeads]
         self.arena = arena
@@ -63,7 +65,8 @@ final class LayerCache {
         } else {
             scores = nil
         }
-        movedPositions = plan.floor == nil ? nil : shape.tensor("movedPositions", in: arena)
+        if let turn = plan.queryTurn { places = KeyPlaces(turn, shape, in: arena) } else { places = nil }
+        movedPositions = plan.floor == nil || places != nil ? nil : shape.tensor("movedPositions", in: arena)
     }
 
     var allocatedBytes: Int { arena.allocatedBytes }
@@ -92,6 +95,7 @@ final class LayerCache {
         values.fill(byte: 0)
         scores?.clear()
         movedPositions?.fill(byte: 0)
+        places?.clear()
     }
 
     // MARK: Transitions

@@ -22,6 +22,8 @@ struct LayerPlan: Hashable {
     private(set) var visibleSinks = 0
     /// Keeps the positions of keys close together; nil if they stay what they were.
     private(set) var floor: PositionFloor?
+    /// How queries are turned for keys that were moved to a frame of their own; nil if keys are turned where they are.
+    private(set) var queryTurn: QueryTurn?
 
     /// The plans of a layer's heads: one, or several where rules differ between heads.
     ///
@@ -176,10 +178,19 @@ struct LayerPlan: Hashable {
         return plan
     }
 
+    /// Whether keys that are moved stand in a frame of their own: those in blocks lose too much each time they are turned.
+    /// The kernel turns queries for them; rules that compare keys need all in one frame.
+    var movesPlaces: Bool {
+        isFused && keyType.blockLength > 1 && scoring?.accumulation.formula.needs.contains(.keys) != true
+    }
+
     /// The same with keys that are moved, unless the layer sees no farther than that anyway.
-    func moving(_ floor: PositionFloor) -> LayerPlan {
+    ///
+    /// - Parameter rope: how positions rotate keys; nil if they do not.
+    func moving(_ floor: PositionFloor, _ rope: RopeParameters?) -> LayerPlan {
         var plan = self
         plan.floor = geometry.sees(beyond: floor.limit) ? floor : nil
+        plan.queryTurn = plan.floor == nil || !movesPlaces ? nil : rope.map(QueryTurn.init)
         return plan
     }
 

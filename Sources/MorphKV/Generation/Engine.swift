@@ -96,6 +96,8 @@ package final class Engine {
     var evicted: Int { cache.evicted }
     /// Bytes of intermediate results held on the device.
     package var computeBytes: Int { workspace.bytes + (cache.attachment?.allocatedBytes ?? 0) }
+    /// The lowest position that keys were moved to; 0 before the first move.
+    package var positionFloor: Int { cache.frame.floor }
     /// Original positions held, ascending: `[layer][kvHead][entry]`.
     package var positions: [[[Int]]] { cache.positions }
 
@@ -137,8 +139,9 @@ package final class Engine {
         let foresight = try foresight ?? self.foresight(of: tokens.count, for: compression?.source)
         var all: [Float] = []
         for part in parts(of: tokens) {
-            try makeRoom(for: part.count)
-            if cache.hasParts && cache.seen > 0 {
+            // What is fed makes room by itself.
+            if !cache.hasPlaces { try makeRoom(for: part.count) }
+            if cache.hasParts && cache.seen > 0 || cache.hasPlaces {
                 if isFirst { cache.extendPrompt(by: part.count) }
                 all += try feed(Array(part), wantsAllLogits: wantsAllLogits)
             } else {
@@ -217,5 +220,6 @@ package final class Engine {
         if chunk > 0 { try prefill(Array(repeating: 0, count: chunk)) }
         let next = cache.frame.floor + 1
         if cache.floor != nil { try mover.move(cache, to: RotaryFrame(floor: next, base: next)) }
+        if chunk > 0, cache.hasPlaces { try prefill(Array(repeating: 0, count: Self.feedSizes.reduce(0, +))) }
     }
 }

@@ -170,23 +170,29 @@ extension CompressedContext {
         return sum / Double(max(1, count))
     }
 
-    /// Whether the greedy answer begins as it must.
     fileprivate func answers(_ question: Recall.Question, threads: Int?) throws -> Bool {
+        try engine(threads: threads).answers(question)
+    }
+}
+
+extension Engine {
+    /// Whether the greedy answer to a question, which comes after what was fed, begins as it must.
+    ///
+    /// - Throws: ``GenerationError`` of kind `noTokenizer` if the model has none; what feeding throws.
+    func answers(_ question: Recall.Question) throws -> Bool {
         guard let tokenizer = model.tokenizer else {
             throw GenerationError(.noTokenizer, "the model has no tokenizer; it cannot be asked")
         }
-        let engine = try engine(threads: threads)
-        try engine.prefill(tokenizer.encode(question.question, addSpecial: false, parseSpecial: true))
+        try prefill(tokenizer.encode(question.question, addSpecial: false, parseSpecial: true))
         var bytes: [UInt8] = []
         let wanted = Array(question.answer.utf8)
         while bytes.count < wanted.count {
-            let logits = engine.logits
             let best = Token(logits.indices.max { logits[$0] < logits[$1] } ?? 0)
             let piece = tokenizer.bytes(of: best)
             guard !piece.isEmpty, !tokenizer.endsGeneration(best) else { return false }
             bytes += piece
             guard zip(bytes, wanted).allSatisfy({ $0 == $1 }) else { return false }
-            try engine.decode(best)
+            try decode(best)
         }
         return true
     }

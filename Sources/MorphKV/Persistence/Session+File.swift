@@ -105,6 +105,7 @@ extension CacheFileWriter {
         }
         for (name, tensor, layout) in layer.savedTensors { add(CacheFile.live(index, part, name), tensor, layout) }
         if let moved = layer.movedPositions { add(CacheFile.live(index, part, "moved"), moved) }
+        if let places = layer.places { add(CacheFile.live(index, part, "places"), places.numbers) }
     }
 }
 
@@ -180,6 +181,7 @@ extension CacheFileReader {
         }
         if let copy = try recurrentCopy() { engine.cache.recurrent?.restore(copy) }
         engine.cache.restore(seen: seen, frame: try frame(seen: seen))
+        engine.mover.restoreTurns(of: engine.cache)
         try restorePins(of: engine.cache, seen: seen)
         if engine.hasLogits { engine.logits = try floats("logits", count: engine.logits.count) }
     }
@@ -234,8 +236,8 @@ extension CacheFileReader {
             for (name, tensor, layout) in layer.savedTensors {
                 tensor.write(try self.values(key(name), tensor, layout, isValue: tensor.isSame(as: layer.values)))
             }
-            if let moved = layer.movedPositions, has("position_floor") {
-                moved.write(try bytes(key("moved"), moved.type, moved.shape))
+            if let (name, moved) = layer.savedMoves, try self.frame(seen: seen).floor > 0 {
+                moved.write(try bytes(key(name), moved.type, moved.shape))
                 let isPossible = { (position: Float) in
                     position == position.rounded() && abs(position) <= Float(Self.limit)
                 }

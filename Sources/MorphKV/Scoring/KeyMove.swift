@@ -6,8 +6,8 @@ struct KeyMove {
     let allocator: GraphAllocator
     /// What attention scores are multiplied by before the softmax.
     let scale: Float
-    /// The keys in the slots, as they are now: `[headDim, slots, kvHeads]`.
-    let keys: Tensor
+    /// The keys in the slots, as they are now, all in one frame: `[headDim, slots, kvHeads]`.
+    let keys: (Graph) -> Tensor
     /// Tokens that the sequence has so far.
     let seen: Int
     /// By how much the base moved from which positions are counted.

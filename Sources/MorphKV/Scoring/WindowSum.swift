@@ -90,7 +90,7 @@ final class WindowSumState: ScoringState {
         }
         let keys = PromptEntries(
             backend: move.backend, allocator: move.allocator, geometry: geometry, scale: move.scale,
-            tokens: move.seen..<move.seen, chunk: shape.slots, keys: { _ in move.keys })
+            tokens: move.seen..<move.seen, chunk: shape.slots, keys: move.keys)
         let entries = positions.map { $0.map { $0 < 0 ? Int.max : $0 } }
         let window = max(0, move.seen - queryCount)..<move.seen
         var sums = ScoreTable(positions: entries)

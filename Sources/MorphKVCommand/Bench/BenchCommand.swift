@@ -10,7 +10,8 @@ struct BenchCommand: AsyncParsableCommand {
         discussion: """
             Ours and theirs take turns; figures are medians. In long and throughput, which are made once, our side \
             is a whole run and libllama decodes --steps tokens out of every 250 or of every eighth of an answer, which \
-            stand for the others; with as many steps it is a whole run too. Run nothing else meanwhile: ggml's threads \
+            stand for the others; with as many steps it is a whole run too. In moves, theirs is our own cache whose keys are \
+            never moved (--position-limit none). Run nothing else meanwhile: ggml's threads \
             wait for each other busily.
             """)
 
@@ -46,6 +47,7 @@ struct BenchCommand: AsyncParsableCommand {
 
     static let names = [
         "decode", "prefill", "policies", "prompts", "start", "long", "batch", "throughput", "kernel", "profile",
+        "moves",
     ]
 
     func validate() throws {
@@ -110,6 +112,7 @@ struct BenchCommand: AsyncParsableCommand {
         case "long":
             return try bench.long(
                 tokens: tokens, policy: bench.cache.policy, flashAttention: !noFlashAttention)
+        case "moves": return try bench.moves(tokens: tokens)
         case "throughput":
             return try await bench.throughput(
                 answers: sequences, tokens: tokens, policy: bench.cache.policy, flashAttention: !noFlashAttention)
