@@ -3,6 +3,12 @@
 
 #include "ranges.h"
 #include "rows.h"
+#ifdef HAS_WHOLE_NUMBERS
+#include "whole_sums.h"
+#else
+#define score_rows dot_rows
+#define add_rows weigh_rows
+#endif
 
 static void scale_rows(const float *from, int count, int dimension, int padded, float scale, float *to) {
     for (int row = 0; row < count; row++) {
@@ -23,6 +29,36 @@ static void hide(
     }
 }
 
+/// Rounds 32 numbers to 8 bits: to the nearest of -127 to 127 times 1/127 of the largest.
+static void round_block(float *numbers, int32_t offset, struct query_block *to) {
+    const float magic = 12582912.0f; // 1.5 * 2^23: adding it rounds to an integer
+    vf most = splat(0), whole[32 / LANES], total = splat(0);
+    for (int d = 0; d < 32; d += LANES) most = larger(most, larger(load(numbers + d), -load(numbers + d)));
+    to->scale = max_lanes(most) / 127;
+    // Where the scale is not a normal number, numbers are as good as nothing.
+    float inverse = to->scale >= 0x1p-126f ? 1 / to->scale : 0;
+    for (int d = 0, i = 0; d < 32; d += LANES, i++) {
+        vf number = load(numbers + d) * inverse;
+        whole[i] = number + magic;
+        whole[i] -= magic;
+        total += whole[i];
+        vi8 codes = __builtin_convertvector(__builtin_convertvector(whole[i], vi), vi8);
+        memcpy(to->codes + d, &codes, sizeof codes);
+        store(whole[i] * to->scale, numbers + d);
+    }
+    float sum = sum_lanes(total);
+    to->total = sum * to->scale;
+    to->start = -offset * (int32_t)sum;
+}
+
+/// Rounds rows where keys are quantised, as ggml does: the rounded numbers take their places, and are written in whole
+/// numbers too.
+static void round_rows(enum attention_type type, float *rows, int count, int dimension, int padded, struct query_block *to) {
+    if (!is_quantized(type)) return;
+    for (int row = 0; row < count; row++)
+        for (int d = 0; d < dimension; d += 32) round_block(rows + row * padded + d, number_offset(type), to++);
+}
+
 /// The products of some queries with a range's keys; frozen entries are seen by the token's own only.
 static void score_range(
     const struct unit *u, const struct rows *rows, const struct range *range, int queries, const struct workspace *w
@@ -31,16 +67,19 @@ static void score_range(
     struct row_pass pass = {
         .rows = rows->keys + (size_t)range->begin * rows->key_bytes, .count = range->count,
         .dimension = slots->dimension, .vectors = w->queries, .padded = (int)w->padded,
-        .numbers = w->scores + range->begin, .stride = w->stride, .queries = queries,
+        .rounded = w->rounded, .numbers = w->scores + range->begin, .stride = w->stride, .queries = queries,
     };
-    dot_rows(slots->key_type, &pass);
+    score_rows(slots->key_type, &pass);
     if (range->frozen == 0) return;
     pass.rows = rows->frozen_keys + (size_t)range->frozen_begin * rows->key_bytes;
     pass.count = range->frozen;
     pass.numbers = w->scores + range->frozen_at;
     pass.queries = slots->group;
-    if (u->frozen_query) pass.vectors = w->frozen_queries;
-    dot_rows(slots->key_type, &pass);
+    if (u->frozen_query) {
+        pass.vectors = w->frozen_queries;
+        pass.rounded = w->rounded + 2 * slots->group * (slots->dimension / 32);
+    }
+    score_rows(slots->key_type, &pass);
 }
 
 /// Masks a range's scores and finds the highest of each query head.
@@ -91,12 +130,12 @@ static void weigh_range(
         .dimension = slots->dimension, .vectors = own->outputs, .padded = (int)own->padded,
         .numbers = w->scores + range->begin, .stride = w->stride, .queries = slots->group,
     };
-    weigh_rows(slots->value_type, &pass);
+    add_rows(slots->value_type, &pass);
     if (range->frozen == 0) return;
     pass.rows = rows->frozen_values + (size_t)range->frozen_begin * rows->value_bytes;
     pass.count = range->frozen;
     pass.numbers = w->scores + range->frozen_at;
-    weigh_rows(slots->value_type, &pass);
+    add_rows(slots->value_type, &pass);
 }
 
 /// The highest scores of the whole team and of the sinks.

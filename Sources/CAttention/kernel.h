@@ -26,17 +26,24 @@ static void admit(const struct unit *u, const struct rows *rows, const struct wo
     attention_store_row(slots->value_type, u->value, (char *)slots->values + at * rows->value_bytes, slots->dimension);
 }
 
-/// The token's queries, those for frozen entries and a leaving one's, times the scale.
+/// The token's queries, those for frozen entries and a leaving one's, times the scale, and rounded if keys are quantised.
 static void scale_queries(const struct unit *u, const float *leaving, const struct workspace *w) {
     const struct attention_slots *slots = &u->step.cache->slots;
-    int padded = (int)w->padded;
-    float scale = u->step.cache->scale;
-    scale_rows(u->step.query, slots->group, slots->dimension, padded, scale, w->queries);
-    if (u->frozen_query)
-        scale_rows(u->frozen_query, slots->group, slots->dimension, padded, scale, w->frozen_queries);
-    if (!leaving) return;
-    scale_rows(
-        leaving, slots->group, slots->dimension, padded, scale, w->queries + (size_t)slots->group * w->padded);
+    int padded = (int)w->padded, blocks = slots->group * (slots->dimension / 32);
+    const struct {
+        const float *from;
+        float *to;
+        struct query_block *rounded;
+    } parts[] = {
+        {u->step.query, w->queries, w->rounded},
+        {leaving, w->queries + (size_t)slots->group * w->padded, w->rounded + blocks},
+        {u->frozen_query, w->frozen_queries, w->rounded + 2 * blocks},
+    };
+    for (int i = 0; i < 3; i++) {
+        if (!parts[i].from) continue;
+        scale_rows(parts[i].from, slots->group, slots->dimension, padded, u->step.cache->scale, parts[i].to);
+        round_rows(slots->key_type, parts[i].to, slots->group, slots->dimension, padded, parts[i].rounded);
+    }
 }
 
 /// The group's reduced weight of each slot of a range: factors[g] * weights[g].

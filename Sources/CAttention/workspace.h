@@ -12,6 +12,14 @@
 /// works in.
 #define CHOICE_ROWS 4
 
+/// 32 numbers of a query, rounded: whole numbers times a scale.
+struct query_block {
+    int8_t codes[32];
+    float scale;
+    float total;   ///< the sum of the numbers
+    int32_t start; ///< what products with bytes of keys begin with, whose numbers are not counted from 0
+};
+
 /// The areas of a workspace, for one token of one KV head.
 struct workspace {
     int32_t *slot;      ///< the chosen one
@@ -22,6 +30,7 @@ struct workspace {
     float *normalizers; ///< `[group]`: logarithms of the softmax denominators
     float *queries;     ///< `[2 * group][padded]`: scaled; the current ones, then the leaving ones
     float *frozen_queries; ///< `[group][padded]`: scaled, where frozen entries see others
+    struct query_block *rounded; ///< `[3 * group][padded / 32]`: `queries`, then `frozen_queries`, where keys are quantised
     float *outputs;     ///< `[group][padded]`
     float *reduced;     ///< `[stride]`: weights, reduced over the group
     float *room;        ///< `[stride]`: for the rule
@@ -58,6 +67,8 @@ static inline struct workspace workspace_at(float *base, int32_t dimension, int3
     w.normalizers = take_area(base, &used, heads);
     w.queries = take_area(base, &used, 2 * heads * w.padded);
     w.frozen_queries = take_area(base, &used, heads * w.padded);
+    w.rounded = (struct query_block *)take_area(
+        base, &used, 3 * heads * (round_up(w.padded, 32) / 32) * (sizeof(struct query_block) / sizeof(float)));
     w.outputs = take_area(base, &used, heads * w.padded);
     size_t shared = used;
     w.choice = take_area(base, &shared, CHOICE_ROWS * stride);
