@@ -47,8 +47,10 @@ static void round_block(float *numbers, int32_t offset, struct query_block *to) 
         store(whole[i] * to->scale, numbers + d);
     }
     float sum = sum_lanes(total);
+    // What is not a number must not become one.
+    if (sum != sum) to->scale = sum;
     to->total = sum * to->scale;
-    to->start = -offset * (int32_t)sum;
+    to->start = sum == sum ? -offset * (int32_t)sum : 0;
 }
 
 /// Rounds rows where keys are quantised, as ggml does: the rounded numbers take their places, and are written in whole
