@@ -3,6 +3,12 @@
 
 #include "ranges.h"
 #include "rows.h"
+#ifdef HAS_WHOLE_NUMBERS
+#include "whole_sums.h"
+#else
+#define score_rows dot_rows
+#define add_rows weigh_rows
+#endif
 
 static void scale_rows(const float *from, int count, int dimension, int padded, float scale, float *to) {
     for (int row = 0; row < count; row++) {
@@ -23,12 +29,45 @@ static void hide(
     }
 }
 
+/// Rounds 32 numbers to 8 bits: to the nearest of -127 to 127 times 1/127 of the largest.
+static void round_block(float *numbers, int32_t offset, struct query_block *to) {
+    const float magic = 12582912.0f; // 1.5 * 2^23: adding it rounds to an integer
+    vf most = splat(0), whole[32 / LANES], total = splat(0);
+    for (int d = 0; d < 32; d += LANES) most = larger(most, larger(load(numbers + d), -load(numbers + d)));
+    to->scale = max_lanes(most) / 127;
+    // Where the scale is not a normal number, numbers are as good as nothing.
+    float inverse = to->scale >= 0x1p-126f ? 1 / to->scale : 0;
+    for (int d = 0, i = 0; d < 32; d += LANES, i++) {
+        vf number = load(numbers + d) * inverse;
+        whole[i] = number + magic;
+        whole[i] -= magic;
+        total += whole[i];
+        vi8 codes = __builtin_convertvector(__builtin_convertvector(whole[i], vi), vi8);
+        memcpy(to->codes + d, &codes, sizeof codes);
+        store(whole[i] * to->scale, numbers + d);
+    }
+    float sum = sum_lanes(total);
+    // What is not a number must not become one.
+    if (sum != sum) to->scale = sum;
+    to->total = sum * to->scale;
+    to->start = sum == sum ? -offset * (int32_t)sum : 0;
+}
+
+/// Rounds rows where keys are quantised, as ggml does: the rounded numbers take their places, and are written in whole
+/// numbers too.
+static void round_rows(enum attention_type type, float *rows, int count, int dimension, int padded, struct query_block *to) {
+    if (!is_quantized(type)) return;
+    for (int row = 0; row < count; row++)
+        for (int d = 0; d < dimension; d += 32) round_block(rows + row * padded + d, number_offset(type), to++);
+}
+
 /// The products of some queries with a range's slots, each by the queries of the frame that it stands in.
 static void score_slots(
     const struct unit *u, const struct rows *rows, const struct range *range, struct row_pass pass,
     const struct workspace *w
 ) {
     enum attention_type type = u->step.cache->slots.key_type;
+    int blocks = u->step.cache->slots.group * (pass.dimension / 32);
     for (int begin = range->begin, end; begin < range->end; begin = end) {
         bool stands_apart = rows->places && rows->places[begin] > 0;
         end = rows->places ? begin + 1 : range->end;
@@ -37,7 +76,8 @@ static void score_slots(
         pass.count = end - begin;
         pass.numbers = w->scores + begin;
         pass.vectors = stands_apart ? w->turned_queries : w->queries;
-        dot_rows(type, &pass);
+        pass.rounded = w->rounded + (stands_apart ? 3 * blocks : 0);
+        score_rows(type, &pass);
     }
 }
 
@@ -55,8 +95,13 @@ static void score_range(
     pass.count = range->frozen;
     pass.numbers = w->scores + range->frozen_at;
     pass.queries = slots->group;
-    pass.vectors = u->frozen_query ? w->frozen_queries : w->queries;
-    dot_rows(slots->key_type, &pass);
+    pass.vectors = w->queries;
+    pass.rounded = w->rounded;
+    if (u->frozen_query) {
+        pass.vectors = w->frozen_queries;
+        pass.rounded = w->rounded + 2 * slots->group * (slots->dimension / 32);
+    }
+    score_rows(slots->key_type, &pass);
 }
 
 /// Masks a range's scores and finds the highest of each query head.
@@ -107,12 +152,12 @@ static void weigh_range(
         .dimension = slots->dimension, .vectors = own->outputs, .padded = (int)own->padded,
         .numbers = w->scores + range->begin, .stride = w->stride, .queries = slots->group,
     };
-    weigh_rows(slots->value_type, &pass);
+    add_rows(slots->value_type, &pass);
     if (range->frozen == 0) return;
     pass.rows = rows->frozen_values + (size_t)range->frozen_begin * rows->value_bytes;
     pass.count = range->frozen;
     pass.numbers = w->scores + range->frozen_at;
-    weigh_rows(slots->value_type, &pass);
+    add_rows(slots->value_type, &pass);
 }
 
 /// The highest scores of the whole team and of the sinks.

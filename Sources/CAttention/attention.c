@@ -8,7 +8,7 @@ enum attention_level attention_best_level(void) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq"))
-        return ATTENTION_AVX512;
+        return __builtin_cpu_supports("avx512vnni") ? ATTENTION_VNNI : ATTENTION_AVX512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
         return ATTENTION_AVX2;
 #endif
@@ -18,9 +18,11 @@ enum attention_level attention_best_level(void) {
 const struct attention_functions *functions_of(enum attention_level level) {
     switch (level) {
 #if defined(__x86_64__)
+    case ATTENTION_VNNI:
     case ATTENTION_AVX512: return &attention_functions_avx512;
     case ATTENTION_AVX2: return &attention_functions_avx2;
 #else
+    case ATTENTION_VNNI:
     case ATTENTION_AVX512:
     case ATTENTION_AVX2:
 #endif
@@ -32,6 +34,12 @@ const struct attention_functions *functions_of(enum attention_level level) {
 void attention_compute(
     const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads
 ) {
+#if defined(__x86_64__)
+    if (batch->level == ATTENTION_VNNI) {
+        attention_compute_vnni(batch, vectors, thread, threads);
+        return;
+    }
+#endif
     functions_of(batch->level)->compute(batch, vectors, thread, threads);
 }
 

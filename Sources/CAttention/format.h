@@ -29,6 +29,26 @@ static inline size_t stored_bytes(enum attention_type type, int32_t count) {
     return (size_t)(count / blocks.numbers) * blocks.bytes;
 }
 
+/// Whether a type's numbers come in blocks, as whole numbers times a scale.
+static inline bool is_quantized(enum attention_type type) { return blocks_of(type).numbers > 1; }
+
+/// Whether numbers have a fifth bit, apart from the others.
+static inline bool has_fifths(enum attention_type type) { return type == ATTENTION_Q5_0 || type == ATTENTION_Q5_1; }
+
+/// Whether something is added to a block's numbers.
+static inline bool has_lowest(enum attention_type type) { return type == ATTENTION_Q4_1 || type == ATTENTION_Q5_1; }
+
+/// What is taken from a block's numbers, if they are read as bits from 0 on (those of ATTENTION_Q8_0 with their sign
+/// turned round).
+static inline int32_t number_offset(enum attention_type type) {
+    switch (type) {
+    case ATTENTION_Q8_0: return 128;
+    case ATTENTION_Q5_0: return 16;
+    case ATTENTION_Q4_0: return 8;
+    default: return 0;
+    }
+}
+
 /// Whether so many numbers are whole blocks.
 static inline bool stored_whole(enum attention_type type, int32_t count) {
     return count % blocks_of(type).numbers == 0;

@@ -42,18 +42,29 @@ static void turn_back(const struct attention_slots *slots, const float *from, in
     }
 }
 
-/// The token's queries, those for frozen entries and a leaving one's, times the scale.
+/// The token's queries, those for frozen entries and a leaving one's, times the scale, and rounded if keys are quantised.
 static void scale_queries(const struct unit *u, const float *leaving, const struct workspace *w) {
     const struct attention_slots *slots = &u->step.cache->slots;
-    int padded = (int)w->padded;
-    float scale = u->step.cache->scale;
-    scale_rows(u->step.query, slots->group, slots->dimension, padded, scale, w->queries);
-    if (u->frozen_query)
-        scale_rows(u->frozen_query, slots->group, slots->dimension, padded, scale, w->frozen_queries);
-    if (leaving)
-        scale_rows(
-            leaving, slots->group, slots->dimension, padded, scale, w->queries + (size_t)slots->group * w->padded);
-    if (slots->places) turn_back(slots, w->queries, slots->group * (leaving ? 2 : 1), padded, w->turned_queries);
+    int group = slots->group, padded = (int)w->padded, blocks = group * (slots->dimension / 32);
+    size_t rows = (size_t)group * w->padded;
+    const struct {
+        const float *from;
+        float *to, *turned;
+        struct query_block *rounded;
+    } parts[] = {
+        {u->step.query, w->queries, w->turned_queries, w->rounded},
+        {leaving, w->queries + rows, w->turned_queries + rows, w->rounded + blocks},
+        {u->frozen_query, w->frozen_queries, NULL, w->rounded + 2 * blocks},
+    };
+    for (int i = 0; i < 3; i++) {
+        if (!parts[i].from) continue;
+        scale_rows(parts[i].from, group, slots->dimension, padded, u->step.cache->scale, parts[i].to);
+        if (slots->places && parts[i].turned) {
+            turn_back(slots, parts[i].to, group, padded, parts[i].turned);
+            round_rows(slots->key_type, parts[i].turned, group, slots->dimension, padded, parts[i].rounded + 3 * blocks);
+        }
+        round_rows(slots->key_type, parts[i].to, group, slots->dimension, padded, parts[i].rounded);
+    }
 }
 
 /// The group's reduced weight of each slot of a range: factors[g] * weights[g].

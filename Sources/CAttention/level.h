@@ -19,4 +19,8 @@ const struct attention_functions *functions_of(enum attention_level level);
 extern const struct attention_functions attention_functions_plain;
 #if defined(__x86_64__)
 extern const struct attention_functions attention_functions_avx2, attention_functions_avx512;
+
+/// ATTENTION_VNNI is like ATTENTION_AVX512 but for this.
+void attention_compute_vnni(
+    const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads);
 #endif

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "storage.h"
+#include "workspace.h"
 
 /// Rows whose weights are applied before the next rows are read, so that a second pass finds them in the first cache.
 #define ROW_BLOCK 32
@@ -151,6 +152,8 @@ struct row_pass {
     int dimension; ///< numbers per row
     float *vectors; ///< `[queries][padded]`, with zeros behind the last number
     int padded;
+    /// `[queries][dimension / 32]`: the vectors in whole numbers, where they are; not read by `dot_rows` and `weigh_rows`
+    const struct query_block *rounded;
     float *numbers; ///< `[queries][stride]`
     size_t stride;
     int queries;

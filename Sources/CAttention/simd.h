@@ -75,9 +75,16 @@ INLINE float sum_lanes(vf v) {
 }
 
 INLINE float max_lanes(vf v) {
-    float highest = v[0];
-    for (int i = 1; i < LANES; i++) highest = v[i] > highest ? v[i] : highest;
-    return highest;
+#if LANES == 16
+    float __attribute__((ext_vector_type(8))) v8 = __builtin_elementwise_max(v.lo, v.hi);
+    float __attribute__((ext_vector_type(4))) v4 = __builtin_elementwise_max(v8.lo, v8.hi);
+#elif LANES == 8
+    float __attribute__((ext_vector_type(4))) v4 = __builtin_elementwise_max(v.lo, v.hi);
+#else
+    vf v4 = v;
+#endif
+    float __attribute__((ext_vector_type(2))) v2 = __builtin_elementwise_max(v4.lo, v4.hi);
+    return v2.x > v2.y ? v2.x : v2.y;
 }
 
 /// The sums of four vectors' lanes.

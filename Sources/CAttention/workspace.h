@@ -12,6 +12,14 @@
 /// works in.
 #define CHOICE_ROWS 4
 
+/// 32 numbers of a query, rounded: whole numbers times a scale.
+struct query_block {
+    int8_t codes[32];
+    float scale;
+    float total;   ///< the sum of the numbers
+    int32_t start; ///< what products with bytes of keys begin with, whose numbers are not counted from 0
+};
+
 /// The areas of a workspace, for one token of one KV head.
 struct workspace {
     int32_t *slot;      ///< the chosen one
@@ -23,6 +31,8 @@ struct workspace {
     float *queries;     ///< `[2 * group][padded]`: scaled; the current ones, then the leaving ones
     float *turned_queries; ///< `[2 * group][padded]`: the same for keys in a frame of their own
     float *frozen_queries; ///< `[group][padded]`: scaled, where frozen entries see others
+    struct query_block *rounded; ///< `[5 * group][padded / 32]`: the three before in whole numbers, where keys are quantised: own,
+                                 ///< leaving and frozen ones, then the turned ones
     float *outputs;     ///< `[group][padded]`
     float *reduced;     ///< `[stride]`: weights, reduced over the group
     float *room;        ///< `[stride]`: for the rule
@@ -60,6 +70,8 @@ static inline struct workspace workspace_at(float *base, int32_t dimension, int3
     w.queries = take_area(base, &used, 2 * heads * w.padded);
     w.turned_queries = take_area(base, &used, 2 * heads * w.padded);
     w.frozen_queries = take_area(base, &used, heads * w.padded);
+    w.rounded = (struct query_block *)take_area(
+        base, &used, 5 * heads * (round_up(w.padded, 32) / 32) * (sizeof(struct query_block) / sizeof(float)));
     w.outputs = take_area(base, &used, heads * w.padded);
     size_t shared = used;
     w.choice = take_area(base, &shared, CHOICE_ROWS * stride);

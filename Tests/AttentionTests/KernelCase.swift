@@ -192,6 +192,8 @@ final class KernelCase {
 }
 
 /// Every instruction set that this machine can run.
-let levels: [attention_level] = [ATTENTION_PLAIN, ATTENTION_AVX2, ATTENTION_AVX512].filter {
+let levels: [attention_level] = [
+    ATTENTION_PLAIN, ATTENTION_AVX2, ATTENTION_AVX512, ATTENTION_VNNI,
+].filter {
     $0.rawValue <= attention_best_level().rawValue
 }

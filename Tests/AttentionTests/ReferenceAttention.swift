@@ -46,19 +46,54 @@ private func half(_ bits: UInt16) -> Double {
         ? sign * fraction * pow(2, -24) : sign * (1 + fraction / 1024) * pow(2, Double(exponent - 15))
 }
 
+/// A query as the kernel sees it, times `scale`: where keys are in blocks, each 32 numbers are rounded to the nearest of -127
+/// to 127 times 1/127 of the largest.
+func seenQuery(_ query: [Float], by type: attention_type, scale: Float) -> [Double] {
+    var numbers = query.map { $0 * scale }
+    guard type.isInBlocks else { return numbers.map(Double.init) }
+    for begin in stride(from: 0, to: numbers.count, by: 32) {
+        let step = numbers[begin..<begin + 32].map(\.magnitude).max()! / 127
+        let inverse = step >= Float.leastNormalMagnitude ? 1 / step : 0
+        for d in begin..<begin + 32 { numbers[d] = (numbers[d] * inverse).rounded(.toNearestOrEven) * step }
+    }
+    return numbers.map(Double.init)
+}
+
+extension attention_type {
+    /// Whether numbers are whole ones of 32 with a scale.
+    var isInBlocks: Bool { rawValue >= ATTENTION_Q8_0.rawValue }
+}
+
+extension KernelCase.Shape {
+    /// How far attended values, of which none is above 1, may be from double precision.
+    ///
+    /// With VNNI the weights for 64 rows in blocks, times the rows' scales, are rounded to the nearest of 32,767 steps up to
+    /// the largest of them. Each is wrong by half a step at most and meets a whole number that, times the largest scale, is at
+    /// most 1, or 2 where it is counted from the lowest number; the largest weights of all 64 rows add up to 1 at most.
+    func tolerance(_ level: attention_level) -> Double {
+        guard level == ATTENTION_VNNI, valueType.isInBlocks else { return 2e-5 }
+        let hasLowest = valueType == ATTENTION_Q4_1 || valueType == ATTENTION_Q5_1
+        return 2e-5 + 64 * 0.5 / 32_767 * (hasLowest ? 2 : 1)
+    }
+}
+
 /// Attention of one token over everything its heads hold, in double precision.
 ///
-/// - Parameter frozenQueries: what frozen entries see; the same if nil.
+/// - Parameters:
+///   - frozenQueries: what frozen entries see; the same if nil.
+///   - rounds: whether queries are rounded where the kernel does it.
 func referenceAttention(
-    _ test: KernelCase, queries: [Float], frozenQueries: [Float]? = nil, used: Int
+    _ test: KernelCase, queries: [Float], frozenQueries: [Float]? = nil, used: Int, rounds: Bool = true
 ) -> [Double] {
     let s = test.shape
     var output: [Double] = []
     for queryHead in 0..<s.heads * s.group {
         let head = queryHead / s.group
         let part = queryHead * s.dimension..<(queryHead + 1) * s.dimension
-        let query = queries[part].map(Double.init)
-        let frozenQuery = (frozenQueries ?? queries)[part].map(Double.init)
+        let seen = { (queries: [Float]) in
+            seenQuery(Array(queries[part]), by: rounds ? s.keyType : ATTENTION_F32, scale: test.cache.scale)
+        }
+        let (query, frozenQuery) = (seen(queries), seen(frozenQueries ?? queries))
         let frozen =
             s.frozen.isEmpty
             ? 0..<0 : s.frozen.prefix(head).reduce(0, +)..<s.frozen.prefix(head + 1).reduce(0, +)
@@ -71,7 +106,6 @@ func referenceAttention(
             + slots.map { row(s.valueType, test.values, $0, dimension: s.dimension) }
         let scores = keys.enumerated().map { index, key in
             zip(key, index < frozen.count ? frozenQuery : query).reduce(0) { $0 + $1.0 * $1.1 }
-                / Double(s.dimension).squareRoot()
         }
         let sink = test.sinks.isEmpty ? -.infinity : Double(test.sinks[queryHead])
         let highest = max(sink, scores.max()!)

@@ -177,13 +177,13 @@ struct ReferenceRule {
 
     /// Attention of the token at `position`, which has been put into its slots; notes what its queries give.
     ///
+    /// - Parameter queries: `[group][dimension]`, times the scale.
     /// - Returns: `[group][dimension]`
     mutating func attend(_ head: Int, queries: [[Double]], at position: Int) -> [Double] {
-        let scale = 1 / Double(test.shape.dimension).squareRoot()
         let live = slots[head].indices.filter { slots[head][$0] != nil }
         let entries = live.map { slots[head][$0]! } + frozen[head]
         let isSeen = entries.map { isVisible($0.position, at: position) }
-        let scores = queries.map { query in entries.map { product(query, $0.key) * scale } }
+        let scores = queries.map { query in entries.map { product(query, $0.key) } }
         let weights = scores.enumerated().map { member, scores in
             let sink = test.sinkTerms.isEmpty ? -.infinity : Double(test.sinkTerms[head * test.shape.group + member])
             let highest = max(sink, zip(scores, isSeen).map { $1 ? $0 : -.infinity }.max()!)

@@ -80,11 +80,13 @@ final class RuleDiary {
         var expected: [Double] = []
         for head in slots.indices {
             let own = (head * shape.group..<(head + 1) * shape.group).map {
-                queries[$0 * shape.dimension..<($0 + 1) * shape.dimension].map(Double.init)
+                seenQuery(
+                    Array(queries[$0 * shape.dimension..<($0 + 1) * shape.dimension]), by: shape.keyType,
+                    scale: kernel.cache.scale)
             }
             expected += reference.attend(head, queries: own, at: position)
         }
-        compare("output", at: position, output.map(Double.init), expected, tolerance: 2e-5)
+        compare("output", at: position, output.map(Double.init), expected, tolerance: shape.tolerance(level))
         for head in slots.indices { compareScores(head, after: position) }
     }
 

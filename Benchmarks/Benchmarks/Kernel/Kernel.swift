@@ -17,7 +17,10 @@ let benchmarks: @Sendable () -> Void = {
         return UnsafePointer(memory)
     }
 
-    let types = [("f32", ATTENTION_F32), ("f16", ATTENTION_F16), ("bf16", ATTENTION_BF16), ("q8_0", ATTENTION_Q8_0)]
+    let types = [
+        ("f32", ATTENTION_F32), ("f16", ATTENTION_F16), ("bf16", ATTENTION_BF16), ("q8_0", ATTENTION_Q8_0),
+        ("q4_0", ATTENTION_Q4_0), ("q5_1", ATTENTION_Q5_1),
+    ]
     for (name, type) in types {
         for slots in [256, 2048] { add("\(name), \(slots) slots, 32/8 heads of 128", .init(type: type, slots: slots)) }
     }

@@ -50,7 +50,9 @@ final class AttentionWorkspace {
 
 /// Which instructions the kernel uses.
 enum KernelLevel {
-    static let names = ["plain": ATTENTION_PLAIN, "avx2": ATTENTION_AVX2, "avx512": ATTENTION_AVX512]
+    static let names = [
+        "plain": ATTENTION_PLAIN, "avx2": ATTENTION_AVX2, "avx512": ATTENTION_AVX512, "vnni": ATTENTION_VNNI,
+    ]
 
     /// What the environment variable MORPHKV_KERNEL asks for, else the best that the machine has.
     ///
