@@ -194,7 +194,7 @@ struct ServeCommand: AsyncParsableCommand {
             text += "calibration  \(Output.bytes(scheduler.calibration)) (shared by all sequences)\n"
         }
         if !scheduler.isHost {
-            text += "device       \(Output.bytes(scheduler.total)) of these are on \(reading.device)\n"
+            text += "device       \(Output.bytes(scheduler.total)) (of these; on \(reading.device))\n"
         }
         return text
     }

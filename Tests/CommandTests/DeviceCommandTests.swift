@@ -109,7 +109,7 @@ import Testing
         let server = try await ServerProcess(
             ["--capacity", "64", "--parallel", "3", "--context", "kite=\(saved)", "--max-body", "65536"] + place.flags)
         #expect(server.announcement.contains("listening on"), "\(server.errors)")
-        #expect(server.announcement.contains("are on \(place.device)\n") == !place.isCPU)
+        #expect(server.announcement.contains("(of these; on \(place.device))") == !place.isCPU)
         func ask(_ prompt: String, _ context: Bool) async throws -> String? {
             var members: [String: Any] = ["prompt": prompt, "max_tokens": 24, "temperature": 0]
             if context { members["morphkv"] = ["context": "kite"] }
