@@ -61,6 +61,11 @@ package final class Arena {
     /// Bytes that ``allocate(on:)`` will take on the device.
     package func plannedBytes(on backend: Backend) -> Int { plannedBytes(in: backend.bufferType) }
 
+    /// Bytes that ``allocate(on:)`` would take on a device.
+    package func plannedBytes(on device: Device) -> Int {
+        plannedBytes(in: ggml_backend_dev_buffer_type(device.pointer))
+    }
+
     private func plannedBytes(in type: ggml_backend_buffer_type_t) -> Int {
         ggml_backend_alloc_ctx_tensors_from_buft_size(context, type)
     }

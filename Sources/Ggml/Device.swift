@@ -108,13 +108,28 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Whether it can write single rows of this type from 32-bit floats.
-    package func canWriteRows(of type: ElementType) -> Bool {
-        supports { arena in
+    /// Whether it can write single rows of this type from 32-bit floats, read them as such, convert those of a prompt, and
+    /// copy rows between caches.
+    package func canHoldRows(of type: ElementType) -> Bool {
+        let writes = supports { arena in
             let target = arena.tensor(type, [256, 4])
             let (row, index) = (arena.tensor(.f32, [256, 1]), arena.tensor(.i32, [1]))
             return ggml_set_rows(arena.context, target.pointer, row.pointer, index.pointer)
         }
+        let reads = supports { arena in
+            ggml_get_rows(arena.context, arena.tensor(type, [256, 4]).pointer, arena.tensor(.i32, [2]).pointer)
+        }
+        let converts = supports { arena in
+            let byHead = ggml_permute(arena.context, arena.tensor(.f32, [256, 2, 4]).pointer, 0, 2, 1, 3)
+            return ggml_cast(arena.context, byHead, type.ggml)
+        }
+        let copies = supports { arena in
+            let (source, target) = (arena.tensor(type, [256, 4, 2]).pointer, arena.tensor(type, [256, 8, 2]).pointer)
+            let strides = target.pointee.nb
+            let part = ggml_view_3d(arena.context, target, 256, 4, 2, strides.1, strides.2, 0)
+            return ggml_cpy(arena.context, source, part)
+        }
+        return writes && reads && converts && copies
     }
 
     private func supports(_ describe: (Arena) -> UnsafeMutablePointer<ggml_tensor>?) -> Bool {

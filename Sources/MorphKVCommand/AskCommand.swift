@@ -19,6 +19,8 @@ struct AskCommand: AsyncParsableCommand {
     @Option(help: "What the cache of a question and its answer keeps, as `morphkv policies` lists them.")
     var policy = "full"
 
+    @OptionGroup var attention: AttentionFlags
+
     @OptionGroup var answerFlags: AnswerFlags
 
     @Flag(help: "Ask in the model's chat format; for contexts that were made with --chat.")
@@ -47,7 +49,9 @@ struct AskCommand: AsyncParsableCommand {
 
     func run() async throws {
         let model = try modelFlags.load()
-        let context = try CompressedContext(contentsOf: URL(fileURLWithPath: context), model: model)
+        var saved = try CompressedContext(contentsOf: URL(fileURLWithPath: context), model: model)
+        saved.attention = try attention.path()
+        let context = saved
         let policy = try PolicyRegistry.standard.policy(policy)
         let frame = chat ? try model.tokenizer?.contextFrame() : nil
         let options = GenerationOptions(

@@ -37,6 +37,8 @@ struct CompressCommand: ParsableCommand {
 
     @OptionGroup var types: CacheTypeFlags
 
+    @OptionGroup var attention: AttentionFlags
+
     @Option(
         help: ArgumentHelp(
             "Cut whole heads by scores from this file, which --save-heads wrote or which KVzip (.pt) or DuoAttention (.tsv) "
@@ -84,9 +86,11 @@ struct CompressCommand: ParsableCommand {
     private func read(_ model: Model) throws -> CompressedContext {
         let url = URL(fileURLWithPath: context)
         if try FileHandle(forReadingFrom: url).read(upToCount: 4) == Data("GGUF".utf8) {
-            return try CompressedContext(contentsOf: url, model: model)
+            var context = try CompressedContext(contentsOf: url, model: model)
+            context.attention = try attention.path()
+            return context
         }
-        let options = types.options(FullPolicy())
+        let options = try types.options(FullPolicy(), attention: attention.path())
         let system = contextFlags.system
         var before = system
         if chat, let tokenizer = model.tokenizer {
@@ -123,6 +127,9 @@ struct CompressCommand: ParsableCommand {
         let bytes: Int
         let bytesBefore: Int
         let wholeBytes: Int
+        /// Bytes of the copy that graphs attend to, and how many of its entries fill up shorter heads; 0 with the kernel.
+        let deviceBytes: Int
+        let paddedEntries: Int
         let entries: [[Int]]
         let secondsReading: Double
         let secondsCompressing: Double
@@ -136,7 +143,8 @@ struct CompressCommand: ParsableCommand {
             return try Output.printJSON(
                 Summary(
                     tokens: after.tokens, bytes: after.allocatedBytes, bytesBefore: before.allocatedBytes,
-                    wholeBytes: after.wholeBytes, entries: after.entries, secondsReading: reading,
+                    wholeBytes: after.wholeBytes, deviceBytes: after.deviceBytes, paddedEntries: after.paddedEntries,
+                    entries: after.entries, secondsReading: reading,
                     secondsCompressing: compressing))
         }
         let sizes = after.entries.flatMap { $0 }
@@ -147,5 +155,11 @@ struct CompressCommand: ParsableCommand {
                 after.tokens, Output.bytes(after.allocatedBytes), Output.bytes(after.wholeBytes),
                 100 * Double(after.allocatedBytes) / Double(after.wholeBytes), sizes.min() ?? 0, sizes.max() ?? 0,
                 reading, compressing))
+        guard after.deviceBytes > 0 else { return }
+        let padding = Double(after.paddedEntries) / Double(max(1, sizes.reduce(0, +)))
+        print(
+            String(
+                format: "%@ more on the device with the first question; %.1f %% of its entries fill up shorter heads",
+                Output.bytes(after.deviceBytes), 100 * padding))
     }
 }

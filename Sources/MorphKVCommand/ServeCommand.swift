@@ -202,6 +202,9 @@ struct ServeCommand: AsyncParsableCommand {
         if scheduler.calibration > 0 {
             text += "calibration  \(Output.bytes(scheduler.calibration)) (shared by all sequences)\n"
         }
+        if !scheduler.isHost {
+            text += "device       \(Output.bytes(scheduler.total)) (of these; on \(reading.device))\n"
+        }
         return text
     }
 

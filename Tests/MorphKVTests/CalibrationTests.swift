@@ -229,13 +229,9 @@ import Testing
         #expect(engine.positions.joined().allSatisfy { $0.last == 110 && Set($0).count == $0.count })
     }
 
-    @Test("heads with slots of their own are refused on a graph, and under rules that remember queries")
-    func headsNeedTheKernel() throws {
+    @Test("heads with slots of their own are refused under rules that remember queries")
+    func headsShareRings() throws {
         let model = try Self.model()
-        let augur = AugurPolicy(capacity: 30, budgets: SlotBudgets(.head))
-        #expect(
-            Self.error { _ = try Engine(model, CacheOptions(policy: augur, attention: .graph), threads: 1) }?.kind
-                == .attention)
         let morphkv = MorphKVPolicy(capacity: 24, window: 6, budgets: SlotBudgets(.head))
         #expect(
             Self.error { _ = try Engine(model, CacheOptions(policy: morphkv), threads: 1) }?.kind == .invalidPolicy)

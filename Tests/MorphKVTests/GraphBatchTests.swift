@@ -98,7 +98,7 @@ import Testing
     }
 
     @Test(
-        "keys and values may be in blocks of 8 bits wherever flash attention reads them",
+        "keys and values may be in blocks of 8 bits where the device can hold them; elsewhere it is said which types may be",
         arguments: [
             "full", "morphkv:capacity=24,window=6", "keydiff:capacity=24,window=6", "h2o:capacity=24,window=5",
         ],
@@ -108,7 +108,13 @@ import Testing
         let kernel = try Engine(
             TestCalibrations.model(shape),
             CacheOptions(policy: PolicyRegistry.standard.policy(policy), elementType: .q8_0), threads: 1)
-        let engine = try Engine(device.model(shape), device.options(policy, .q8_0), threads: 1)
+        let engine: Engine
+        do {
+            engine = try Engine(device.model(shape), device.options(policy, .q8_0), threads: 1)
+        } catch let error as CacheError where !device.isCPU {
+            #expect(error.kind == .elementType && error.description.contains("use f32, f16"))
+            return
+        }
         for engine in [kernel, engine] { try engine.prefill(TestModels.tokens(20, seed: 5)) }
         for token in TestModels.tokens(12, seed: 6) {
             for engine in [kernel, engine] { try engine.decode(token) }
@@ -147,14 +153,5 @@ import Testing
                 #expect(reading.positions == saving.positions)
             }
         }
-    }
-}
-
-extension TestDevice {
-    fileprivate func model(_ shape: ModelShape) throws -> Model {
-        let url = try TestModels.url(shape)
-        let model = try Model(contentsOf: url, device: device)
-        try TestCalibrations.random(for: model).write(to: Calibration.url(besideModel: url))
-        return model
     }
 }

@@ -1,3 +1,5 @@
+internal import Ggml
+
 /// What a session's cache should be like.
 public struct CacheOptions: Sendable {
     /// What stays when the cache is full.
@@ -70,6 +72,9 @@ public struct CacheOptions: Sendable {
         changed.policy = policy
         return changed
     }
+
+    /// Whether the fused kernel attends to caches on a device, or graphs do.
+    func isFused(on device: Device) -> Bool { attention != .graph && device.usesHostMemory }
 
     /// Bytes of a token's keys and values in a layer.
     func bytesPerToken(of layer: DecoderDescription.Layer) -> Int {

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Ggml
+internal import Synchronization
 
 /// Entries of one layer that never change and are seen besides a sequence's slots: what was kept of a compressed prompt.
 ///
@@ -31,6 +32,8 @@ final class FrozenLayer: @unchecked Sendable {
     /// Bytes that are really held, in memory or as part of a mapped file.
     let allocatedBytes: Int
     private let owners: [AnyObject]
+    /// The same on devices where graphs attend to it.
+    private let copies = Mutex<[Device: FrozenBuckets]>([:])
 
     /// Entries in memory that `owner` holds, such as a mapped file.
     ///
@@ -75,6 +78,8 @@ final class FrozenLayer: @unchecked Sendable {
                 }
             }
         }
+        // Rows may own their memory.
+        withExtendedLifetime(sources) {}
         precondition(row == layout.entries, "as many entries are copied as were planned")
         try self.init(
             layout, keys: keys.memory.baseAddress!, values: values.memory.baseAddress!, positions: floats,
@@ -95,6 +100,24 @@ final class FrozenLayer: @unchecked Sendable {
 
     /// Bytes that were announced for it.
     var plannedBytes: Int { layout.bytes }
+
+    /// The entries as graphs read them, copied to the device when they are first needed there.
+    ///
+    /// - Throws: `GgmlError` of kind `memory`.
+    func buckets(on backend: Backend) throws -> FrozenBuckets {
+        let made = copies.withLock { $0[backend.device] }
+        if let made { return made }
+        let new = try FrozenBuckets(self, on: backend)
+        return copies.withLock { copies in
+            // Another thread may have been faster.
+            let kept = copies[backend.device] ?? new
+            copies[backend.device] = kept
+            return kept
+        }
+    }
+
+    /// Bytes of copies on devices.
+    var copiedBytes: Int { copies.withLock { $0.values.reduce(0) { $0 + $1.allocatedBytes } } }
 
     /// The rows of all heads.
     var rows: EntryRows {
@@ -120,7 +143,7 @@ final class FrozenLayer: @unchecked Sendable {
     }
 }
 
-/// Rows of keys and values in the host's memory, which another object owns; valid as long as that lives.
+/// Rows of keys and values in the host's memory; valid as long as what owns it lives.
 struct EntryRows {
     struct Entry {
         /// Counted from the head's first row.
@@ -132,6 +155,33 @@ struct EntryRows {
     let values: UnsafeRawPointer
     /// The row at which each head begins.
     let starts: [Int]
+    /// What the memory belongs to, if nothing else holds it.
+    private var owners: [AnyObject] = []
+
+    /// - Parameter starts: the row at which each head begins.
+    init(keys: UnsafeRawPointer, values: UnsafeRawPointer, starts: [Int]) {
+        self.keys = keys
+        self.values = values
+        self.starts = starts
+    }
+
+    /// Rows in memory that is freed with them.
+    init(keys: HostBlock, values: HostBlock, starts: [Int]) {
+        self.init(
+            keys: UnsafeRawPointer(keys.memory.baseAddress!), values: UnsafeRawPointer(values.memory.baseAddress!),
+            starts: starts)
+        owners = [keys, values]
+    }
+}
+
+extension HostBlock {
+    /// A copy of bytes.
+    ///
+    /// - Throws: `GgmlError` of kind `memory`.
+    convenience init(_ copy: [UInt8]) throws {
+        try self.init(bytes: copy.count)
+        copy.withUnsafeBytes { memory.copyMemory(from: $0) }
+    }
 }
 
 /// Memory of the host, aligned for the kernel.

@@ -45,12 +45,7 @@ extension KVCache {
                 chosen[number] = entries.map { EntryRows.Entry(row: $0.slot, position: $0.position) }
                 seenBefore[number] = layer.visibleFrozen(head, seen: seen)
             }
-            sources.append(
-                (
-                    EntryRows(
-                        keys: UnsafeRawPointer(layer.keys.hostAddress),
-                        values: UnsafeRawPointer(layer.values.hostAddress), starts: starts), chosen
-                ))
+            sources.append((try layer.hostRows(starts: starts), chosen))
         }
         if let frozen = main.frozen { sources.insert((frozen.rows, seenBefore), at: 0) }
         let layout = FrozenLayer.Layout(

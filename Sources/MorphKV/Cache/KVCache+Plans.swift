@@ -78,9 +78,6 @@ extension FrozenLayer {
     /// - Throws: ``CacheError`` when sequences of these plans cannot go on from it.
     fileprivate func check(_ plans: [LayerPlan]) throws {
         for plan in plans {
-            guard plan.isFused else {
-                throw CacheError(.attention, "only the fused kernel, on the CPU, can attend to a context")
-            }
             guard plan.keyType == layout.keyType, plan.valueType == layout.valueType else {
                 throw CacheError(
                     .elementType,

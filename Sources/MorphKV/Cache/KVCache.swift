@@ -207,6 +207,12 @@ final class KVCache {
         }
     }
 
+    /// Bytes of entries of the sequence's own, with their copy on the device where graphs attend.
+    private func plannedBytes(_ frozen: FrozenLayer) -> Int {
+        // Describing a few tensors takes no memory of theirs.
+        frozen.plannedBytes + (isFused ? 0 : (try? FrozenBuckets.bytes(of: frozen.layout, on: backend.device)) ?? 0)
+    }
+
     var statistics: CacheStatistics {
         CacheStatistics(
             policy: options.policy.specification, tokensSeen: seen, pinned: pins.count(in: 0..<seen),
@@ -217,8 +223,10 @@ final class KVCache {
                     rule: layer[0].plan.rule, headSlots: LayerPlan.perHead(layer.map { ($0.plan, $0.slots) }),
                     used: layer.map(\.used).max()!,
                     frozen: layer[0].frozen?.layout.counts ?? [], held: held(by: layer), evicted: evicted(by: layer),
-                    plannedBytes: layer.reduce(owned?.plannedBytes ?? 0) { $0 + $1.plannedBytes },
-                    allocatedBytes: layer.reduce(owned?.allocatedBytes ?? 0) { $0 + $1.allocatedBytes })
+                    plannedBytes: layer.reduce(owned.map(plannedBytes) ?? 0) { $0 + $1.plannedBytes },
+                    allocatedBytes: layer.reduce((owned?.allocatedBytes ?? 0) + (owned?.copiedBytes ?? 0)) {
+                        $0 + $1.allocatedBytes
+                    })
             }, plannedRecurrentBytes: recurrent?.plannedBytes ?? 0,
             recurrentBytes: recurrent?.allocatedBytes ?? 0)
     }

@@ -151,7 +151,7 @@ final class LayerCache {
         frozenMost = (plan.heads.map { $0.map { counts.isEmpty ? 0 : counts[$0] } } ?? counts).max() ?? 0
         origin = next
         clear()
-        kernelView = KernelView(self, scale: scale)
+        if plan.isFused { kernelView = KernelView(self, scale: scale) }
     }
 
     /// Makes the layer look as if it held so many tokens, for measuring what the largest steps need.
@@ -178,6 +178,20 @@ final class LayerCache {
     func firstValues(_ count: Int, in graph: Graph) -> Tensor {
         let shape = plan.storesRows ? [values[0], count, values[2]] : [count, values[1], values[2]]
         return graph.view(values, shape, strides: Array(values.strides[1...2]))
+    }
+
+    /// The rows of the slots, for the host: where they lie, or a copy of what the device holds.
+    ///
+    /// - Parameter starts: see ``EntryRows/starts``.
+    /// - Throws: `GgmlError` of kind `memory`.
+    func hostRows(starts: [Int]) throws -> EntryRows {
+        if plan.isFused {
+            return EntryRows(
+                keys: UnsafeRawPointer(keys.hostAddress), values: UnsafeRawPointer(values.hostAddress), starts: starts)
+        }
+        let layout: SavedLayout = plan.storesRows ? .same : .transposed
+        return EntryRows(
+            keys: try HostBlock(keys.values()), values: try HostBlock(layout.encode(values)), starts: starts)
     }
 
     /// The positions that each of the cache's KV heads sees, ascending.

@@ -41,12 +41,7 @@ struct LayerPlan: Hashable {
         for (head, rule) in rules.enumerated() { heads[rule, default: []].append(head) }
         let plans = try heads.map { rule, heads in
             try rule.checkDiffersBetweenHeads()
-            let plan = try LayerPlan(geometry, rule, options, on: device)
-            guard plan.isFused else {
-                throw CacheError(
-                    .attention, "heads with different numbers of slots are for the fused kernel, on the CPU, only")
-            }
-            return plan.restricted(to: heads)
+            return try LayerPlan(geometry, rule, options, on: device).restricted(to: heads)
         }
         return plans.sorted { $0.heads![0] < $1.heads![0] }
     }
@@ -67,7 +62,7 @@ struct LayerPlan: Hashable {
         keyType = options.keyType
         valueType = options.valueType
         if rule.cutsUnevenly || options.policy.compression != nil {
-            try Self.checkUnevenCut(options, isFused: isFused)
+            try Self.checkUnevenCut(options)
         }
         switch rule {
         case .everything: break
@@ -91,16 +86,11 @@ struct LayerPlan: Hashable {
         if options.attention == .fused, !device.usesHostMemory {
             throw CacheError(.attention, "the fused kernel runs on the CPU, not on device \(device.name)")
         }
-        return options.attention != .graph && device.usesHostMemory
+        return options.isFused(on: device)
     }
 
-    private static func checkUnevenCut(_ options: CacheOptions, isFused: Bool) throws {
+    private static func checkUnevenCut(_ options: CacheOptions) throws {
         let name = type(of: options.policy).descriptor.name
-        guard isFused else {
-            throw CacheError(
-                .attention,
-                "\(name) gives heads different numbers of entries, which only the fused kernel can attend to")
-        }
         guard options.prefill == .exact else {
             throw CacheError(.invalidPolicy, "\(name) chooses among the whole prompt, so it cannot enter in parts")
         }
@@ -113,18 +103,16 @@ struct LayerPlan: Hashable {
         _ geometry: LayerGeometry, _ rule: RetentionRule, _ options: CacheOptions, on device: Device
     ) throws -> Bool {
         let (keys, values) = (options.keyType, options.valueType)
-        let canFlash = device.canFlashAttend(
-            dimension: geometry.headDimension, queryHeads: geometry.queryHeads, kvHeads: geometry.kvHeads,
-            keys: keys.elementType, values: values.elementType)
+        let canFlash = device.canFlashAttend(geometry, keys, values)
         if CacheType.ofGraphs.contains(keys), CacheType.ofGraphs.contains(values) {
             return canFlash && !rule.needsWeights
         }
-        guard canFlash, device.canWriteRows(of: keys.elementType), device.canWriteRows(of: values.elementType) else {
-            let names = CacheType.ofGraphs.map(\.rawValue).joined(separator: ", ")
+        guard canFlash, device.canHoldRows(of: keys.elementType), device.canHoldRows(of: values.elementType) else {
+            let names = CacheType.allCases.filter { $0.isForGraphs(geometry, on: device) }.map(\.rawValue)
             throw CacheError(
                 .elementType,
                 "device \(device.name) cannot attend by graph to \(keys) keys and \(values) values in heads of "
-                    + "\(geometry.headDimension): use \(names)")
+                    + "\(geometry.headDimension): use \(names.joined(separator: ", "))")
         }
         return true
     }
@@ -221,6 +209,23 @@ struct LayerPlan: Hashable {
 
     var scoring: ScoringRule? {
         if case .scored(let scoring) = rule { scoring } else { nil }
+    }
+}
+
+extension Device {
+    fileprivate func canFlashAttend(_ geometry: LayerGeometry, _ keys: CacheType, _ values: CacheType) -> Bool {
+        canFlashAttend(
+            dimension: geometry.headDimension, queryHeads: geometry.queryHeads, kvHeads: geometry.kvHeads,
+            keys: keys.elementType, values: values.elementType)
+    }
+}
+
+extension CacheType {
+    /// Whether graphs on a device can do all that caches with keys and values of the type need.
+    fileprivate func isForGraphs(_ geometry: LayerGeometry, on device: Device) -> Bool {
+        if Self.ofGraphs.contains(self) { return true }
+        return geometry.headDimension % blockLength == 0 && device.canFlashAttend(geometry, self, self)
+            && device.canHoldRows(of: elementType)
     }
 }
 

@@ -5,6 +5,8 @@ struct Compressor {
     let model: Model
     /// Tokens at the beginning that are never cut.
     let system: Int
+    /// Whether kernels compute, or graphs do.
+    let isFused: Bool
 
     /// The scores of all entries behind the first `system` ones.
     ///
@@ -18,7 +20,8 @@ struct Compressor {
     ) throws -> EntryScores {
         let parts = try Reconstruction.parts(of: tokens, after: system, prompt, model)
         let reconstruction = Reconstruction(
-            model: model, backend: backend, allocator: try GraphAllocator(on: backend), cache: cache, system: system)
+            model: model, backend: backend, allocator: try GraphAllocator(on: backend), cache: cache, system: system,
+            isFused: isFused)
         return try reconstruction.score(parts, progress: progress)
     }
 

@@ -20,16 +20,19 @@ extension CompressedContext {
     ) throws {
         try compression.validate(layerCount: cache.layers.count)
         let known = try knownScores(compression.source, threads: threads, progress: progress)
-        let smaller = try Compressor(model: model, system: systemTokens).compress(cache, known.scores, compression)
+        let smaller = try compressor.compress(cache, known.scores, compression)
         var left = scores.all.map { $0.keeping(smaller.kept) }
         if case .heads = compression.source { left = [] }
         cut(to: smaller.cache, knowing: left)
     }
 
+    private var compressor: Compressor {
+        Compressor(model: model, system: systemTokens, isFused: isFused)
+    }
+
     /// Cuts the context by scores that were found elsewhere, by another method.
     mutating func compress(by scores: EntryScores, ratio: Double, level: Compression.Level) throws {
-        let smaller = try Compressor(model: model, system: systemTokens)
-            .compress(cache, scores, Compression(.ratio(ratio), level: level))
+        let smaller = try compressor.compress(cache, scores, Compression(.ratio(ratio), level: level))
         cut(to: smaller.cache, knowing: [])
     }
 
@@ -55,7 +58,6 @@ extension CompressedContext {
     func knownScores(
         _ source: Compression.Source, threads: Int?, on backend: Backend? = nil, progress: (Double) -> Void
     ) throws -> KnownScores {
-        let compressor = Compressor(model: model, system: systemTokens)
         let origin: ScoreOrigin
         switch source {
         case .reconstruction(let prompt): origin = .reconstruction(prompt)

@@ -9,7 +9,7 @@ extension CompressedContext {
         let plans = try KVCache.plans(for: model.description, options.prepared(for: model), on: model.device)
         return zip(plans, model.description.layers).allSatisfy { plans, layer in
             plans.allSatisfy {
-                $0.isFused && ($0.slots == nil || $0.rule == RetentionRule.everything.limited(to: layer.slidingWindow))
+                $0.slots == nil || $0.rule == RetentionRule.everything.limited(to: layer.slidingWindow)
             }
         }
     }

@@ -10,6 +10,11 @@ extension CompressedContext {
         public let plannedBytes: Int
         /// Bytes that were allocated, or are mapped from a file.
         public let allocatedBytes: Int
+        /// Bytes of the copy on the model's device that graphs attend to, which is made with the first question; 0 where
+        /// the kernel attends to the entries themselves.
+        public let deviceBytes: Int
+        /// Entries that fill up shorter heads in that copy: heads with nearly as many entries lie together, at equal length.
+        public let paddedEntries: Int
         /// Bytes that the same text takes with nothing cut.
         public let wholeBytes: Int
         /// Bytes of all scores that are known.
@@ -26,9 +31,12 @@ extension CompressedContext {
             layout.counts = layout.counts.map { _ in min(tokens.count, pair.1.slidingWindow ?? tokens.count) }
             return total + layout.bytes
         }
+        let copied = isFused ? [] : cache.layers.map(\.layout)
         return Statistics(
             tokens: tokens.count, entries: cache.layers.map(\.layout.counts), plannedBytes: cache.plannedBytes,
-            allocatedBytes: cache.allocatedBytes, wholeBytes: whole,
+            allocatedBytes: cache.allocatedBytes,
+            deviceBytes: copied.reduce(0) { $0 + ((try? FrozenBuckets.bytes(of: $1, on: model.device)) ?? 0) },
+            paddedEntries: copied.reduce(0) { $0 + BucketPlan($1.counts).padding(of: $1.counts) }, wholeBytes: whole,
             scoreBytes: scores.all.reduce(0) { $0 + $1.scores.bytes },
             slidingLayers: layers.count { $0.slidingWindow != nil })
     }

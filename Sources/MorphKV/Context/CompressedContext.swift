@@ -16,7 +16,7 @@ internal import Synchronization
 /// ```
 ///
 /// Source of the method: Kim et al., "KVzip: Query-Agnostic KV Cache Compression with Context Reconstruction", NeurIPS
-/// 2025, arXiv 2505.23416. Contexts work on the CPU.
+/// 2025, arXiv 2505.23416.
 public struct CompressedContext: Sendable {
     /// The model that read the text.
     public let model: Model
@@ -27,15 +27,19 @@ public struct CompressedContext: Sendable {
     /// Whether nothing was cut yet.
     public private(set) var isWhole: Bool
     private(set) var cache: FrozenCache
+    /// What computes attention while questions are answered and the text is repeated. Files do not say it.
+    public var attention: CacheOptions.AttentionPath
     /// The most bytes that the cache and the intermediate results took while the text was read; 0 if it came from a file.
     package private(set) var readingBytes = 0
     /// Found when they are first needed; copies of the context share them.
     private(set) var scores: SharedScores
 
     init(
-        model: Model, tokens: [Token], systemTokens: Int, isWhole: Bool, cache: FrozenCache, scores: [KnownScores]
+        model: Model, tokens: [Token], systemTokens: Int, isWhole: Bool, cache: FrozenCache, scores: [KnownScores],
+        attention: CacheOptions.AttentionPath = .automatic
     ) {
         self.model = model
+        self.attention = attention
         self.tokens = tokens
         self.systemTokens = systemTokens
         self.isWhole = isWhole
@@ -93,9 +97,6 @@ public struct CompressedContext: Sendable {
         let engine = try Engine(
             model, compression == nil ? options : options.with(FullPolicy()),
             in: EngineWorkspace(model, on: backend))
-        guard engine.cache.isFused else {
-            throw CacheError(.attention, "contexts need the fused kernel, on the CPU")
-        }
         // A rule that wants features of its own leaves no room for others.
         let wanted = engine.cache.featureSources.isEmpty ? source ?? compression?.source : nil
         let foresight = try engine.foresight(of: tokens.count, for: wanted)
@@ -107,7 +108,8 @@ public struct CompressedContext: Sendable {
         let scores = isWhole ? foresight?.scores(after: systemTokens) : nil
         self.init(
             model: model, tokens: tokens, systemTokens: systemTokens, isWhole: isWhole, cache: cache,
-            scores: scores.map { [KnownScores(origin: .calibration, scores: $0)] } ?? [])
+            scores: scores.map { [KnownScores(origin: .calibration, scores: $0)] } ?? [],
+            attention: options.attention)
         readingBytes = bytes
     }
 
@@ -115,10 +117,14 @@ public struct CompressedContext: Sendable {
 
     // MARK: Going on from it
 
+    /// Whether the kernel attends to it, or graphs do.
+    var isFused: Bool { options(FullPolicy()).isFused(on: model.device) }
+
     /// A cache that stores keys and values as the context does.
     func options(_ policy: any CachePolicy, pins: Bool = false) -> CacheOptions {
         let layout = cache.layers[0].layout
-        return CacheOptions(policy: policy, elementType: layout.keyType, valueType: layout.valueType, pins: pins)
+        return CacheOptions(
+            policy: policy, elementType: layout.keyType, valueType: layout.valueType, attention: attention, pins: pins)
     }
 
     /// An engine whose sequence goes on from the context.
@@ -146,6 +152,7 @@ public struct CompressedContext: Sendable {
         let known = cache.streaming == nil ? scores.all : []
         return CompressedContext(
             model: model, tokens: tokens + more, systemTokens: systemTokens, isWhole: false, cache: cache,
-            scores: known.map { $0.extended(to: cache, by: more.count, system: systemTokens) })
+            scores: known.map { $0.extended(to: cache, by: more.count, system: systemTokens) },
+            attention: attention)
     }
 }

@@ -11,8 +11,9 @@ package final class Batch {
     /// - Parameters:
     ///   - model: the model of all engines.
     ///   - threads: CPU threads.
-    package init(_ model: Model, threads: Int) throws {
-        isGraph = !model.device.usesHostMemory
+    ///   - attention: how the engines attend that ``sizes(upTo:)`` is asked for.
+    package init(_ model: Model, threads: Int, attention: CacheOptions.AttentionPath = .automatic) throws {
+        isGraph = attention == .graph || !model.device.usesHostMemory
         runner = ModelRunner(model, on: try Backend(model.device, threads: threads), rounding: .independent)
     }
 

@@ -5,13 +5,10 @@ extension Engine {
     /// Tokens that enter at once; few different numbers, since each needs a graph of its own.
     static let feedSizes = [64, 16, 4, 1]
 
-    /// Feeds a prompt by the kernel, so that each token attends to what is seen besides the slots too.
+    /// Feeds a prompt as if it were decoded, so that each token attends to what is seen besides the slots too.
     ///
     /// - Returns: the logits of all tokens if wanted, else nothing.
     func feed(_ tokens: [Token], wantsAllLogits: Bool) throws -> [Float] {
-        guard cache.isFused else {
-            throw CacheError(.attention, "only the fused kernel, on the CPU, can attend to frozen entries")
-        }
         var all: [Float] = []
         var rest = tokens[...]
         do {
@@ -57,7 +54,8 @@ extension Engine {
     /// - Parameter foresight: what was collected while the prompt was read, if the compression needs it.
     func compress(_ tokens: [Token], _ compression: Compression, _ foresight: TextForesight?) throws {
         try compression.validate(layerCount: cache.parts.count)
-        let compressor = Compressor(model: model, system: min(cache.options.policy.protectedTokens, tokens.count))
+        let compressor = Compressor(
+            model: model, system: min(cache.options.policy.protectedTokens, tokens.count), isFused: cache.isFused)
         let whole = try cache.freeze()
         let scores: EntryScores
         switch compression.source {

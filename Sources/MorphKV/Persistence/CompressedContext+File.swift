@@ -28,15 +28,12 @@ extension CompressedContext {
         try withExtendedLifetime(cache) { try writer.write(to: url) }
     }
 
-    /// Reads a saved context; its entries stay in the file, which is mapped into memory.
+    /// Reads a saved context; its entries stay in the file, which is mapped into memory. ``attention`` is automatic.
     ///
     /// - Throws: ``SavedCacheError`` if the file is something else, damaged, newer, or made with another model; `GgmlError`
     ///   of kind `file` if it cannot be read.
     public init(contentsOf url: URL, model: Model) throws {
         let reader = try CacheFileReader(url, .context, model)
-        guard model.device.usesHostMemory else {
-            throw CacheError(.attention, "contexts need the fused kernel, on the CPU")
-        }
         let tokens = try reader.tokens("tokens")
         let system = try reader.integer("system", in: 0...tokens.count)
         let layers = try reader.frozenLayers(reader.type("key_type"), reader.type("value_type"), tokens: tokens.count)

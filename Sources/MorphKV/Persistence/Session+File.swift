@@ -135,9 +135,6 @@ extension CacheFileReader {
                 streaming: try streamingHeads(), recurrent: try recurrentCopy(prefix: "context."))
         }
         let engine = try Engine(model, options, threads: threads, context: context)
-        guard context != nil || engine.cache.isFused || frozen.allSatisfy({ $0 == nil }) else {
-            throw damaged("it has entries that graphs cannot attend to")
-        }
         try load(into: engine, frozen: frozen, hasContext: context != nil, seen: seen)
         return engine
     }
@@ -230,7 +227,6 @@ extension CacheFileReader {
             let layer = cache.parts[index][part]
             let origin = try integer(key("origin"), in: 0...seen)
             if frozen != nil || layer.origin != origin || cache.context != nil {
-                guard plan.isFused else { throw damaged("layer \(index) begins at \(origin)") }
                 layer.follow(cache.context?.layers[index] ?? frozen, next: origin)
             }
             for (name, tensor, layout) in layer.savedTensors {

@@ -147,7 +147,11 @@ final class ProfileState: ScoringState {
             let isQuery = step.inputs.tensor(
                 "isQuery", .f32, [1, queryCount, sequences], layer: shape.geometry.layer
             ) { [queryCount] sequence in
-                (0..<queryCount).map { Float($0 < sequence.position ? 1 : 0) }
+                // The last query of each row, unless it is one from before the sequence's own.
+                let last = sequence.position - 1
+                return (0..<queryCount).map { row in
+                    last - ((last - row) % queryCount + queryCount) % queryCount >= sequence.origin ? 1 : Float(0)
+                }
             }
             all = graph.multiply(graph.reshape(all, [slots * heads, queryCount, sequences]), isQuery)
         }

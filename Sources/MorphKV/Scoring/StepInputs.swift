@@ -4,6 +4,8 @@ internal import Ggml
 struct StepSequence {
     /// Of the token that is fed.
     let position: Int
+    /// The first position that went to the slots.
+    let origin: Int
     /// Where the layer's formula stands in its cycle.
     let phase: Int
     /// The position after the sequence's first prompt.
@@ -40,6 +42,15 @@ final class StepInputs {
         if let input = inputs[name] { return input.tensor }
         let tensor = graph.input(type, shape, name: name)
         inputs[name] = Input(tensor: tensor, layer: layer) { tensor.write($0.flatMap(values)) }
+        return tensor
+    }
+
+    /// An input that is the same in every step.
+    func constant<Value: BitwiseCopyable>(_ name: String, _ shape: [Int], layer: Int, _ values: [Value]) -> Tensor {
+        if let input = inputs[name] { return input.tensor }
+        let tensor = graph.input(Value.self == Int32.self ? .i32 : .f32, shape, name: "constant")
+        // Intermediate results may take its place once it was read.
+        inputs[name] = Input(tensor: tensor, layer: layer) { _ in tensor.write(values) }
         return tensor
     }
 

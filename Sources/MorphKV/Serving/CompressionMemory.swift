@@ -7,6 +7,7 @@ struct CompressionMemory {
     let options: CacheOptions
 
     private var description: DecoderDescription { model.description }
+    private var isFused: Bool { options.isFused(on: model.device) }
     /// Bytes of a token's keys and values, of each layer.
     private var rows: [Int] { description.layers.map(options.bytesPerToken) }
     /// KV heads of the layers that see the whole text, which alone are scored and cut.
@@ -40,7 +41,16 @@ struct CompressionMemory {
         if case .head(let sinks, let recent) = compression.level { kept = min(text, kept + sinks + recent) }
         // Names, shapes and lists of numbers of each layer's tensors, and the gaps between tensors.
         let names = description.layers.count * (2048 + 16 * description.kvHeads) + (64 << 10)
-        return bytes(tokens, kept: system + kept, besides: 8) + recurrentBytes + names + 8 * tokens
+        let held = bytes(tokens, kept: system + kept, besides: 8)
+        return held + copiedBytes(of: held) + recurrentBytes + names + 8 * tokens
+    }
+
+    /// Bytes at most of the copy that graphs attend to, of entries that take so many.
+    private func copiedBytes(of entries: Int) -> Int {
+        guard !isFused else { return 0 }
+        // What heads are filled up with, one row for those without entries, and gaps between tensors.
+        let heads = description.layers.reduce(0) { $0 + $1.kvHeads }
+        return entries + Int(BucketPlan.mostPadding * Double(entries)) + heads * ((rows.max() ?? 0) + 1024)
     }
 
     /// Bytes at most while a text is read, scored, cut and written.
@@ -55,14 +65,17 @@ struct CompressionMemory {
         let backend = try Backend(model.device, threads: threads)
         let scratch = try PrefillScratch.bytes(
             of: PrefillScratch.all(
-                description, options.keyType, options.valueType, entries: 1, queries: Prefill.chunk, on: backend))
+                description, options.keyType, options.valueType, entries: 1, queries: Prefill.chunk, isFused: isFused,
+                on: backend))
         let largest = rows.max() ?? 0
         func memory(_ entries: Int, _ stream: Int) -> Int {
             scratch + entries * largest * (1 + description.sharedLayers) + 4 * stream * description.streamLength
         }
-        // The largest layer is there twice while it becomes one that never changes.
+        // The largest layer is there twice while it becomes one that never changes; where graphs attend it is copied and turned
+        // besides.
         let reading =
-            plan.bytes + (plan.layerBytes.max() ?? 0) + KVCache.growth * rows.reduce(0, +) + memory(tokens, tokens)
+            plan.bytes + (isFused ? 1 : 4) * (plan.layerBytes.max() ?? 0) + KVCache.growth * rows.reduce(0, +)
+            + memory(tokens, tokens)
             + scores
         let scoring = whole + memory(tokens + part, part) + scores + recurrentBytes
         // Scores are copied and sorted, what stays is listed by numbers, and copied beside the whole.
@@ -97,7 +110,7 @@ struct CompressionMemory {
             let parts = try Reconstruction.parts(of: text, after: system, ReconstructionPrompt(), model)
             let longest = parts.max { $0.input.count < $1.input.count }
             let reconstruction = Reconstruction(
-                model: model, backend: backend, allocator: allocator, cache: cache, system: system)
+                model: model, backend: backend, allocator: allocator, cache: cache, system: system, isFused: isFused)
             _ = try reconstruction.score(longest.map { [$0] } ?? []) { _, _ in }
         }
         return max(workspace.bytes, allocator.allocatedBytes)
@@ -142,6 +155,7 @@ struct CompressionMemory {
         }
         let cache = FrozenCache(layers: layers, tokens: tokens, streaming: nil, recurrent: recurrent?.copy())
         return CompressedContext(
-            model: model, tokens: [], systemTokens: 0, isWhole: false, cache: cache, scores: [])
+            model: model, tokens: [], systemTokens: 0, isWhole: false, cache: cache, scores: [],
+            attention: options.attention)
     }
 }

@@ -17,7 +17,7 @@ extension ContextStore {
         guard let entry = state.withLock({ $0.entry(name) }), let file = entry.file else { return try use(name) }
         try makeRoom(for: entry)
         do {
-            let context = try CompressedContext(contentsOf: file, model: model)
+            let context = try read(file)
             state.withLock { state in
                 if state.entries[entry.id] == nil || state.entries[entry.id]!.isDeleted {
                     state.held -= entry.bytes
@@ -99,6 +99,12 @@ extension ContextStore {
         return skipped
     }
 
+    private func read(_ file: URL) throws -> CompressedContext {
+        var context = try CompressedContext(contentsOf: file, model: model)
+        context.attention = cache.attention
+        return context
+    }
+
     private func load(
         _ name: String, _ file: URL, _ folder: ContextFolder, _ fits: (CompressedContext) throws -> Void
     ) throws {
@@ -110,11 +116,12 @@ extension ContextStore {
         }
         let size = Self.size(of: file)
         guard size <= folder.bytes else { throw refuse("it has \(size) bytes; \(folder.bytes) are possible") }
-        let context = try CompressedContext(contentsOf: file, model: model)
+        let context = try read(file)
         try fits(context)
-        let bytes = size + context.tokens.count * MemoryLayout<Token>.stride
+        let statistics = context.statistics
+        let bytes = size + statistics.deviceBytes + context.tokens.count * MemoryLayout<Token>.stride
         guard bytes <= folder.bytes else { throw refuse("it takes \(bytes) bytes; \(folder.bytes) are possible") }
-        let share = context.statistics.share
+        let share = statistics.share
         let beginning = ContextBeginning(context)
         state.withLock { state in
             _ = state.add(name, tokens: context.tokens.count, ratio: share) {

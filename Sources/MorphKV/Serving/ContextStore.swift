@@ -81,7 +81,7 @@ final class ContextStore: Sendable {
             let statistics = context.statistics
             state.withLock { state in
                 _ = state.add(name, tokens: context.tokens.count, ratio: statistics.share) {
-                    $0.bytes = statistics.allocatedBytes
+                    $0.bytes = statistics.heldBytes
                     $0.context = context
                 }
             }
@@ -207,6 +207,9 @@ final class ContextStore: Sendable {
 }
 
 extension CompressedContext.Statistics {
+    /// Bytes of the entries, and of the copy on the device where graphs attend to them.
+    var heldBytes: Int { allocatedBytes + deviceBytes }
+
     /// The share of the whole text's bytes that is held.
     var share: Double { wholeBytes > 0 ? Double(allocatedBytes) / Double(wholeBytes) : 1 }
 }

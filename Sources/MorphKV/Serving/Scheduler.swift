@@ -28,6 +28,9 @@ public final class Scheduler: Sendable {
     /// - Throws: ``ServingError`` or ``CacheError`` when the options make no sense, `GgmlError` when memory is short.
     public init(_ model: Model, _ options: ServingOptions) throws {
         self.model = model
+        var options = options
+        // Sequences behind contexts attend as all others do.
+        for name in options.contexts.keys { options.contexts[name]!.attention = options.cache.attention }
         self.options = options
         let queue = RequestQueue(limit: options.queueLimit, parallel: options.parallel)
         self.queue = queue

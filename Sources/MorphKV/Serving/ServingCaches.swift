@@ -45,7 +45,8 @@ final class ServingCaches {
         let backend = try Backend(model.device, threads: options.threads)
         let scratches = try PrefillScratch.all(
             model.description, options.cache.keyType, options.cache.valueType,
-            entries: slots + options.promptChunk, queries: options.promptChunk, on: backend)
+            entries: slots + options.promptChunk, queries: options.promptChunk,
+            isFused: options.cache.isFused(on: model.device), on: backend)
         return PrefillScratch.bytes(of: scratches) + options.promptChunk * model.description.streamLength * 4
     }
 
@@ -59,7 +60,7 @@ final class ServingCaches {
         let graphs = slots.reduce(0) { $0 + ($1.engine.map { $0.computeBytes - workspace.bytes } ?? 0) }
         return ServingMemory(
             weights: model.weightBytes, caches: bytes, cachePerSequence: limits.bytesPerSequence,
-            contexts: options.contexts.values.reduce(0) { $0 + $1.cache.allocatedBytes },
+            contexts: options.contexts.values.reduce(0) { $0 + $1.statistics.heldBytes },
             calibration: calibrationBytes, compute: workspace.bytes + scratchBytes + graphs + steps + movingBytes,
             requests: Self.requestBytes(options), contextRoom: options.contextFolder?.bytes ?? 0,
             compression: compressionBytes,
@@ -68,7 +69,7 @@ final class ServingCaches {
 
     /// Where graphs attend, sequences that are fed together lie in memory of their own, and one that joins or leaves is
     /// moved: at most as many bytes again.
-    private var movingBytes: Int { model.device.usesHostMemory ? 0 : bytes }
+    private var movingBytes: Int { options.cache.isFused(on: model.device) ? 0 : bytes }
 
     /// Bytes of the tokens that waiting and running requests have at most, and of pieces that their readers have not
     /// taken yet.

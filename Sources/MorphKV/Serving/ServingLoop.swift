@@ -29,7 +29,7 @@ final class ServingLoop {
         self.queue = queue
         self.meter = meter
         caches = try ServingCaches(model, options, limits)
-        batch = try Batch(model, threads: options.threads)
+        batch = try Batch(model, threads: options.threads, attention: options.cache.attention)
         samplerMemory = SamplerMemory(vocabularySize: model.description.vocabularySize)
         for tensor in model.weights.value.mapped { tensor.touch() }
         try caches.warmUp(batch)

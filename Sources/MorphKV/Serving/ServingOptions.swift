@@ -49,7 +49,8 @@ public struct ServingOptions: Sendable {
 
     /// How texts are read that become contexts: everything stays, stored as in the scheduler's own caches.
     var wholeTexts: CacheOptions {
-        CacheOptions(policy: FullPolicy(), elementType: cache.keyType, valueType: cache.valueType)
+        CacheOptions(
+            policy: FullPolicy(), elementType: cache.keyType, valueType: cache.valueType, attention: cache.attention)
     }
 
     func validate() throws {

@@ -33,12 +33,15 @@ package struct ServingPlan: Sendable, Hashable {
     package init(_ model: Model, _ options: ServingOptions, headBytes: Int) throws {
         let queue = RequestQueue(limit: options.queueLimit, parallel: options.parallel)
         let limits = try ServingLimits(model, options, ContextStore(model, options, queue: queue))
-        let parts = ComputePlan(model.description, options, slots: limits.slotsPerHead)
+        let parts = ComputePlan(
+            model.description, options, slots: limits.slotsPerHead, isFused: options.cache.isFused(on: model.device))
         let count = options.parallel + options.spareCaches
         weights = model.weightBytes
         copying = model.weights.value.largestCopy
         cachePerSequence = limits.bytesPerSequence
-        caches = count * limits.bytesPerSequence
+        // Sequences that are fed together by graphs lie in memory of their own.
+        let isFused = options.cache.isFused(on: model.device)
+        caches = (isFused ? 1 : 2) * count * limits.bytesPerSequence
         calibration = (try? model.calibration())?.bytes ?? 0
         let scratch = try ServingCaches.scratchBytes(model, options, slots: limits.slotsPerHead)
         compute = scratch + parts.prompt + parts.steps + parts.perThread * options.threads
@@ -64,7 +67,7 @@ private struct ComputePlan {
     /// Of logits and what is chosen from.
     let logits: Int
 
-    init(_ d: DecoderDescription, _ options: ServingOptions, slots: Int) {
+    init(_ d: DecoderDescription, _ options: ServingOptions, slots: Int, isFused: Bool) {
         let fed = Engine.feedSizes.reduce(0, +)
         let tokens = max(min(options.promptChunk, Prefill.chunk), Engine.feedSizes[0])
         let width = Self.width(d)
@@ -73,13 +76,18 @@ private struct ComputePlan {
         // The weights of attention, their mask, and what the device turns matrices' inputs into.
         prompt = 4 * tokens * width + 2 * weights + 4 * tokens * entries
         // Batches are filled up to a multiple of four; with a calibration there are graphs with features and without.
-        let sizes = Array(stride(from: 4, through: (options.parallel + 3) / 4 * 4, by: 4)) + [1, 2]
+        // Graphs have as many as there are numbers of sequences, and weights of all of these.
+        let sizes =
+            isFused
+            ? Array(stride(from: 4, through: (options.parallel + 3) / 4 * 4, by: 4)) + [1, 2]
+            : Array(1...options.parallel + 3)
+        let attended = isFused ? 0 : 8 * slots * d.queryHeads
         let columns = 2 * (sizes.reduce(0, +) + fed)
-        steps = 4 * columns * (width + 2 * d.vocabularySize)
+        steps = 4 * columns * (width + attended + 2 * d.vocabularySize)
         let group = d.layers.map { d.queryHeads / $0.kvHeads }.max() ?? 1
         perThread = 4 * attention_workspace(Int32(d.headDimension), Int32(group), Int64(slots + 1))
         let blocks = d.attentionBlockCount
-        let nodes = 64 + 72 * (blocks + d.recurrentBlocks.count) + d.streamOperations * blocks
+        let nodes = 64 + (isFused ? 72 : 512) * (blocks + d.recurrentBlocks.count) + d.streamOperations * blocks
         graphs = 512 * nodes * 2 * (sizes.count + Engine.feedSizes.count)
         logits = (4 * (options.parallel + options.spareCaches) + 16 + 4) * d.vocabularySize
     }

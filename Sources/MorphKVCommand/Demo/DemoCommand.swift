@@ -99,7 +99,7 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     private func measure(_ writer: DiaryWriter, _ plan: DemoPlan) async throws -> [DemoResult] {
-        let parallel = modelFlags.parallel ?? min(4, Processors.usable)
+        let parallel = modelFlags.parallel ?? (modelFlags.device.lowercased() == "cpu" ? min(4, Processors.usable) : 1)
         let evaluation = DemoEvaluation(writer, tasks: plan.tasks, jobs: parallel, comparesBytes: true)
         let display = ProgressDisplay()
         defer { display.finish() }

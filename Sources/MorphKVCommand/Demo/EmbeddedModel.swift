@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import Ggml
 internal import MorphKV
 
 /// The diary model that comes with the command; its calibration lies beside it.
@@ -36,7 +37,11 @@ struct DemoModelFlags: ParsableArguments {
 
     @OptionGroup var threadFlags: ThreadFlags
 
-    @Option(help: "Answers to write at the same time (default: 1, of `demo` one for each core, but at most 4).")
+    @Option(help: "The device to compute on, as `morphkv inspect` lists them.")
+    var device = "cpu"
+
+    @Option(
+        help: "Answers to write at the same time (default: 1, of `demo` on the CPU one for each core, but at most 4).")
     var parallel: Int?
 
     @Option(help: "Seed of the prompts; training looked at none of seed 8.")
@@ -53,7 +58,7 @@ struct DemoModelFlags: ParsableArguments {
 
     func load() throws -> Model {
         let model = try Model(
-            contentsOf: model.map { URL(fileURLWithPath: $0) } ?? EmbeddedModel.url(),
+            contentsOf: model.map { URL(fileURLWithPath: $0) } ?? EmbeddedModel.url(), device: .named(device),
             calibration: calibration.map { URL(fileURLWithPath: $0) })
         // One that was named has to be right, whether it is needed or not.
         if calibration != nil { _ = try model.calibration() }

@@ -38,8 +38,7 @@ struct CacheFlags: ParsableArguments {
 
     @OptionGroup var types: CacheTypeFlags
 
-    @Option(help: "What computes attention at decode: automatic, fused (CPU) or graph (any device, f16 or f32).")
-    var attention = "automatic"
+    @OptionGroup var attention: AttentionFlags
 
     @Option(help: "Let the prompt enter in parts of this many tokens, compressed after each: constant memory.")
     var prefillChunk: Int?
@@ -100,11 +99,8 @@ struct CacheFlags: ParsableArguments {
     ///
     /// - Throws: what is wrong with the flags.
     func storage(pins: Bool = false) throws -> CacheOptions {
-        guard let path = CacheOptions.AttentionPath(rawValue: attention) else {
-            throw ValidationError("there is no attention '\(attention)': use automatic, fused or graph")
-        }
-        var options = types.options(
-            FullPolicy(), attention: path, prefill: prefillChunk.map { .chunked($0) } ?? .exact,
+        var options = try types.options(
+            FullPolicy(), attention: attention.path(), prefill: prefillChunk.map { .chunked($0) } ?? .exact,
             positions: positionLimit)
         options.pins = pins
         return options

@@ -7,6 +7,23 @@ extension CacheType: ExpressibleByArgument {
     public init?(argument: String) { self.init(named: argument) }
 }
 
+/// What computes attention, shared by all commands that have a cache or a context.
+struct AttentionFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "What computes attention at decode: automatic, fused (CPU) or graph (any device; which types of keys and values "
+                + "depends on it)."))
+    var attention = "automatic"
+
+    /// - Throws: what is wrong with the flag.
+    func path() throws -> CacheOptions.AttentionPath {
+        guard let path = CacheOptions.AttentionPath(rawValue: attention) else {
+            throw ValidationError("there is no attention '\(attention)': use automatic, fused or graph")
+        }
+        return path
+    }
+}
+
 /// Flags that choose how keys and values are stored, shared by all commands that have a cache.
 struct CacheTypeFlags: ParsableArguments {
     @Option(

@@ -15,9 +15,20 @@ struct TestDevice: Sendable, CustomTestStringConvertible {
     /// rounding.
     var tolerance: Float { isCPU ? 2e-4 : 2e-3 }
 
+    /// What makes graphs attend there.
+    var attention: CacheOptions.AttentionPath { isCPU ? .graph : .automatic }
+
+    /// Options for graphs there.
     func options(_ policy: String, _ type: CacheType = .f32, pins: Bool = false) throws -> CacheOptions {
         try CacheOptions(
-            policy: PolicyRegistry.standard.policy(policy), elementType: type, attention: isCPU ? .graph : .automatic,
-            pins: pins)
+            policy: PolicyRegistry.standard.policy(policy), elementType: type, attention: attention, pins: pins)
+    }
+
+    /// A random model with a calibration, on the device.
+    func model(_ shape: ModelShape) throws -> Model {
+        let url = try TestModels.url(shape)
+        let model = try Model(contentsOf: url, device: device)
+        try TestCalibrations.random(for: model).write(to: Calibration.url(besideModel: url))
+        return model
     }
 }

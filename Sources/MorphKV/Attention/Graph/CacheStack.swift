@@ -10,12 +10,18 @@ final class CacheStack {
     struct Kind: Hashable {
         private let plans: [LayerPlan]
         private let slots: [Int]
+        /// What they go on from, the same for all.
+        private let frozen: [ObjectIdentifier?]
 
-        /// Nil for caches that are fed alone: heads of different lengths, frozen entries, blocks without attention.
+        /// Nil for caches that are fed alone: heads of different lengths, a context in blocks of few bits, blocks without
+        /// attention.
         init?(_ cache: KVCache) {
-            guard !cache.hasParts, !cache.hasFrozenEntries, cache.recurrent == nil else { return nil }
+            guard !cache.hasParts, cache.recurrent == nil else { return nil }
+            guard cache.layers.allSatisfy({ $0.frozen == nil || CacheType.ofGraphs.contains($0.plan.valueType) })
+            else { return nil }
             plans = cache.layers.map(\.plan)
             slots = cache.layers.map(\.slots)
+            frozen = cache.layers.map { $0.frozen.map(ObjectIdentifier.init) }
         }
     }
 

@@ -4,7 +4,8 @@ internal import Ggml
 final class GraphBackend: AttentionBackend {
     /// The graph of a sequence that is fed by itself, which lives as long as its cache.
     private final class Binding: CacheAttachment {
-        private let layers: [LayerCache]
+        private let parts: [LayerCache]
+        private let frozen: [FrozenLayer?]
         private let moves: [Int]
         private weak var backend: GraphBackend?
         let graph: StepGraph
@@ -12,16 +13,23 @@ final class GraphBackend: AttentionBackend {
 
         init(_ cache: KVCache, _ backend: GraphBackend) throws {
             self.backend = backend
-            layers = cache.layers
-            moves = layers.map(\.arena.moves)
-            (graph, allocator) = try backend.describe(layers, GraphRecurrence(cache.recurrent))
+            parts = cache.parts.flatMap(\.self)
+            frozen = cache.layers.map(\.frozen)
+            moves = parts.map(\.arena.moves)
+            let layers = try zip(cache.parts, frozen).map { parts, frozen in
+                GraphLayer(parts: parts, frozen: try frozen?.buckets(on: backend.device))
+            }
+            (graph, allocator) = try backend.describe(
+                layers, GraphRecurrence(cache.recurrent), frozenLimit: cache.frozenLimit)
         }
 
         var allocatedBytes: Int { allocator.allocatedBytes }
 
         func serves(_ cache: KVCache, by backend: GraphBackend) -> Bool {
-            self.backend === backend && zip(layers, cache.parts).allSatisfy { $0 === $1[0] }
-                && layers.map(\.arena.moves) == moves
+            let own = cache.parts.lazy.flatMap(\.self)
+            return self.backend === backend && zip(parts, own).allSatisfy { $0 === $1 }
+                && zip(moves, own).allSatisfy { $0 == $1.arena.moves }
+                && zip(frozen, cache.parts).allSatisfy { $0 === $1[0].frozen }
         }
     }
 
@@ -52,6 +60,8 @@ final class GraphBackend: AttentionBackend {
     }
 
     func step(_ feeds: [Feed], collect: (Int, StepOutput) -> Void) throws {
+        // What nobody is in any more holds memory, of contexts too.
+        groups.removeAll { $0.stack.occupants.allSatisfy { $0 == nil } }
         var kinds: [CacheStack.Kind: [Int]] = [:]
         for (index, feed) in feeds.enumerated() {
             if feeds.count > 1, feed.tokens.count == 1, let kind = try kind(of: feed, among: feeds) {
@@ -104,7 +114,11 @@ final class GraphBackend: AttentionBackend {
 
     private func graph(of sequences: Int, in group: Group) throws -> StepGraph {
         if let made = group.graphs[sequences] { return made.graph }
-        let made = try describe(try group.stack.layers(sequences), GraphRecurrence(nil))
+        let (layers, cache) = (try group.stack.layers(sequences), group.stack.occupants[0]!)
+        let joint = try zip(layers, cache.layers).map { layer, own in
+            GraphLayer(parts: [layer], frozen: try own.frozen?.buckets(on: device))
+        }
+        let made = try describe(joint, GraphRecurrence(nil), frozenLimit: cache.frozenLimit)
         group.graphs[sequences] = made
         return made.graph
     }
@@ -115,7 +129,6 @@ final class GraphBackend: AttentionBackend {
     /// nobody has are given up.
     private func group(of caches: [KVCache], _ kind: CacheStack.Kind) throws -> Group {
         for group in groups where group.stack.isTorn { try dissolve(group) }
-        groups.removeAll { $0.stack.occupants.allSatisfy { $0 == nil } }
         if let group = groups.first(where: { $0.stack.kind == kind && $0.stack.count >= caches.count }) {
             let others = groups.filter { $0 !== group && caches.contains(where: $0.stack.holds) }
             for other in others { try dissolve(other) }
@@ -146,15 +159,15 @@ final class GraphBackend: AttentionBackend {
     }
 
     private func describe(
-        _ layers: [LayerCache], _ recurrence: GraphRecurrence
+        _ layers: [GraphLayer], _ recurrence: GraphRecurrence, frozenLimit: Int?
     ) throws -> (graph: StepGraph, allocator: GraphAllocator) {
         let allocator = try GraphAllocator(on: device)
         let attention = GraphAttention(model.description, layers, recurrence: recurrence)
-        let columns = recurrence.isStateful ? 1 : columns(layers[0].shape.sequences)
+        let columns = recurrence.isStateful ? 1 : columns(layers[0].parts[0].shape.sequences)
         // Reductions over the queries of a window take a few operations per halving, besides those of the block.
         let graph = try StepGraph(
-            model, columns: columns, outputs: columns, attention: attention, operations: 448, on: device,
-            allocator: allocator)
+            model, columns: columns, outputs: columns, frozenLimit: frozenLimit, attention: attention,
+            operations: layers.map(\.operations).max()!, on: device, allocator: allocator)
         return (graph, allocator)
     }
 }

@@ -6,6 +6,8 @@ struct PositionalStep {
     let inputs: StepInputs
     let cache: LayerCache
     let projections: BlockGraph.Projections
+    /// What is seen besides the slots; nil if nothing is.
+    let frozen: FrozenStep?
     /// What attention scores are multiplied by before the softmax.
     let scale: Float
 
@@ -14,7 +16,7 @@ struct PositionalStep {
     /// - Parameter reads: whether the token was written by an earlier block.
     /// - Returns: `[headDim * queryHeads, sequences]`, the heads' results in order.
     func attend(reads: Bool) -> Tensor {
-        let writer = SlotWriter(graph: graph, cache: cache)
+        let writer = SlotWriter(graph: graph, cache: cache, frozen: frozen)
         let layer = shape.geometry.layer
         var (keys, values) = (cache.keys, cache.values)
         if !reads, let newKeys = projections.keys, let newValues = projections.values {
@@ -28,7 +30,7 @@ struct PositionalStep {
         let filled = inputs.tensor("mask", .f16, [slots, 1, 1, shape.sequences], layer: layer) { sequence in
             (0..<slots).map { $0 < sequence.filled ? AttentionMask.visible : AttentionMask.hidden }
         }
-        if cache.plan.storesRows {
+        if cache.plan.storesRows, frozen == nil {
             return writer.attend(
                 projections.queries, keys: keys, values: values, mask: filled, scale: scale, sinks: projections.sinks)
         }
@@ -40,6 +42,9 @@ struct PositionalStep {
             // Below every score, yet finite.
             graph.clamp(mask, to: maskedScore...0))
         let scores = graph.reshape(masked, [cache.slots, products[1], products[2]])
-        return writer.output(values, writer.weights(scores, scale: scale, projections.sinks))
+        let weights = writer.weights(scores, scale: scale, projections.sinks)
+        guard cache.plan.storesRows else { return writer.output(values, weights) }
+        return writer.attend(
+            projections.queries, keys: keys, values: values, mask: filled, scale: scale, sinks: projections.sinks)
     }
 }

@@ -8,6 +8,8 @@ struct ScoredStep: ScoringStep {
     let scores: SlotScores
     let projections: BlockGraph.Projections
     let features: Tensor?
+    /// What is seen besides the slots; nil if nothing is.
+    let frozen: FrozenStep?
     /// What attention scores are multiplied by before the softmax.
     let scale: Float
 
@@ -17,7 +19,7 @@ struct ScoredStep: ScoringStep {
     var queries: Tensor { writer.grouped(projections.queries) }
 
     private var rule: ScoringRule { scores.rule }
-    private var writer: SlotWriter { SlotWriter(graph: graph, cache: cache) }
+    private var writer: SlotWriter { SlotWriter(graph: graph, cache: cache, frozen: frozen) }
 
     var held: AdmittedSlot {
         AdmittedSlot(index: nil, keys: cache.keys, values: cache.values, positions: scores.positions)
@@ -97,6 +99,7 @@ struct ScoredStep: ScoringStep {
 
     func attention(_ slot: AdmittedSlot) -> Tensor {
         guard cache.plan.storesRows else { return output(weights(masked(products(queries, slot), slot)), slot) }
+        if let frozen, !frozen.isWeighed { _ = weights(masked(products(queries, slot), slot)) }
         let hidden = graph.reshape(
             graph.scale(invisible(slot.positions), by: maskedScore), [shape.slots, 1, shape.kvHeads])
         let (group, own) = (shape.geometry.groupSize, shape.ownHeads)

@@ -4,6 +4,8 @@ internal import Ggml
 struct SlotWriter {
     let graph: Graph
     let cache: LayerCache
+    /// What is seen besides the slots; nil if nothing is.
+    var frozen: FrozenStep?
 
     private var shape: SlotShape { cache.shape }
     private var geometry: LayerGeometry { shape.geometry }
@@ -51,6 +53,9 @@ struct SlotWriter {
 
     /// The weights of masked scores, both `[slots, group, kvHeads]`.
     func weights(_ scores: Tensor, scale: Float = 1, _ sinks: Tensor?) -> Tensor {
+        if let frozen {
+            return frozen.weights(scale == 1 ? scores : graph.scale(scores, by: scale), sinks: sinks)
+        }
         guard let sinks else { return graph.softmax(scores, scale: scale) }
         // ggml has a sink for each head, which is what the third dimension counts.
         let byHead = graph.reshape(
@@ -59,9 +64,12 @@ struct SlotWriter {
     }
 
     /// Weights `[slots, group, kvHeads]` times transposed values: `[headDim * queryHeads, sequences]`.
-    func output(_ values: Tensor, _ weights: Tensor) -> Tensor { flat(graph.matmul(values, weights)) }
+    func output(_ values: Tensor, _ weights: Tensor) -> Tensor {
+        let result = graph.matmul(values, weights)
+        return flat(frozen?.adding(to: result, isWeighed: true) ?? result)
+    }
 
-    /// The same by flash attention, from keys and values in rows.
+    /// The same by flash attention, from keys and values in rows. What is seen besides the slots has been weighed before.
     ///
     /// - Parameter mask: f16 `[slots, 1, 1 or query heads of one sequence, sequences]`.
     func attend(
@@ -71,8 +79,11 @@ struct SlotWriter {
         let result = graph.flashAttention(
             q: graph.reshape(queries, [dimension, 1, own * geometry.groupSize, sequences]),
             k: graph.reshape(keys, [dimension, cache.slots, own, sequences]),
-            v: graph.reshape(values, [dimension, cache.slots, own, sequences]), mask: mask, scale: scale, sinks: sinks)
-        return flat(result)
+            v: graph.reshape(values, [dimension, cache.slots, own, sequences]), mask: mask, scale: scale,
+            sinks: frozen == nil ? sinks : nil)
+        guard let frozen else { return flat(result) }
+        let byHead = graph.reshape(result, [dimension, geometry.groupSize, heads])
+        return flat(frozen.adding(to: byHead, isWeighed: false))
     }
 
     private func flat(_ result: Tensor) -> Tensor {

@@ -87,10 +87,17 @@ final class PrefillScratch {
     }
 
     /// The rows of `entries` in all, for the host; valid as long as the scratch memory is.
-    func rows(of entries: Int) -> EntryRows {
-        EntryRows(
+    ///
+    /// - Throws: `GgmlError` of kind `memory` where they are copied from a device.
+    func rows(of entries: Int) throws -> EntryRows {
+        let starts = (0..<kvHeads).map { $0 * entries }
+        if kernel == nil {
+            return EntryRows(
+                keys: try HostBlock(keyMemory.values()), values: try HostBlock(valueMemory.values()), starts: starts)
+        }
+        return EntryRows(
             keys: UnsafeRawPointer(keyMemory.hostAddress), values: UnsafeRawPointer(valueMemory.hostAddress),
-            starts: (0..<kvHeads).map { $0 * entries })
+            starts: starts)
     }
 
     /// Copies a layer's frozen entries, of which every head has equally many, to the front.
