@@ -12,7 +12,7 @@ import Testing
     /// So much can follow that it is more than may be remembered.
     private static let list =
         "root ::= (word \",\")*\nword ::= "
-        + (0..<6000).map { #""\#(String(8000 + $0, radix: 20))""# }.joined(separator: " | ")
+        + (0..<2000).map { #""\#(String(8000 + $0, radix: 20))""# }.joined(separator: " | ")
 
     /// Follows a grammar by tokens drawn at random, and compares at each place.
     ///
