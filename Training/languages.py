@@ -93,8 +93,9 @@ LOGBOOK = Language(
     stages=(
         Stage(500, 512, 10, logbook.Style((4, 10), (2, 10), links=(2, 5), filler=-1, drill=True, **_DRILL), 500, (1.0, 0.8)),
         Stage(500, 768, 6, logbook.Style((6, 14), (4, 20), links=(2, 6), filler=0, **_DRILL), 1000, (0.8, 0.6)),
-        Stage(400, 1408, 4, logbook.Style((12, 24), (20, 60), True, 60, 28, 20, 14), 1500, (0.6, 0.45)),
-        Stage(800, 2560, 2, logbook.Style(), 500, (0.4, 0.0)),
+        Stage(250, 1408, 4, logbook.Style((12, 24), (20, 60), True, 60, 28, 20, 14), 1500, (0.6, 0.45)),
+        Stage(600, 2560, 2, logbook.Style(asks=40, guests=20, animals=14, chains=9, filler=1), 500, (0.45, 0.2)),
+        Stage(400, 2560, 2, logbook.Style(), 500, (0.2, 0.0)),
     ),
 )
 

@@ -177,8 +177,8 @@ class Trainer:
                 print(f"{number} step {self.step} {self.seconds:.0f}s loss {loss.item():.3f} {report(self.language, total)} "
                       f"{speed:.0f} tokens/s", flush=True)
                 total, count, size, since = torch.zeros(2, kinds), 0, 0, time.time()
-            if self.step % 250 == 0:
                 self.save()
+            if self.step % 250 == 0:
                 print(f"  on full texts: {self.measure()}", flush=True)
 
     @torch.no_grad()
