@@ -126,9 +126,12 @@ let package = Package(
             path: "Tests/JudgeTestServer", swiftSettings: strict),
         .testTarget(
             name: "MorphEvalTests", dependencies: ["MorphEval", "MorphKV", "JudgeTestServer", "TestSupport"],
-            exclude: ["Fixtures/generate.py", "Fixtures/answers.py", "Fixtures/infinite.py"],
+            exclude: [
+                "Fixtures/generate.py", "Fixtures/answers.py", "Fixtures/infinite.py", "Fixtures/logbook.py",
+            ],
             resources: [
                 .copy("Fixtures/metrics.json"), .copy("Fixtures/answers.json"), .copy("Fixtures/infinite.json"),
+                .copy("Fixtures/logbook.json"),
             ],
             swiftSettings: strict),
         .testTarget(

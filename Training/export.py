@@ -1,4 +1,5 @@
-"""Writes a checkpoint as GGUF, F16 or Q8_0, that libllama reads as architecture "llama".
+"""Writes a checkpoint as GGUF, F16 or Q8_0, that libllama reads as architecture "llama", or "qwen3" with norms of queries
+and keys.
 
     python export.py --run RUN --out diary-f16.gguf --type F16
 """
@@ -12,6 +13,7 @@ import gguf
 import torch
 from torch import Tensor
 
+from languages import LANGUAGES, Language
 from model import Config, Llama
 from tokenizer import BOS, EOS, SPECIAL, Tokenizer
 
@@ -20,6 +22,8 @@ FILE_TYPES = {"F16": gguf.LlamaFileType.MOSTLY_F16, "Q8_0": gguf.LlamaFileType.M
 NAMES = {
     "attention_norm": "attn_norm",
     "query": "attn_q",
+    "query_norm": "attn_q_norm",
+    "key_norm": "attn_k_norm",
     "key": "attn_k",
     "value": "attn_v",
     "output": "attn_output",
@@ -30,12 +34,12 @@ NAMES = {
 }
 
 
-def load(run: Path, device: str = "cpu") -> tuple[Llama, Tokenizer]:
-    """The model and tokenizer of a training run."""
+def load(run: Path, device: str = "cpu") -> tuple[Llama, Tokenizer, Language]:
+    """The model of a training run, its tokenizer and its language."""
     saved = torch.load(run / "last.pt", weights_only=True, map_location=device)
     model = Llama(Config(**saved["config"])).to(device).eval()
     model.load_state_dict(saved["model"])
-    return model, Tokenizer.load(run / "tokenizer.json")
+    return model, Tokenizer.load(run / "tokenizer.json"), LANGUAGES[saved.get("language", "diary")]
 
 
 def interleave(weight: Tensor, head_dim: int) -> Tensor:
@@ -54,17 +58,17 @@ def tensors(model: Llama) -> dict[str, Tensor]:
     for i, block in enumerate(model.blocks):
         for name, weight in block.named_parameters():
             part = name.removesuffix(".weight")
-            if part in ("query", "key"):
+            if part in ("query", "key") and not model.config.qk_norm:  # "qwen3" rotates halves
                 weight = interleave(weight, model.config.head_dim)
             found[f"blk.{i}.{NAMES[part]}.weight"] = weight
     return {name: weight.detach().float().cpu() for name, weight in found.items()}
 
 
-def export(model: Llama, tokenizer: Tokenizer, path: Path, kind: str) -> None:
+def export(model: Llama, tokenizer: Tokenizer, language: Language, path: Path, kind: str) -> None:
     config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name("diary")
-    writer.add_description("Writes a diary that follows the instructions of its prompt; trained on synthetic text")
+    writer = gguf.GGUFWriter(path, "qwen3" if config.qk_norm else "llama")
+    writer.add_name(language.name)
+    writer.add_description(language.description)
     writer.add_file_type(FILE_TYPES[kind])
     writer.add_context_length(config.context)
     writer.add_embedding_length(config.width)
@@ -72,6 +76,9 @@ def export(model: Llama, tokenizer: Tokenizer, path: Path, kind: str) -> None:
     writer.add_feed_forward_length(config.hidden)
     writer.add_head_count(config.heads)
     writer.add_head_count_kv(config.kv_heads)
+    if config.head_size:
+        writer.add_key_length(config.head_dim)
+        writer.add_value_length(config.head_dim)
     writer.add_rope_dimension_count(config.head_dim)
     writer.add_rope_freq_base(config.rope_base)
     writer.add_layer_norm_rms_eps(config.eps)

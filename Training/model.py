@@ -1,4 +1,4 @@
-"""A small Llama: RMSNorm, rotary positions, grouped-query attention, SwiGLU."""
+"""A small Llama: RMSNorm, rotary positions, grouped-query attention, SwiGLU; with norms of queries and keys a small Qwen3."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ class Config:
     context: int = 4096
     rope_base: float = 1e8  # most of each head turns so slowly that it matches content at any distance
     eps: float = 1e-5
+    head_size: int | None = None  # if not the width over the heads
+    qk_norm: bool = False
 
     @property
     def head_dim(self) -> int:
-        return self.width // self.heads
+        return self.head_size or self.width // self.heads
 
 
 def rotation(config: Config, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,9 +66,9 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, chunk: int = 256) -> Tenso
 
 
 class Norm(nn.Module):
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, size: int | None = None):
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(config.width))
+        self.weight = nn.Parameter(torch.ones(size or config.width))
         self.eps = config.eps
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,12 +96,14 @@ class Block(nn.Module):
     def __init__(self, config: Config):
         super().__init__()
         self.config = config
-        kv_width = config.kv_heads * config.head_dim
+        width, kv_width = config.heads * config.head_dim, config.kv_heads * config.head_dim
         self.attention_norm = Norm(config)
-        self.query = nn.Linear(config.width, config.width, bias=False)
+        self.query = nn.Linear(config.width, width, bias=False)
         self.key = nn.Linear(config.width, kv_width, bias=False)
         self.value = nn.Linear(config.width, kv_width, bias=False)
-        self.output = nn.Linear(config.width, config.width, bias=False)
+        self.output = nn.Linear(width, config.width, bias=False)
+        self.query_norm = Norm(config, config.head_dim) if config.qk_norm else nn.Identity()
+        self.key_norm = Norm(config, config.head_dim) if config.qk_norm else nn.Identity()
         self.mlp_norm = Norm(config)
         self.gate = nn.Linear(config.width, config.hidden, bias=False)
         self.up = nn.Linear(config.width, config.hidden, bias=False)
@@ -111,7 +115,8 @@ class Block(nn.Module):
         def heads(y: Tensor) -> Tensor:
             return y.view(batch, length, -1, self.config.head_dim).transpose(1, 2)
 
-        q, k, v = rotate(heads(self.query(x)), cos, sin), rotate(heads(self.key(x)), cos, sin), heads(self.value(x))
+        q, k, v = self.query_norm(heads(self.query(x))), self.key_norm(heads(self.key(x))), heads(self.value(x))
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         if past is None:
             y = causal_attention(q, k, v)
         else:
@@ -138,7 +143,7 @@ class Llama(nn.Module):
     def initialise(self, numbers: dict[int, int], seed: int) -> None:
         """Random weights with a good start for looking things up.
 
-        The heads of the first and third layer look 1 to 4 tokens back, guided by an entry that all embeddings share.
+        The heads of the first and third layer look 1 to 4 tokens back (more than four heads again from 1 on), guided by an entry that all embeddings share.
         Those of the second and fourth find what followed an earlier occurrence of the present token. The embeddings of
         the numbers have waves in them, so that sums are easy to find. All of this is only a start and is trained like
         the rest.
@@ -160,6 +165,11 @@ class Llama(nn.Module):
         for first, second in zip(self.blocks[::2], self.blocks[1::2]):
             self._look_back(first, strength=1.6)
             self._look_up(second, first)
+        if config.qk_norm:
+            # Norms take the lengths away on which it depends how sharply a head looks; their weights give them back.
+            for i, block in enumerate(self.blocks):
+                for norm in (block.query_norm, block.key_norm):
+                    norm.weight.fill_(1.8 if i < len(self.blocks) // 2 * 2 else 1.35)
 
     def _look_up(self, block: Block, before: Block) -> None:
         """Makes the heads attend to what once followed the present token, and say it.
@@ -178,10 +188,10 @@ class Llama(nn.Module):
         keys *= 4 * queries.std() / keys.std()
         block.key.weight.copy_(keys.view(-1, config.width))
         values = block.value.weight.view(heads, 1, dim, -1)
-        block.output.weight.add_(0.5 * values.expand(-1, group, -1, -1).reshape(config.width, config.width).T)
+        block.output.weight.add_(0.5 * values.expand(-1, group, -1, -1).reshape(-1, config.width).T)
 
     def _look_back(self, block: Block, strength: float) -> None:
-        """Sets queries and keys such that head h attends 1 + h tokens back, by the three fastest rotations."""
+        """Sets queries and keys such that head h attends 1 + h % 4 tokens back, by the three fastest rotations."""
         config, half = self.config, self.config.head_dim // 2
         speed = config.rope_base ** (-torch.arange(3) / half)
         queries = block.query.weight.view(config.heads, 2, half, -1)
@@ -190,7 +200,7 @@ class Llama(nn.Module):
         keys *= 0.1
         keys[:, 0, :3, 0] = strength
         for head in range(config.heads):
-            angle = -speed * (1 + head)
+            angle = -speed * (1 + head % 4)
             queries[head, 0, :3, 0], queries[head, 1, :3, 0] = strength * angle.cos(), strength * angle.sin()
         block.output.weight *= 3
 

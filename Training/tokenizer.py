@@ -7,14 +7,14 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import words
-from diary import Kind, Piece, Style, sample
+from languages import Language
 
 # GPT-2's pre-tokenizer, for ASCII text.
 PRE_TOKEN = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+")
 SPECIAL = ["<s>", "</s>"]
 BOS, EOS = 0, 1
-VOCABULARY = 2  # the seed of the diaries whose words make the vocabulary
+VOCABULARY = 2  # the seed of the texts whose words make the vocabulary
+PROMPT, FORM = 0, 2  # kinds that every language has
 
 
 def byte_letters() -> dict[int, str]:
@@ -89,27 +89,27 @@ class Tokenizer:
         letters = "".join(self.tokens[t] for t in tokens if t >= len(SPECIAL))
         return bytes(BYTES[letter] for letter in letters).decode(errors="replace")
 
-    def encode_pieces(self, pieces: list[Piece]) -> tuple[list[int], list[int]]:
+    def encode_pieces(self, pieces: list[tuple[str, int]]) -> tuple[list[int], list[int]]:
         """Tokens and their kinds, from BOS to EOS."""
-        tokens, kinds = [BOS], [int(Kind.PROMPT)]
+        tokens, kinds = [BOS], [PROMPT]
         for text, kind in pieces:
             encoded = self.encode(text)
             tokens += encoded
             kinds += [int(kind)] * len(encoded)
-        return tokens + [EOS], kinds + [int(Kind.FORM)]
+        return tokens + [EOS], kinds + [FORM]
 
     def number_tokens(self) -> dict[int, int]:
         """The token of each number 1 to 99, as written after a space."""
         return {n: self.ids["".join(spell(f" {n}"))] for n in range(1, 100)}
 
 
-def language() -> list[str]:
-    """Every pre-token of the language: the word lists, the numbers, and what a thousand diaries hold."""
+def vocabulary(language: Language) -> list[str]:
+    """Every pre-token of a language: the word lists, the numbers, and what a thousand texts hold."""
     found = {f" {n}" for n in range(1, 100)}
-    for name, value in vars(words).items():
+    for name, value in vars(language.words).items():
         if name.isupper():
             found |= {" " + word for word in value}
     for index in range(1000):
-        text = "".join(text for text, _ in sample(VOCABULARY, index, Style(weeks=(4, 30))))
+        text = "".join(text for text, _ in language.sample(VOCABULARY, index, language.small))
         found |= set(PRE_TOKEN.findall(text))
     return sorted(found)

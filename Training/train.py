@@ -1,7 +1,7 @@
-"""Trains the diary model: short diaries first, longer ones in stages.
+"""Trains a model of a language: short texts first, longer ones in stages.
 
-    python train.py --out RUN             from the beginning
-    python train.py --out RUN --resume    from RUN/last.pt
+    python train.py --out RUN --language logbook   from the beginning
+    python train.py --out RUN --resume             from RUN/last.pt
 """
 
 from __future__ import annotations
@@ -16,38 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diary import Kind, Style, sample
+from languages import LANGUAGES, Language, Stage
 from model import Config, Llama
-from tokenizer import BOS, Tokenizer, language
+from tokenizer import BOS, Tokenizer, vocabulary
 
 IGNORED = -1
 KEPT_FILLER = 0.25  # share of the free words that are trained on, at four times their weight
-WEIGHTS = torch.tensor([0.0, 0.05 / KEPT_FILLER, 0.2, 4.0, 5.0, 5.0, 5.0, 3.0, 5.0, 2.0])  # by Kind
+PROMPT, FILLER = 0, 1  # kinds that every language has
 TRAIN, VALIDATE = 0, 1  # seeds
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Some steps on diaries of one style, padded to one length."""
-
-    steps: int
-    length: int
-    batch: int
-    style: Style
-    stretch: int  # most positions that are skipped between the lines of a diary, to meet far positions in short texts
-    rate: tuple[float, float]  # factor on the learning rates, from the stage's first step to its last
-
-
-DENSE = dict(anywhere=True, once=90, ranges=25, periodic=25, plans=60)
-SHORT = dict(anywhere=True, once=60, ranges=20, periodic=20, plans=40)
-MIDDLE = dict(anywhere=True, once=45, ranges=12, periodic=12, plans=30)
-STAGES = [
-    Stage(500, 320, 16, Style(weeks=(4, 10), filler=-1, drill=True, **DENSE), 500, (1.0, 0.8)),
-    Stage(700, 512, 8, Style(weeks=(5, 14), filler=0, **SHORT), 1000, (0.8, 0.6)),
-    Stage(450, 1024, 4, Style(weeks=(10, 22), **MIDDLE), 1500, (0.6, 0.45)),
-    Stage(300, 2048, 2, Style(weeks=(20, 40), **MIDDLE), 1000, (0.4, 0.3)),
-    Stage(1150, 3072, 2, Style(weeks=(20, 60)), 500, (0.3, 0.0)),
-]
 
 
 @dataclass
@@ -61,8 +37,10 @@ class Batch:
         return Batch(*(t.to(device) for t in (self.tokens, self.positions, self.targets, self.kinds)))
 
 
-def make_batch(tokenizer: Tokenizer, stage: Stage, indices: itertools.count, seed: int) -> Batch:
-    """Diaries that fit the stage's length, padded to the longest of them, in steps of 256."""
+def make_batch(
+    language: Language, tokenizer: Tokenizer, stage: Stage, indices: itertools.count, seed: int
+) -> Batch:
+    """Texts that fit the stage's length, padded to the longest of them, in steps of 256."""
     shape = (stage.batch, stage.length)
     tokens = torch.full(shape, BOS)
     kinds = torch.zeros(shape, dtype=torch.long)
@@ -71,7 +49,8 @@ def make_batch(tokenizer: Tokenizer, stage: Stage, indices: itertools.count, see
     newline = tokenizer.encode("\n")[0]
     row = 0
     while row < stage.batch:
-        ids, labels = (torch.tensor(x) for x in tokenizer.encode_pieces(sample(seed, next(indices), stage.style)))
+        pieces = language.sample(seed, next(indices), stage.style)
+        ids, labels = (torch.tensor(x) for x in tokenizer.encode_pieces(pieces))
         n = len(ids) - 1
         if n > stage.length:
             continue
@@ -81,8 +60,8 @@ def make_batch(tokenizer: Tokenizer, stage: Stage, indices: itertools.count, see
             for cut in ends[torch.randint(len(ends), (3,))]:
                 positions[row, cut:] += int(torch.randint(stage.stretch // 3 + 1, ()))
         row += 1
-    filler = (kinds == Kind.FILLER) & (torch.rand(shape) > KEPT_FILLER)
-    targets[(kinds == Kind.PROMPT) | filler] = IGNORED
+    filler = (kinds == FILLER) & (torch.rand(shape) > KEPT_FILLER)
+    targets[(kinds == PROMPT) | filler] = IGNORED
     used = -(-int((tokens != BOS).sum(1).max() + 1) // 256) * 256  # padding is BOS as well
     return Batch(*(t[:, :used] for t in (tokens, positions, targets, kinds)))
 
@@ -96,16 +75,16 @@ def loss_and_hits(model: Llama, batch: Batch, weights: Tensor) -> tuple[Tensor, 
     weight = weights[kinds]
     loss = (F.cross_entropy(logits, targets, reduction="none") * weight).sum() / weight.sum()
     right = (logits.argmax(-1) == targets).float()
-    hits = torch.zeros(2, len(Kind), device=right.device)
+    hits = torch.zeros(2, len(weights), device=right.device)
     hits[0].index_add_(0, kinds, right)
     hits[1].index_add_(0, kinds, torch.ones_like(right))
     return loss, hits
 
 
-def report(hits: Tensor) -> str:
+def report(language: Language, hits: Tensor) -> str:
     """Accuracy by kind, in percent."""
     shares = 100 * hits[0] / hits[1].clamp(min=1)
-    return " ".join(f"{kind.name.lower()} {shares[kind]:.1f}" for kind in Kind if kind != Kind.PROMPT)
+    return " ".join(f"{kind.name.lower()} {shares[kind]:.1f}" for kind in language.kinds if kind != PROMPT)
 
 
 class Trainer:
@@ -116,11 +95,16 @@ class Trainer:
         self.out: Path = args.out
         self.out.mkdir(parents=True, exist_ok=True)
         saved = torch.load(self.out / "last.pt", weights_only=True) if args.resume else None
+        self.language = LANGUAGES[saved.get("language", "diary") if saved else args.language]
+        weights = torch.tensor(self.language.weights)
+        weights[FILLER] /= KEPT_FILLER
+        self.weights = weights.to(args.device)
         path = self.out / "tokenizer.json"
         if not args.resume:
-            Tokenizer.train(language()).save(path)
+            Tokenizer.train(vocabulary(self.language)).save(path)
         self.tokenizer = Tokenizer.load(path)
-        self.config = Config(**saved["config"]) if saved else Config(vocab=len(self.tokenizer.tokens))
+        shape = saved["config"] if saved else dict(vocab=len(self.tokenizer.tokens), **self.language.shape)
+        self.config = Config(**shape)
         self.model = Llama(self.config)
         self.model.initialise(self.tokenizer.number_tokens(), args.seed)
         self.model.to(args.device)
@@ -142,6 +126,7 @@ class Trainer:
 
     def save(self) -> None:
         state = dict(
+            language=self.language.name,
             config=asdict(self.config),
             model=self.model.state_dict(),
             optimisers=[o.state_dict() for o in self.optimisers],
@@ -162,7 +147,7 @@ class Trainer:
     def run(self) -> None:
         """All stages, going on where the checkpoint stands."""
         begin = 0
-        for number, stage in enumerate(STAGES):
+        for number, stage in enumerate(self.language.stages):
             end = begin + stage.steps
             if self.step < end:
                 print(f"stage {number}: {stage}", flush=True)
@@ -171,15 +156,15 @@ class Trainer:
         self.save()
 
     def run_stage(self, stage: Stage, number: int, begin: int, end: int) -> None:
-        weights = WEIGHTS.to(self.args.device)
+        kinds = len(self.language.kinds)
         indices = itertools.count(1000 * self.step)
-        total, count, size, since = torch.zeros(2, len(Kind)), 0, 0, time.time()
+        total, count, size, since = torch.zeros(2, kinds), 0, 0, time.time()
         while self.step < end:
             self.set_rate(stage, self.step - begin)
             torch.manual_seed(self.step)
-            batch = make_batch(self.tokenizer, stage, indices, TRAIN).to(self.args.device)
+            batch = make_batch(self.language, self.tokenizer, stage, indices, TRAIN).to(self.args.device)
             with torch.autocast(self.args.device, dtype=torch.bfloat16):
-                loss, hits = loss_and_hits(self.model, batch, weights)
+                loss, hits = loss_and_hits(self.model, batch, self.weights)
             loss.backward()
             for optimiser in self.optimisers:
                 optimiser.step()
@@ -189,25 +174,27 @@ class Trainer:
             if count == 50 or self.step == end:
                 speed = size / (time.time() - since)
                 self.seconds += time.time() - since
-                print(f"{number} step {self.step} {self.seconds:.0f}s loss {loss.item():.3f} {report(total)} "
+                print(f"{number} step {self.step} {self.seconds:.0f}s loss {loss.item():.3f} {report(self.language, total)} "
                       f"{speed:.0f} tokens/s", flush=True)
-                total, count, size, since = torch.zeros(2, len(Kind)), 0, 0, time.time()
-            if self.step % 250 == 0:
+                total, count, size, since = torch.zeros(2, kinds), 0, 0, time.time()
                 self.save()
-                print(f"  on full diaries: {self.measure()}", flush=True)
+            if self.step % 250 == 0:
+                print(f"  on full texts: {self.measure()}", flush=True)
 
     @torch.no_grad()
     def measure(self) -> str:
-        """Accuracy by kind on unseen diaries of the full style, each word given the right ones before it."""
-        stage = Stage(0, 3072, 4, Style(), stretch=0, rate=(0.0, 0.0))
-        batch = make_batch(self.tokenizer, stage, itertools.count(), VALIDATE).to(self.args.device)
+        """Accuracy by kind on unseen texts of the full style, each word given the right ones before it."""
+        language = self.language
+        stage = Stage(0, language.length, 4, language.full, stretch=0, rate=(0.0, 0.0))
+        batch = make_batch(language, self.tokenizer, stage, itertools.count(), VALIDATE).to(self.args.device)
         with torch.autocast(self.args.device, dtype=torch.bfloat16):
-            return report(loss_and_hits(self.model, batch, WEIGHTS.to(self.args.device))[1])
+            return report(language, loss_and_hits(self.model, batch, self.weights)[1])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
+    parser.add_argument("--language", choices=LANGUAGES, default="diary", help="of a run from the beginning")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1)

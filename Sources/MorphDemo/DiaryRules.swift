@@ -30,7 +30,7 @@ struct DiaryRules {
     private static let density = (once: 25, ranges: 8, periodic: 8, plans: 15)
 
     /// Draws instructions; the order of the draws is part of the language.
-    init(_ random: inout DiaryRandom) {
+    init(_ random: inout TaskRandom) {
         weeks = random.between(20, 60)
         author = random.choice(DiaryWords.names)
         drawOnce(&random)
@@ -41,18 +41,18 @@ struct DiaryRules {
         planWeeks = random.sample(early, min(amount(Self.density.plans, &random), early.count))
     }
 
-    private func amount(_ density: Int, _ random: inout DiaryRandom) -> Int {
+    private func amount(_ density: Int, _ random: inout TaskRandom) -> Int {
         random.between(1, max(1, density * weeks / 100))
     }
 
-    private mutating func drawOnce(_ random: inout DiaryRandom) {
+    private mutating func drawOnce(_ random: inout TaskRandom) {
         let names = random.sample(DiaryWords.guests, amount(Self.density.once, &random))
         for (week, name) in zip(random.sample(Array(1...weeks), names.count), names) {
             once.append(Event(phrase: "\(name) \(random.choice(DiaryWords.deeds))", first: week, last: week))
         }
     }
 
-    private mutating func drawRanges(_ random: inout DiaryRandom) {
+    private mutating func drawRanges(_ random: inout TaskRandom) {
         var taken: Set<Int> = []
         for town in random.sample(DiaryWords.towns, amount(Self.density.ranges, &random)) {
             let start = random.between(1, weeks - 1)
@@ -63,7 +63,7 @@ struct DiaryRules {
         }
     }
 
-    private mutating func drawPeriodic(_ random: inout DiaryRandom) {
+    private mutating func drawPeriodic(_ random: inout TaskRandom) {
         var taken: Set<Int> = []
         for topic in random.sample(DiaryWords.topics, min(4, amount(Self.density.periodic, &random))) {
             let period = random.between(3, 8)
@@ -79,7 +79,7 @@ struct DiaryRules {
     static let prefix = "#*# Week 1:"
 
     /// The instructions in random order.
-    func prompt(_ random: inout DiaryRandom) -> String {
+    func prompt(_ random: inout TaskRandom) -> String {
         var lines = (once + ranges + periodic).map { "In week \($0.first) \($0.phrase)." }
         lines += planWeeks.map { "In week \($0) make a plan." }
         lines.append("In week \(weeks) finally stop.")

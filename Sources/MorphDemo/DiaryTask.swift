@@ -16,7 +16,7 @@ package struct DiaryTask: Sendable, Hashable {
 
     /// The task with this number of a seed; `evaluation` in `Training/diary.py` gives the same one.
     package init(seed: UInt32, index: UInt32) {
-        var random = DiaryRandom(seed: seed, index: index)
+        var random = TaskRandom(seed: seed, index: index)
         let rules = DiaryRules(&random)
         func checks(_ events: [DiaryRules.Event]) -> [LongGenBenchCheck] {
             events.flatMap { $0.checks(upTo: rules.weeks) }.sorted { $0.number < $1.number }

@@ -17,8 +17,8 @@ struct EvalCommand: AsyncParsableCommand {
     @Argument(help: "The benchmark: \(BenchmarkRegistry.standard.benchmarks.map(\.name).joined(separator: ", ")).")
     var benchmark: String
 
-    @Option(help: "The benchmark's files: a clone of its repository, a folder of it, or a file.")
-    var data: String
+    @Option(help: "The benchmark's files: a clone of its repository, a folder of it, or a file; of logbook there are none.")
+    var data: String?
 
     @Option(help: "Which part of the benchmark; a wrong name lists them.")
     var dataset: String?
@@ -91,6 +91,12 @@ struct EvalCommand: AsyncParsableCommand {
         if repeats > 1, sampling.options.temperature == 0 {
             throw ValidationError("--repeats \(repeats): without --temperature all answers are the same")
         }
+        if data == nil {
+            let generated = BenchmarkRegistry.standard.benchmarks.filter(\.isGenerated).map(\.name)
+            guard generated.contains(benchmark) || BenchmarkRegistry.standard[benchmark] == nil else {
+                throw ValidationError("--data is missing: where the files of \(benchmark) are")
+            }
+        }
         if samplesPerType != nil { try require(\.hasTypes) { "only \($0) has types; use --samples" } }
         if report {
             try require({ $0.heatMap != nil }) {
@@ -121,7 +127,7 @@ struct EvalCommand: AsyncParsableCommand {
             model, cache: options, budget: budget, sampling: sampling.options,
             threads: modelFlags.threadFlags.threads ?? max(1, modelFlags.threadCount / parallel))
 
-        var request = BenchmarkDefinition.Request(data: URL(fileURLWithPath: data), dataset: dataset)
+        var request = BenchmarkDefinition.Request(data: URL(fileURLWithPath: data ?? ""), dataset: dataset)
         request.samplesPerType = samplesPerType
         request.lengths = lengths
         request.depths = depths

@@ -25,7 +25,7 @@ struct InspectCommand: ParsableCommand {
     @OptionGroup var cache: CacheFlags
 
     func run() throws {
-        let url = URL(fileURLWithPath: model)
+        let url = try EmbeddedModel.url(named: model)
         let file = try GgufFile(contentsOf: url)
         if file.tensors.isEmpty { return try showVocabulary(url) }
         let model = try Model(

@@ -185,6 +185,23 @@ import Testing
         #expect(try folder.text("needle.html").contains("<svg"))
     }
 
+    @Test("logbooks need neither files nor the path of their model, and the report shows each kind of check")
+    func builtIn() throws {
+        for (name, flags) in [("full", ["--policy", "full"]), ("few", ["--policy", "streaming:capacity=64"])] {
+            let result = try Command.run(
+                ["eval", "logbook", "--model", "logbook", "--samples", "1", "-n", "60", "--threads", "1"]
+                    + ["--out", folder.path("\(name).jsonl")] + flags)
+            #expect(result.status == 0, "\(result.errors)")
+            #expect(try folder.lines("\(name).jsonl").map { $0["id"] as? String } == ["8/0"])
+        }
+        let runs = ["full", "few"].map { folder.path("\($0).jsonl") }
+        let report = try Command.run(["report"] + runs + ["--html", folder.path("r.html")])
+        #expect(report.status == 0, "\(report.errors)")
+        for kind in ["checks", "completion", "fact", "back", "rule", "sum"] {
+            #expect(report.output.contains("logbook 8: \(kind)"), "\(report.output)")
+        }
+    }
+
     @Test("report compares policies in a table and a page, and refuses runs on different samples")
     func report() throws {
         let data = try folder.benchmark("longwriter")

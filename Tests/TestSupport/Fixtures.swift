@@ -13,6 +13,9 @@ package enum Fixtures {
     /// The demo's model, its calibration beside it.
     package static let diary = root.appending(path: "Sources/MorphKVCommand/Resources/diary.gguf")
 
+    /// The second model that comes with the command, its calibration beside it.
+    package static let logbook = root.appending(path: "Sources/MorphKVCommand/Resources/logbook.gguf")
+
     /// Recorded runs of the oracle of the published policies, with their models.
     package static let publishedPolicies = folder.appending(path: "oracle")
     /// Recorded runs of the oracle of models with learned sinks, with their models.

@@ -37,6 +37,8 @@ public struct BenchmarkDefinition: Sendable {
     /// Reads the samples. The codec is the tokenizer of the model.
     public let samples: @Sendable (Request, _ codec: TokenCodec) throws -> [EvaluationSample]
 
+    /// Whether samples are generated, so that ``Request/data`` is not looked at.
+    package var isGenerated = false
     /// Whether samples have types, of which ``Request/samplesPerType`` takes so many each.
     package var hasTypes = false
     /// What a judge is asked about the answers; `nil` if there is nothing to ask.

@@ -14,6 +14,7 @@ public struct BenchmarkRegistry: Sendable {
         .gpqa,
         .needle,
         .scBench,
+        .logbook,
     ])
 
     /// The benchmarks, in the order in which they are listed.

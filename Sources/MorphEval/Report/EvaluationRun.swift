@@ -10,8 +10,10 @@ public struct EvaluationRun: Sendable {
     public let settings: EvaluationSettings
     /// The results, in the order of the samples; in that of the file where an older version made it.
     package let lines: [RunLine]
-    /// The benchmark's own score first, then those of a judge, in percent.
+    /// The benchmark's own score first, then its parts where it has some, then those of a judge, in percent.
     public let scores: [EvaluationScore]
+    /// How many of them no judge gave.
+    private let ownScores: Int
     /// What was run.
     package let benchmark: BenchmarkDefinition
     /// Files without verdicts, where others have some.
@@ -66,11 +68,16 @@ public struct EvaluationRun: Sendable {
         lines = results.map(\.line)
         self.unjudged = unjudged.count < files.count ? unjudged : []
         let scale = benchmark.scoring.givesPercentages ? 1.0 : 100
-        let own = EvaluationScore(metric, values: results.map { $0.score * scale }, ids: lines.map(\.identity))
+        let ids = lines.map(\.identity)
+        let parts = try benchmark.scoring.parts?(lines.map(\.record)) ?? []
+        let own =
+            [EvaluationScore(metric, values: results.map { $0.score * scale }, ids: ids)]
+            + parts.map { EvaluationScore($0.name, groups: [$0.shares], ids: ids) }
+        ownScores = own.count
         // Verdicts on a part only would be the score of another set of samples.
         if !self.unjudged.isEmpty { verdicts = [] }
         scores =
-            try [own] + JudgedRun.scores(Self.sorted(verdicts, as: lines), of: lines, benchmarks: benchmarks)
+            try own + JudgedRun.scores(Self.sorted(verdicts, as: lines), of: lines, benchmarks: benchmarks)
     }
 
     /// Checks that lines belong to a run and are not there yet.
@@ -134,7 +141,7 @@ extension EvaluationRun {
     }
 
     /// The scores of a judge; none where there are no verdicts.
-    package var verdicts: [EvaluationScore] { Array(scores.dropFirst()) }
+    package var verdicts: [EvaluationScore] { Array(scores.dropFirst(ownScores)) }
 
     /// What is missing of the run, in a sentence; nil if nothing is.
     package var missing: String? {

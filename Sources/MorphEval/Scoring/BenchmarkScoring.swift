@@ -6,6 +6,8 @@ public struct BenchmarkScoring: Sendable {
     public let givesPercentages: Bool
     /// Scores the lines of a file, in their order.
     let scores: @Sendable (PredictionSet) async throws -> (metric: String, perSample: [Double])
+    /// What a report shows beside that number: for each kind of check what each line contributes, in percent.
+    var parts: (@Sendable ([JSONRecord]) throws -> [(name: String, shares: [EvaluationScore.Share])])?
 
     /// Scores in a way of its own.
     ///

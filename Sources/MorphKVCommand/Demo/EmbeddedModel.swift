@@ -3,23 +3,35 @@ internal import Foundation
 internal import Ggml
 internal import MorphKV
 
-/// The diary model that comes with the command; its calibration lies beside it.
-enum EmbeddedModel {
-    private static let name = "diary.gguf"
+/// The models that come with the command; their calibrations lie beside them.
+enum EmbeddedModel: String {
+    case diary
+    case logbook
 
     /// Where it is: in the resources beside the command where it was built, in `share/morphkv` where it was installed.
     ///
     /// - Throws: `ValidationError` if neither is there, for instance because the command alone was moved.
-    static func url() throws -> URL {
+    func url() throws -> URL {
+        let name = "\(rawValue).gguf"
         let beside = Bundle.main.bundleURL
         let bundles = ["resources", "bundle"].map { beside.appending(path: "swift-morphkv_MorphKVCommand.\($0)") }
         let installed = beside.deletingLastPathComponent().appending(path: "share/morphkv/\(name)")
         let candidates = bundles.map { $0.appending(path: "Resources/\(name)") } + [installed]
         guard let found = candidates.first(where: { FileManager.default.fileExists(atPath: $0.path) }) else {
             throw ValidationError(
-                "the demo's model is neither \(candidates[0].path) nor \(installed.path); name one with --model")
+                "the model '\(rawValue)' is neither \(candidates[0].path) nor \(installed.path); name one with --model")
         }
         return found
+    }
+
+    /// The file that a user named, or the model that comes with the command if there is no such file but such a model.
+    ///
+    /// - Throws: `ValidationError` if that model is not where it was put.
+    static func url(named path: String) throws -> URL {
+        guard let embedded = EmbeddedModel(rawValue: path), !FileManager.default.fileExists(atPath: path) else {
+            return URL(fileURLWithPath: path)
+        }
+        return try embedded.url()
     }
 }
 
@@ -58,7 +70,8 @@ struct DemoModelFlags: ParsableArguments {
 
     func load() throws -> Model {
         let model = try Model(
-            contentsOf: model.map { URL(fileURLWithPath: $0) } ?? EmbeddedModel.url(), device: .named(device),
+            contentsOf: model.map { try EmbeddedModel.url(named: $0) } ?? EmbeddedModel.diary.url(),
+            device: .named(device),
             calibration: calibration.map { URL(fileURLWithPath: $0) })
         // One that was named has to be right, whether it is needed or not.
         if calibration != nil { _ = try model.calibration() }

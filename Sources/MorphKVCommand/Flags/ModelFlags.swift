@@ -5,7 +5,7 @@ internal import MorphKV
 
 /// Flags about the model and the machine, shared by all commands that run one.
 struct ModelFlags: ParsableArguments {
-    @Option(name: [.short, .long], help: "The GGUF model.", completion: .file(extensions: ["gguf"]))
+    @Option(name: [.short, .long], help: "The GGUF model, or diary or logbook, which come with the command.", completion: .file(extensions: ["gguf"]))
     var model: String
 
     @OptionGroup var reading: ReadingFlags
@@ -48,7 +48,7 @@ struct ReadingFlags: ParsableArguments {
     func load(_ model: String) throws -> Model {
         Log.setVerbose(verbose)
         let model = try Model(
-            contentsOf: URL(fileURLWithPath: model), device: .named(device), contextLength: contextLength,
+            contentsOf: EmbeddedModel.url(named: model), device: .named(device), contextLength: contextLength,
             repacks: !noRepack, calibration: calibration.map { URL(fileURLWithPath: $0) })
         // One that was named has to be right, whether it is needed or not.
         if calibration != nil { _ = try model.calibration() }
