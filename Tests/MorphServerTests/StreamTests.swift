@@ -81,9 +81,9 @@ import Testing
 
     @Test func theOldestMakeRoomAndAnswersTakeNoMoreThanWasAnnounced() async throws {
         try await TestServer.run(configure: { $0.streamBytes = 1 << 20 }) { client, _ in
-            // Each is more than 64 KB: a number of its own for every token, and twenty others beside it.
+            // Twenty take more than there is: a number of its own for every token, and twenty others beside it.
             for index in 0..<20 {
-                let answer = try await Self.ask(client, "\(index)", 40, ["logprobs": 20])
+                let answer = try await Self.ask(client, "\(index)", 100, ["logprobs": 20])
                 #expect(answer.status == 200 && answer.isDone && answer.body.utf8.count > 52_000)
             }
             #expect(try await client.get("/v1/stream?conv_id=0").status == 404)
@@ -98,7 +98,7 @@ import Testing
 
     @Test func oneAnswerThatIsLongerThanAllTheRoomLosesItsBeginning() async throws {
         try await TestServer.run(configure: { $0.streamBytes = 1 << 20 }) { client, _ in
-            let answer = try await Self.ask(client, "long", 900, ["logprobs": 20])
+            let answer = try await Self.ask(client, "long", 1800, ["logprobs": 20])
             #expect(answer.isDone && answer.body.utf8.count > 1 << 20)
             let lost = try await client.get("/v1/stream?conv_id=long&from=0")
             #expect(lost.status == 400 && lost.error["code"] as? String == "offset_lost")
