@@ -72,7 +72,7 @@ import Testing
         let model = try Model(contentsOf: Fixtures.logbook)
         let cache = CacheOptions(policy: policy)
         let answering = try SessionModel(model, cache: cache, threads: 1)
-        let short = (0..<40).filter { LogbookTask(seed: 8, index: UInt32($0)).number <= 25 }.prefix(3)
+        let short = (0..<40).filter { LogbookTask(seed: 8, index: UInt32($0)).number <= 25 }.prefix(2)
         let all = try BenchmarkDefinition.logbook.samples(.init(data: folder.url, dataset: "8"), answering.codec)
         let samples = short.map { all[$0] }
         let settings = try EvaluationSettings("logbook", dataset: "8", samples: samples, model: model, cache: cache)
