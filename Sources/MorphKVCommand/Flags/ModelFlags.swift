@@ -5,7 +5,9 @@ internal import MorphKV
 
 /// Flags about the model and the machine, shared by all commands that run one.
 struct ModelFlags: ParsableArguments {
-    @Option(name: [.short, .long], help: "The GGUF model, or diary or logbook, which come with the command.", completion: .file(extensions: ["gguf"]))
+    @Option(
+        name: [.short, .long], help: "The GGUF model, or diary or logbook, which come with the command.",
+        completion: .file(extensions: ["gguf"]))
     var model: String
 
     @OptionGroup var reading: ReadingFlags
