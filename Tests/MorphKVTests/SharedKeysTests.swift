@@ -41,6 +41,16 @@ import Testing
         }
     }
 
+    @Test("a prompt longer than a chunk, of which the last block has nothing to do for all but the last token")
+    func longPrompts() throws {
+        let model = try Self.model()
+        let (whole, parts) = (try engine(model, "full"), try engine(model, "full"))
+        let tokens = TestModels.tokens(1100, seed: 8)
+        try whole.prefill(tokens)
+        for start in stride(from: 0, to: 1100, by: 275) { try parts.prefill(Array(tokens[start..<start + 275])) }
+        expectClose(whole.logits, parts.logits, 1e-4)
+    }
+
     @Test(
         "the kernel keeps what the graph keeps, whatever the weights become",
         arguments: [

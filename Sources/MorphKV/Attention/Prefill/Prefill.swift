@@ -130,6 +130,8 @@ private struct LayerPass {
             let output: Range<Int> =
                 !run.isLast || wantsAllLogits ? range : range.upperBound == tokens ? tokens - 1..<tokens : 0..<0
             let keepsQueries = scorer.countedQueries > tokens - range.upperBound
+            // A block that attends to another's entries leaves nothing else.
+            guard block == index || !output.isEmpty || keepsQueries else { continue }
             let result = try run.run(range, output: output, keepsQueries: keepsQueries)
             logits += result.logits
             if block == index { collect(result.features, of: range) }
