@@ -17,7 +17,8 @@ struct EvalCommand: AsyncParsableCommand {
     @Argument(help: "The benchmark: \(BenchmarkRegistry.standard.benchmarks.map(\.name).joined(separator: ", ")).")
     var benchmark: String
 
-    @Option(help: "The benchmark's files: a clone of its repository, a folder of it, or a file; of logbook there are none.")
+    @Option(
+        help: "The benchmark's files: a clone of its repository, a folder of it, or a file; of logbook there are none.")
     var data: String?
 
     @Option(help: "Which part of the benchmark; a wrong name lists them.")

@@ -4,7 +4,8 @@ extension BenchmarkDefinition {
     /// The logbook: prompts that are generated, for the model that comes with the command. The dataset is their seed.
     public static let logbook: BenchmarkDefinition = {
         var benchmark = BenchmarkDefinition(
-            name: "logbook", summary: "back-references, rules, distractors and sums; generated, the dataset is the seed",
+            name: "logbook",
+            summary: "back-references, rules, distractors and sums; generated, the dataset is the seed",
             datasets: [], defaultDataset: "8", scoring: .logbook
         ) { request, _ in
             guard let seed = UInt32(request.dataset) else {
@@ -28,7 +29,9 @@ extension BenchmarkDefinition {
 extension BenchmarkScoring {
     /// The share of a logbook's checks that its answer passed, and over all answers the share of each kind.
     static let logbook: BenchmarkScoring = {
-        var scoring = BenchmarkScoring { predictions in ("checks", try logbookScores(predictions.records).map(\.share)) }
+        var scoring = BenchmarkScoring { predictions in
+            ("checks", try logbookScores(predictions.records).map(\.share))
+        }
         scoring.parts = { records in
             let scores = try logbookScores(records)
             return LogbookScore.CheckKind.allCases.map { kind in
