@@ -76,7 +76,7 @@ do-test-asan:
 
 # Two threads must not compute on Mesa's software driver at a time.
 DEVICE_TESTS := GraphBatchTests|GraphContextTests|MovedSessionTests|DeviceCheckTests|DeviceCommandTests|PolicyMatrixTests
-# What .ci/run has time for.
+# With DEVICE_TESTS=quick, these.
 DEVICE_TESTS_QUICK := DeviceCheckTests|GraphBatchTests/equalsTheKernel
 do-test-devices:
 	swift build --build-tests
