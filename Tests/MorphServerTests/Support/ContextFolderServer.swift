@@ -68,7 +68,7 @@ extension ServerClient {
     /// The text of a long greedy answer on a connection of its own, so that others can be asked meanwhile.
     func completeBeside(_ prompt: String, context: String? = nil) async throws -> String? {
         var body: [String: Any] = [
-            "prompt": prompt, "max_tokens": 1500, "temperature": 0, "cache_prompt": false,
+            "prompt": prompt, "max_tokens": Self.stalledTokens, "temperature": 0, "cache_prompt": false,
             "logit_bias": ["1": -100, "2": -100],
         ]
         if let context { body["morphkv"] = ["context": context] }

@@ -73,8 +73,11 @@ extension ServerClient {
         return lines.first { $0.hasPrefix("\(name) ") }.flatMap { Int($0.dropFirst(name.count + 1)) }
     }
 
-    /// Begins to read long answers and then stops, so that their model or context stays busy until the socket is read or gone:
-    /// nine megabytes are more than sockets hold, however fast they are written.
+    /// The length of an answer of ``stall(_:prompt:_:)``.
+    static var stalledTokens: Int { 6000 }
+
+    /// Begins to read two long answers and then stops, so that their model or context stays busy until the socket is read or gone:
+    /// seven megabytes are more than sockets hold, however fast they are written.
     ///
     /// - Parameter more: further members of the body, a comma behind each.
     func stall(_ model: String, prompt: String = "Once", _ more: String = "") async throws -> RawSocket {
@@ -82,7 +85,7 @@ extension ServerClient {
         socket.send(
             RawSocket.completion(
                 """
-                {"model":"\(model)","prompt":"\(prompt)","max_tokens":1500,"n":3,"stream":true,"logprobs":20,\(more)\
+                {"model":"\(model)","prompt":"\(prompt)","max_tokens":\(Self.stalledTokens),"n":2,"stream":true,"logprobs":20,\(more)\
                 "temperature":0,"logit_bias":{"1":-100,"2":-100}}
                 """))
         _ = await socket.read(until: "data: {")

@@ -12,7 +12,7 @@ import TestSupport
 enum TestServer {
     static let options = ServingOptions(
         cache: .morphKV(capacity: 128, window: 16), tokensPerSequence: 512, parallel: 3, queueLimit: 64,
-        promptChunk: 64, maxPromptTokens: 2000, maxTokens: 4000, timeLimit: .seconds(3600), readLimit: .seconds(3600),
+        promptChunk: 64, maxPromptTokens: 2000, maxTokens: 6000, timeLimit: .seconds(3600), readLimit: .seconds(3600),
         threads: 1)
 
     /// Runs a body against a server on a port of its own.
