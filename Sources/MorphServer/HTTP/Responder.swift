@@ -66,7 +66,7 @@ struct Responder: Sendable {
         let cancel: @Sendable () -> Void = { for answer in answers { answer.cancel() } }
         let ticket: KeptAnswers.Ticket
         do {
-            ticket = try kept.begin(name, cancel: cancel)
+            ticket = try kept.begin(name, after: context.wait, cancel: cancel)
         } catch {
             cancel()
             throw error

@@ -10,6 +10,8 @@ struct ServerRequestContext: RequestContext {
     var key = ""
     /// By which name its answer is kept, if it is streamed; nil for not at all.
     var streamName: KeptAnswers.Name?
+    /// Its wait for the model, which ends as its answer begins.
+    var wait: KeptAnswers.Ticket?
     /// What is needed until its answer is over.
     var lease: ModelLease?
 

@@ -22,18 +22,20 @@ struct ModelDispatch: Sendable {
         let asking = Task { try await pool.lease(name) }
         if let stream = context.streamName, kept.isOpen {
             let wait = kept.wait(stream) { asking.cancel() }
+            context.wait = wait
             do {
                 context.lease = try await asking.value
             } catch {
                 throw kept.endWait(wait) ? APIError.cancelled as any Error : error
             }
-            if kept.endWait(wait) { throw APIError.cancelled }
         } else {
             // A client that is gone waits no more.
             let watch = pool.loader.parts.connections.watch(context.channel) { asking.cancel() }
             defer { pool.loader.parts.connections.end(watch) }
             context.lease = try await asking.value
         }
+        // If no answer begins.
+        defer { if let wait = context.wait { _ = kept.endWait(wait) } }
         guard let lease = context.lease else { throw CancellationError() }
         var response = try await answer(lease.model, request, context)
         let body = response.body

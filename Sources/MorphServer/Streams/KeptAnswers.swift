@@ -51,54 +51,20 @@ final class KeptAnswers: Sendable {
     /// Bytes that an answer takes besides: its name, and who waits for it.
     private static let perAnswer = 2 << 10
 
-    private struct Entry {
-        let number: Int
-        var blocks: [[UInt8]] = []
-        /// Bytes before those of the blocks.
-        var dropped = 0
-        var bytes = 0
-        let started = KeptAnswers.now
-        var ended = 0
-        let cancel: @Sendable () -> Void
-        var readers: [CheckedContinuation<Void, Never>] = []
-        var isOver: Bool { ended != 0 }
-        /// Whether more bytes need another block.
-        var isFull: Bool { (blocks.last?.count ?? KeptAnswers.blockBytes) == KeptAnswers.blockBytes }
-
-        /// Adds what the last block has room for.
-        ///
-        /// - Returns: how many bytes that is.
-        mutating func fill(with rest: ByteBufferView) -> Int {
-            let last = blocks.count - 1
-            let part = rest.prefix(KeptAnswers.blockBytes - blocks[last].count)
-            blocks[last] += part
-            bytes += part.count
-            return part.count
-        }
-
-        /// What comes after so many bytes; nil if it has to be waited for.
-        func part(after offset: Int) -> Part? {
-            if offset < dropped { return .lost }
-            guard offset < bytes else { return isOver ? .end : nil }
-            let place = offset - dropped
-            let block = blocks[place / KeptAnswers.blockBytes]
-            return .bytes(ByteBuffer(bytes: block[(place % KeptAnswers.blockBytes)...]))
-        }
-
-        /// Those who wait for more, who are to be told.
-        mutating func takeReaders() -> [CheckedContinuation<Void, Never>] {
-            defer { readers = [] }
-            return readers
-        }
-    }
-
     private struct State {
-        var entries: [Name: Entry] = [:]
+        var entries: [Name: KeptAnswer] = [:]
         var waiting: [Name: Waiting] = [:]
         var last = 0
 
         var taken: Int {
             entries.values.reduce(0) { $0 + KeptAnswers.perAnswer + $1.blocks.count * KeptAnswers.blockBytes }
+        }
+
+        /// See ``KeptAnswers/endWait(_:)``.
+        mutating func endWait(_ ticket: Ticket) -> Bool {
+            guard let wait = waiting[ticket.name], wait.number == ticket.number else { return false }
+            waiting[ticket.name] = nil
+            return wait.isCancelled
         }
     }
 
@@ -118,19 +84,24 @@ final class KeptAnswers: Sendable {
     /// Whether answers are kept.
     var isOpen: Bool { capacity > 0 }
 
-    private static var now: Int { Int(Date().timeIntervalSince1970) }
+    static var now: Int { Int(Date().timeIntervalSince1970) }
 
     // MARK: Writing
 
     /// An answer that begins, in place of the one that had its name, which is cancelled.
     ///
-    /// - Throws: ``APIError``: status 429 if those that are being written take all the room.
-    func begin(_ name: Name, cancel: @escaping @Sendable () -> Void) throws -> Ticket {
-        let (ticket, before): (Ticket?, Entry?) = state.withLock { state in
+    /// - Parameters:
+    ///   - wait: the wait for its model, which ends here.
+    ///   - cancel: ends the answer.
+    /// - Throws: ``APIError``: that it was cancelled while it waited; status 429 if those that are being written take all the
+    ///   room.
+    func begin(_ name: Name, after wait: Ticket?, cancel: @escaping @Sendable () -> Void) throws -> Ticket {
+        let (ticket, before): (Ticket?, KeptAnswer?) = try state.withLock { state in
+            if let wait, state.endWait(wait) { throw APIError.cancelled }
             let before = state.entries.removeValue(forKey: name)
             guard makeRoom(Self.perAnswer, &state, for: nil) else { return (nil, before) }
             state.last += 1
-            state.entries[name] = Entry(number: state.last, cancel: cancel)
+            state.entries[name] = KeptAnswer(number: state.last, cancel: cancel)
             return (Ticket(name: name, number: state.last), before)
         }
         before.map(Self.end)
@@ -173,14 +144,14 @@ final class KeptAnswers: Sendable {
 
     /// Takes away an answer that never began.
     func forget(_ ticket: Ticket) {
-        let entry: Entry? = state.withLock { state in
+        let entry: KeptAnswer? = state.withLock { state in
             guard state.entries[ticket.name]?.number == ticket.number else { return nil }
             return state.entries.removeValue(forKey: ticket.name)
         }
         entry.map(Self.end)
     }
 
-    private static func end(_ entry: Entry) {
+    private static func end(_ entry: KeptAnswer) {
         entry.cancel()
         for reader in entry.readers { reader.resume() }
     }
@@ -223,11 +194,7 @@ final class KeptAnswers: Sendable {
     ///
     /// - Returns: whether it was cancelled meanwhile.
     func endWait(_ ticket: Ticket) -> Bool {
-        state.withLock { state in
-            guard let waiting = state.waiting[ticket.name], waiting.number == ticket.number else { return false }
-            state.waiting[ticket.name] = nil
-            return waiting.isCancelled
-        }
+        state.withLock { $0.endWait(ticket) }
     }
 
     /// Whether a request of that name waits for its model.
