@@ -2,6 +2,7 @@ import CLlama
 import Foundation
 import Ggml
 import MorphKV
+import TestSupport
 import Testing
 
 /// Full-cache logits of every architecture against libllama on the same file.
@@ -135,15 +136,28 @@ import Testing
             test.architecture, queryHeads: test.queryHeads, kvHeads: test.kvHeads, tied: test.tied)
         test.adjust(&shape)
         let url = try TestModels.url(shape, test.type)
-        let prompt = TestModels.tokens(test.promptLength, seed: 7)
-        let oracle = try LibllamaOracle(url, contextLength: 2048)
-        let engine = try Engine(
-            Model(contentsOf: url), CacheOptions(policy: FullPolicy(), elementType: .f32), threads: 1)
         // What falls on the other side of a rounding in quantised products adds up over layers: 1e-2 for two.
         // So does rounding, in models that are deep.
         let deep: Float = shape.layers > 8 ? 10 : 1
         let tolerance: Float = test.type == .f32 ? 1e-4 * deep : 5e-3 * Float(shape.layers)
+        let worst = try difference(of: url, prompt: TestModels.tokens(test.promptLength, seed: 7))
+        #expect(worst.relative <= tolerance, "\(worst.place)")
+        #expect(worst.otherTokens.isEmpty, "\(worst.otherTokens)")
+    }
 
+    @Test("trained models give libllama's logits", arguments: [Fixtures.diary, Fixtures.logbook, Fixtures.stories])
+    func trainedModelsGiveLibllamasLogits(_ url: URL) throws {
+        let layers = try Model(contentsOf: url).description.blockCount
+        let worst = try difference(of: url, prompt: TestModels.tokens(300, seed: 8))
+        #expect(worst.relative <= 5e-3 * Float(layers), "\(worst.place)")
+        #expect(worst.otherTokens.isEmpty, "\(worst.otherTokens)")
+    }
+
+    /// The logits of a prompt and of 24 greedy steps beside libllama's.
+    private func difference(of url: URL, prompt: [Token]) throws -> LogitDifference {
+        let oracle = try LibllamaOracle(url, contextLength: 2048)
+        let engine = try Engine(
+            Model(contentsOf: url), CacheOptions(policy: FullPolicy(), elementType: .f32), threads: 1)
         var worst = LogitDifference()
         var expected = oracle.feed(prompt, at: 0)
         let all = try engine.prefill(prompt, wantsAllLogits: true)
@@ -156,8 +170,7 @@ import Testing
             try engine.decode(token)
             worst.note(engine.logits, expected[0], "step \(step)")
         }
-        #expect(worst.relative <= tolerance, "\(worst.place)")
-        #expect(worst.otherTokens.isEmpty, "\(worst.otherTokens)")
+        return worst
     }
 }
 
