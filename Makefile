@@ -9,7 +9,7 @@
 # make calibrate-demo  the calibration of the built-in model anew, from its own answers
 # make lint          formatting rules, warnings are errors; sizes, and folders without cycles
 # make format        rewrites the sources to those rules
-# make test-devices  the tests of devices by graph on the CPU and on ggml's Vulkan backend with Mesa's software driver (Debian)
+# make test-devices  the tests of devices by graph on the CPU, on workers, and on ggml's Vulkan backend with Mesa's software driver (Debian)
 # make test-asan     the tests under the address sanitizer, the kernel with traps at undefined behaviour
 #
 # TRAITS="--disable-default-traits" `make build` without the server and HTTP judges
@@ -57,8 +57,8 @@ do-docs:
 	swift build --build-tests
 	@scripts/docs
 
-# What they look at is over soon: beside hundreds of others they would come too late.
-ALONE := MadeContextTests|KeptContextTests|ModelRoomTests
+# What they look at is over soon, or has to come in time: beside hundreds of others they would come too late.
+ALONE := MadeContextTests|KeptContextTests|ModelRoomTests|LostWorkerTests|WorkerCommandTests|ThreeHostsTests
 do-test:
 	swift build --build-tests
 	MORPHKV_PYTHON="$$(scripts/test-python --path)" swift test --skip-build $(if $(TEST_FLAGS),$(TEST_FLAGS),--skip "$(ALONE)")
@@ -78,11 +78,14 @@ do-test-asan:
 DEVICE_TESTS := GraphBatchTests|GraphContextTests|MovedSessionTests|DeviceCheckTests|DeviceCommandTests|PolicyMatrixTests
 # With DEVICE_TESTS=quick, these.
 DEVICE_TESTS_QUICK := DeviceCheckTests|GraphBatchTests/equalsTheKernel
+WORKER_TESTS := /WorkerTests|LostWorkerTests|WorkerCommandTests|ThreeHostsTests|GraphBatchTests|GraphContextTests
 do-test-devices:
 	swift build --build-tests
 	@environment="$$(scripts/vulkan)" && eval "$$environment" && \
 		swift test --disable-xctest --skip-build --no-parallel \
 		--filter '$(if $(filter quick,$(DEVICE_TESTS)),$(DEVICE_TESTS_QUICK),$(DEVICE_TESTS))' $(TEST_FLAGS)
+	$(if $(filter quick,$(DEVICE_TESTS)),,MORPHKV_TEST_WORKERS=1 swift test --disable-xctest --skip-build --no-parallel \
+		--filter '$(WORKER_TESTS)' $(TEST_FLAGS))
 
 # Without the traits nothing of HTTP is fetched or built; other modules than those of do-build, hence a folder of their own.
 DEMO_BUILD := --disable-default-traits --scratch-path .build-demo

@@ -55,10 +55,13 @@ let package = Package(
         .target(name: "CLlamaCommon", dependencies: ["CLlama"], cxxSettings: [.headerSearchPath(".")]),
         .target(name: "CAllocator"),
         .target(name: "COpenMP"),
+        .target(name: "CRelay"),
         .target(name: "CAttention", cSettings: kernelFlags),
         .target(
             name: "Ggml",
-            dependencies: ["CAttention", "CLlama", "COpenMP", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "CAttention", "CLlama", "COpenMP", "CRelay", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict),
         .target(
             name: "MorphKV",

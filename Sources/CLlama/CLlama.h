@@ -7,6 +7,11 @@
 #include <ggml-alloc.h>
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
+#if __has_include(<ggml-rpc.h>)
+#include <ggml-rpc.h>
+#else
+#define RPC_PROTO_MAJOR_VERSION 0
+#endif
 #include <llama.h>
 
 /// An instruction set that ggml was compiled for and that this processor does not have, which would end the process at the

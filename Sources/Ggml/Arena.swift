@@ -88,6 +88,7 @@ package final class Arena {
             throw GgmlError(.memory, "device \(device.name) has \(total) bytes in all; \(bytes) are needed")
         }
         guard let buffer = ggml_backend_alloc_ctx_tensors_from_buft(context, type) else {
+            if let host = device.host, host.isLost { throw device.lost(with: host) }
             throw GgmlError(.memory, "device \(device.name) has no \(bytes) bytes left")
         }
         self.buffer = buffer

@@ -36,10 +36,12 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
         return true
     }()
 
-    /// Every device of the installed ggml, in ggml's order; none where ``cpu()`` says that this processor cannot run it.
+    /// Every device of the installed ggml and of connected hosts, in ggml's order, but for those that were lost; none where ``cpu()`` says that this processor cannot run it.
     public static var all: [Device] {
         guard loaded else { return [] }
+        let lost = Set(RemoteHost.all.filter(\.isLost).flatMap(\.devices))
         return (0..<ggml_backend_dev_count()).compactMap { ggml_backend_dev_get($0).map(Device.init) }
+            .filter { !lost.contains($0) }
     }
 
     /// The processor.
@@ -68,11 +70,31 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
         return device
     }
 
+    /// What `auto` means: all devices of the hosts that were connected to, else all GPUs, else the processor.
+    ///
+    /// - Throws: ``GgmlError`` if there is none.
+    public static func best() throws -> [Device] {
+        let cpu = try cpu()
+        let remote = RemoteHost.all.filter { !$0.isLost }.flatMap(\.devices)
+        if !remote.isEmpty { return remote }
+        let graphics = all.filter { $0.kind == .gpu || $0.kind == .integratedGPU }
+        return graphics.isEmpty ? [cpu] : graphics
+    }
+
     /// A short name such as "CPU" or "CUDA0".
     public var name: String { String(cString: ggml_backend_dev_name(pointer)) }
 
-    /// The model of the device.
-    public var description: String { String(cString: ggml_backend_dev_description(pointer)) }
+    /// The model of the device; for one on another host, where that is.
+    public var description: String {
+        host?.address ?? String(cString: ggml_backend_dev_description(pointer))
+    }
+
+    /// The host that it belongs to; nil if that is this machine.
+    public var host: RemoteHost? { RemoteHost.of(self) }
+
+    func lost(with host: RemoteHost) -> GgmlError {
+        GgmlError(.lost, "worker \(host.address), which has device \(name), was lost")
+    }
 
     /// Free and total memory in bytes, as the backend reports them; 0 where it does not know.
     public var memory: (free: Int, total: Int) {

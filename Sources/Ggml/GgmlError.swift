@@ -17,6 +17,8 @@ public struct GgmlError: Error, Sendable, Hashable, CustomStringConvertible {
         case device
         /// A computation failed.
         case compute
+        /// A machine whose devices are used went away.
+        case lost
     }
 
     /// What kind of problem it is.

@@ -2,19 +2,24 @@ internal import CLlama
 
 /// The memory of intermediate results, which graphs that run one after the other can share.
 package final class GraphAllocator {
-    fileprivate let pointer: ggml_gallocr_t
+    /// For each device that a graph ran on.
+    private var pointers: [Device: ggml_gallocr_t] = [:]
 
-    package init(on backend: Backend) throws {
+    package init(on backend: Backend) throws { _ = try pointer(on: backend) }
+
+    deinit { for pointer in pointers.values { ggml_gallocr_free(pointer) } }
+
+    fileprivate func pointer(on backend: Backend) throws -> ggml_gallocr_t {
+        if let pointer = pointers[backend.device] { return pointer }
         guard let pointer = ggml_gallocr_new(backend.bufferType) else {
             throw GgmlError(.memory, "no memory for a graph allocator")
         }
-        self.pointer = pointer
+        pointers[backend.device] = pointer
+        return pointer
     }
 
-    deinit { ggml_gallocr_free(pointer) }
-
-    /// Bytes held on the device.
-    package var allocatedBytes: Int { ggml_gallocr_get_buffer_size(pointer, 0) }
+    /// Bytes held on all devices.
+    package var allocatedBytes: Int { pointers.values.reduce(0) { $0 + ggml_gallocr_get_buffer_size($1, 0) } }
 }
 
 /// A computation that is described once and executed as often as wanted.
@@ -71,7 +76,8 @@ package final class Graph {
                     "device \(backend.device.name) cannot execute \(operation) (\(ElementType(node.pointee.type)))")
             }
         }
-        guard ggml_gallocr_alloc_graph(allocator.pointer, graph) else {
+        guard ggml_gallocr_alloc_graph(try allocator.pointer(on: backend), graph) else {
+            try backend.check()
             throw GgmlError(.memory, "device \(backend.device.name) has no memory left for intermediate results")
         }
         isAllocated = true
@@ -84,6 +90,7 @@ package final class Graph {
     package func compute() throws {
         precondition(isAllocated, "a graph is allocated before it computes")
         guard !backend.isRehearsal else { return }
+        try backend.check()
         var status = GGML_STATUS_SUCCESS
         if !hasRun, backend.device.compilesOneAtATime {
             status = try computeOneByOne()

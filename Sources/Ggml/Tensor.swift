@@ -67,6 +67,9 @@ extension Tensor {
         }
     }
 
+    /// Copies a tensor of the same type and shape, from wherever it lies.
+    package func write(_ source: Tensor) { ggml_backend_tensor_copy(source.pointer, pointer) }
+
     /// Sets every byte.
     package func fill(byte: UInt8) { ggml_backend_tensor_memset(pointer, byte, 0, bytes) }
 

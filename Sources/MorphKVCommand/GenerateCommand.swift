@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import Ggml
 internal import MorphKV
 
 struct GenerateCommand: AsyncParsableCommand {
@@ -109,6 +110,8 @@ private struct GenerateRun {
         var cachePlannedBytes = 0
         var cacheAllocatedBytes = 0
         var computeBytes = 0
+        /// To and from workers, of the tokens behind the first; nil if there are none.
+        var networkBytesPerToken: Int?
     }
 
     let session: Session
@@ -123,8 +126,10 @@ private struct GenerateRun {
         var summary = Summary()
         var tokens: [Token] = []
         var firstToken: ContinuousClock.Instant?
+        var traffic = 0
         for try await piece in session.generate(prompt, options: options, pin: pins) {
             let start = firstToken ?? .now
+            if firstToken == nil { traffic = RemoteHost.traffic.bytes }
             firstToken = start
             if asJSON { summary.text += piece.text } else { try Output.write(piece.text) }
             if let token = piece.token { tokens.append(token) }
@@ -135,6 +140,9 @@ private struct GenerateRun {
             status.show(line(summary, piece, cacheBytes: before.allocatedBytes))
         }
         status.clear()
+        if !RemoteHost.all.isEmpty, summary.tokens > 1 {
+            summary.networkBytesPerToken = (RemoteHost.traffic.bytes - traffic) / (summary.tokens - 1)
+        }
         if !asJSON { try Output.write("\n") }
         try await finish(&summary)
         if asJSON { try Output.printJSON(summary) }
@@ -177,6 +185,7 @@ private struct GenerateRun {
                 summary.tokens, summary.tokensPerSecond, summary.tokensSeen, summary.policy,
                 Output.slots(used: summary.slotsUsed, of: summary.fewestSlots...summary.slots), summary.evicted)
             + (summary.pinned > 0 ? "\(summary.pinned) tokens pinned\n" : "")
+            + (summary.networkBytesPerToken.map { "\($0) bytes per token to and from workers\n" } ?? "")
     }
 }
 

@@ -13,7 +13,7 @@ struct RootCommand: AsyncParsableCommand {
             CompressCommand.self, AskCommand.self, CalibrateCommand.self, InspectCommand.self, PoliciesCommand.self,
             PerplexityCommand.self, EndlessCommand.self, TraceCommand.self, EvalGroup.self, ScoreCommand.self,
             JudgeCommand.self, ReportCommand.self, RecallCommand.self, BenchCommand.self, ContextBenchCommand.self,
-            MakeModelCommand.self,
+            WorkerCommand.self, MakeModelCommand.self,
         ])
 
     /// `serve`, if the package was built with its trait.

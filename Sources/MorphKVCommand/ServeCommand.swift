@@ -2,6 +2,7 @@
 internal import ArgumentParser
 internal import CAllocator
 internal import Foundation
+internal import Ggml
 internal import Logging
 internal import MorphKV
 internal import MorphServer
@@ -123,7 +124,7 @@ struct ServeCommand: AsyncParsableCommand {
         let scheduler = try Scheduler(model, options)
         let server = try CompletionServer(scheduler, configuration: configuration, logger: logger)
         try await run(server, configuration) { memory in
-            memory.scheduler.map { announcement($0, scheduler.options) } ?? ""
+            memory.scheduler.map { announcement($0, scheduler.options, scheduler.model.placement) } ?? ""
         }
     }
 
@@ -182,7 +183,9 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     /// What the one model takes: every figure in bytes.
-    private func announcement(_ scheduler: ServingMemory, _ options: ServingOptions) -> String {
+    private func announcement(
+        _ scheduler: ServingMemory, _ options: ServingOptions, _ placement: DevicePlacement
+    ) -> String {
         let count = options.parallel + options.spareCaches
         var text = """
             \(options.cache.policy.specification), \(options.parallel) sequences at a time
@@ -203,7 +206,8 @@ struct ServeCommand: AsyncParsableCommand {
             text += "calibration  \(Output.bytes(scheduler.calibration)) (shared by all sequences)\n"
         }
         if !scheduler.isHost {
-            text += "device       \(Output.bytes(scheduler.total)) (of these; on \(reading.device))\n"
+            let names = placement.devices.map(\.name).joined(separator: ", ")
+            text += "device       \(Output.bytes(scheduler.total)) (of these; on \(names))\n"
         }
         return text
     }

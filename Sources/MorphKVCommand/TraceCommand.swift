@@ -26,19 +26,25 @@ struct TraceCommand: ParsableCommand {
     var tolerance: Float = 1e-3
 
     @OptionGroup var types: CacheTypeFlags
+    @OptionGroup var attention: AttentionFlags
 
     @OptionGroup var threadFlags: ThreadFlags
 
+    @OptionGroup var deviceFlags: DeviceFlags
+
     func run() throws {
         var failures = 0
+        let devices = try deviceFlags.devices()
         for path in traces {
             let url = URL(fileURLWithPath: path)
             let trace = try Trace(contentsOf: url)
             let modelURL =
                 model.map { URL(fileURLWithPath: $0) }
                 ?? url.deletingLastPathComponent().appendingPathComponent(trace.model)
-            let options = types.options(try trace.cachePolicy(), default: .f32)
-            let model = try Model(contentsOf: modelURL, calibration: calibration.map { URL(fileURLWithPath: $0) })
+            let options = try types.options(trace.cachePolicy(), default: .f32, attention: attention.path())
+            let model = try Model(
+                contentsOf: modelURL, devices: devices, split: deviceFlags.shares(),
+                calibration: calibration.map { URL(fileURLWithPath: $0) })
             let run = try trace.rerun(model, options, threads: threadFlags.count)
             guard check else {
                 try Output.printJSON(run)

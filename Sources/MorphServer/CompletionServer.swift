@@ -1,5 +1,6 @@
 #if Server
 internal import Foundation
+internal import Ggml
 internal import HummingbirdCore
 internal import HTTPTypes
 package import Hummingbird
@@ -153,6 +154,8 @@ public struct CompletionServer: Sendable {
     ///
     /// - Parameter onListening: is told the port when the server can be reached and has answered once, and what memory
     ///   it will take at most.
+    /// - Throws: ``ServerError/workerLost(_:)`` after requests were refused, when a machine went away that a part of a model is on;
+    ///   what was there of the model has gone with it.
     public func run(onListening: @escaping @Sendable (Int, ServerMemory) async -> Void = { _, _ in }) async throws {
         if !Grammar.isAvailable {
             logger.notice(
@@ -173,25 +176,35 @@ public struct CompletionServer: Sendable {
             tasks.addTask {
                 // Ends with the services.
                 async let _: Void = announce(at: addresses, onListening)
+                async let _: Void = endWithWorkers(services)
                 try await services.run()
             }
             tasks.addTask {
                 var ending: Task<Void, Never>?
                 for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
                     if let ending { ending.cancel() }
-                    ending =
-                        ending
-                        ?? Task {
-                            await drain()
-                            await models.stop()
-                            await services.triggerGracefulShutdown()
-                        }
+                    ending = ending ?? Task { await end(services) }
                 }
             }
             defer { tasks.cancelAll() }
             // The signals never end by themselves.
             try await tasks.next()
+            if let lost = models.hosts.lost { throw ServerError.workerLost(lost.address) }
         }
+    }
+
+    /// Ends when a worker is lost, after every request had its error.
+    private func endWithWorkers(_ services: ServiceGroup) async throws {
+        guard !models.hosts.isEmpty else { return }
+        let lost = try await models.hosts.untilOneIsLost()
+        logger.error("worker \(lost.address) was lost: the server ends")
+        await end(services)
+    }
+
+    private func end(_ services: ServiceGroup) async {
+        await drain()
+        await models.stop()
+        await services.triggerGracefulShutdown()
     }
 
     /// Warms up, so that the process is as large as it gets without other clients, and says how large that is.
@@ -259,11 +272,14 @@ public enum ServerError: Error, Sendable, Hashable, CustomStringConvertible {
     case noTokenizer
     /// There is no model in the folder of that path.
     case noModels(String)
+    /// The machine of that address went away, which a part of a model was on.
+    case workerLost(String)
 
     /// One sentence for a person.
     public var description: String {
         switch self {
         case .noTokenizer: "the model has no tokenizer; a server needs one"
+        case .workerLost(let address): "worker \(address) was lost"
         case .noModels(let path): "there is no GGUF file of a model in \(path)"
         }
     }

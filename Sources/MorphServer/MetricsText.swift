@@ -1,4 +1,5 @@
 #if Server
+internal import Ggml
 internal import MorphKV
 
 /// What the server did, in Prometheus's text format.
@@ -84,6 +85,11 @@ struct MetricsText {
             if let grammars = announced.grammars {
                 gauge("grammar_bytes_limit", "Bytes that grammars and chat templates take at most.", grammars)
             }
+        }
+        if !RemoteHost.all.isEmpty {
+            let (sent, received) = (RemoteHost.traffic.sent, RemoteHost.traffic.received)
+            let bytes = [("direction=\"sent\"", Double(sent)), ("direction=\"received\"", Double(received))]
+            add("worker_bytes_total", "counter", "Bytes to and from the machines of --workers.", bytes)
         }
         if let figures = ProcessFigures() {
             add(whole: "process_resident_memory_bytes", "gauge", nil, Double(figures.residentBytes))

@@ -157,17 +157,7 @@ enum Command {
         let errors: String
     }
 
-    /// The command beside the test bundle, where the build puts both.
-    static let executable: URL = {
-        let bundle = CommandLine.arguments.first { $0.contains(".xctest") } ?? CommandLine.arguments[0]
-        var folder = URL(fileURLWithPath: bundle)
-        while folder.path != "/" {
-            folder.deleteLastPathComponent()
-            let candidate = folder.appendingPathComponent("morphkv")
-            if FileManager.default.isExecutableFile(atPath: candidate.path) { return candidate }
-        }
-        preconditionFailure("the command is built beside the tests")
-    }()
+    static let executable = BuiltCommand.url
 
     static func run(_ arguments: [String], input: String, environment: [String: String] = [:]) throws -> Result {
         try run(arguments, bytes: Data(input.utf8), environment: environment)

@@ -89,7 +89,12 @@ final class ServerProcess: Sendable {
     /// Sends SIGTERM and waits for the end.
     func end() async -> Int32 {
         process.terminate()
-        return await withCheckedContinuation { continuation in
+        return await ended()
+    }
+
+    /// Waits for the end: its exit status.
+    func ended() async -> Int32 {
+        await withCheckedContinuation { continuation in
             Thread {
                 self.process.waitUntilExit()
                 continuation.resume(

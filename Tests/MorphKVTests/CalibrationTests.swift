@@ -71,7 +71,7 @@ import Testing
         let weights = calibration.weights
         try calibration.write(to: before)
         #expect(calibration.loaded == nil)
-        try calibration.load(on: model.device)
+        try calibration.load(on: model.placement)
         #expect(calibration.loaded != nil && calibration.weights == weights)
         try calibration.write(to: after)
         #expect(try Data(contentsOf: before) == Data(contentsOf: after))

@@ -57,6 +57,7 @@ import Testing
         "so do sliding windows, sinks, shared keys and streaming heads",
         arguments: ["gemma3", "gpt-oss", "gemma4", "llama"], TestDevice.all)
     func architectures(_ architecture: String, on device: TestDevice) throws {
+        guard architecture != "gemma4" || !device.isSpread else { return }
         for level in Self.levels {
             let contexts = try Self.contexts(architecture, device, level: level)
             for policy in device.isCPU ? Self.few : Array(Self.few.prefix(3)) {

@@ -2,6 +2,8 @@
 public struct Timeout: Error, CustomStringConvertible {
     /// What was waited for, and how long.
     public let description: String
+
+    package init(description: String) { self.description = description }
 }
 
 /// Waits until something is so, but not for ever.

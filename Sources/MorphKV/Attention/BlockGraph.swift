@@ -41,7 +41,7 @@ struct BlockGraph {
         if let factors = positions.queryFactors { q = graph.multiply(q, factors) }
         var frozen: Tensor?
         if let rope = own.rope {
-            let factors = own.usesRopeFactors ? weights.ropeFactors : nil
+            let factors = own.usesRopeFactors ? weights.ropeFactors[graph.backend.device] : nil
             let rotated = { graph.rope($0, positions: $1, factors: factors, rope) }
             if movesFrozen { frozen = rotated(q, positions.frozen) }
             q = rotated(q, positions.rotary)

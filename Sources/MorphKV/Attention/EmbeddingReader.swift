@@ -46,7 +46,16 @@ final class EmbeddingReader {
         let stream = arena.tensor(.f32, [model.description.streamLength, tokens.count], name: "stream")
         try arena.allocate(on: backend)
         guard model.description.hasStreams else {
-            for (column, token) in tokens.enumerated() { write(token, to: stream, column: column) }
+            // Another host gets each write as a message; in this one's memory nothing is copied twice.
+            let batch = backend.device.usesHostMemory ? 1 : 64
+            var values: [Float] = []
+            for (column, token) in tokens.enumerated() {
+                tables[0].read(token)
+                values += tables[0].row
+                guard (column + 1) % batch == 0 || column == tokens.count - 1 else { continue }
+                stream.write(values, at: (column + 1) * stream[0] - values.count)
+                values.removeAll(keepingCapacity: true)
+            }
             return stream
         }
         let all = Array(tokens)

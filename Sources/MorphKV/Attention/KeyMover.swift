@@ -16,7 +16,7 @@ struct KeyMover {
         self.backend = backend
         self.allocator = allocator
         scale = model.description.attentionScale
-        let factors = model.weights.value.ropeFactors?.floats()
+        let factors = model.weights.value.ropeFactors.values.first?.floats()
         frequencies = model.description.layers.map { layer in
             layer.rope.map { RopeFrequencies($0, factors: layer.usesRopeFactors ? factors : nil) }
         }
@@ -60,21 +60,23 @@ struct KeyMover {
         let moves = layer.moves(from: cache.frame, to: frame, seen: cache.seen)
         if let positions = moves.positions { (layer.places?.numbers ?? layer.movedPositions)!.write(positions) }
         guard let frequencies = frequencies[index] else { return }
+        let device = backend.at(index)
         layer.places?.turn.write(frequencies, by: frame.floor + layer.origin - frame.base)
         let turnRows = { (tensor: Tensor, rows: [(row: Int, distance: Int)]) in
-            try turn(layer.plan.geometry.headDimension, tensor, rows, by: frequencies)
+            try turn(on: device, layer.plan.geometry.headDimension, tensor, rows, by: frequencies)
         }
         try turnRows(layer.keys, moves.rows)
         guard !moves.rows.isEmpty || layer.places != nil, let scores = layer.scores else { return }
         try scores.keysMoved(
             KeyMove(
-                backend: backend, allocator: allocator, scale: scale, keys: layer.keysInOneFrame, seen: cache.seen,
+                backend: device, allocator: allocator, scale: scale, keys: layer.keysInOneFrame, seen: cache.seen,
                 shift: frame.base - cache.frame.base, turn: turnRows))
     }
 
     /// Turns rows of a tensor that is made of rows of `dimension` numbers.
     private func turn(
-        _ dimension: Int, _ tensor: Tensor, _ rows: [(row: Int, distance: Int)], by frequencies: RopeFrequencies
+        on backend: Backend, _ dimension: Int, _ tensor: Tensor, _ rows: [(row: Int, distance: Int)],
+        by frequencies: RopeFrequencies
     ) throws {
         // Most rows turn by the same few distances.
         var known: [Int: (cosines: [Float], sines: [Float])] = [:]

@@ -44,11 +44,13 @@ final class ModelRunner {
             guard !indices.isEmpty else { continue }
             try backend(isFused: isFused).step(indices.map { feeds[$0] }) { collect(indices[$0], $1) }
         }
+        try device.check()
     }
 
     /// Feeds one token of one sequence and reads its logits; in the steady state no memory stays behind.
     func step(_ token: Token, _ cache: KVCache, into logits: inout [Float]) throws {
         try backend(isFused: cache.isFused).step([Feed(cache: cache, tokens: [token])]) { $1.read(into: &logits) }
+        try device.check()
     }
 
     /// The columns of a step of so many tokens.

@@ -1,10 +1,29 @@
 internal import Ggml
 
-/// The graph of one step of a number of tokens: described once, computed for every step.
+/// The graph of one step of a number of tokens: described once, computed for every step. Where layers are on several devices,
+/// there is one for each of them, and the hidden state goes from one to the next.
 final class StepGraph {
-    private let graph: Graph
-    private let embeddings: Tensor
-    private let positions: TokenPositions
+    /// The layers of one device.
+    private struct Segment {
+        let graph: Graph
+        /// What was looked up of tokens, or the residual streams after the device before.
+        let input: Tensor
+        let positions: TokenPositions
+        let block: BlockGraph
+
+        init(_ model: Model, width: Int, columns: Int, capacity: Int, on backend: Backend, _ allocator: GraphAllocator)
+            throws
+        {
+            graph = try Graph(on: backend, capacity: capacity, allocator: allocator)
+            input = graph.input(.f32, [width, columns], name: "embeddings")
+            positions = TokenPositions(columns, model.description, in: graph)
+            block = BlockGraph(graph: graph, description: model.description, weights: model.weights.value)
+        }
+    }
+
+    private var segments: [Segment] = []
+    /// The residual streams after each segment but the last.
+    private var handedOn: [Tensor] = []
     /// Which columns' logits are wanted; nil if all.
     private let wanted: Tensor?
     private let logits: Tensor
@@ -21,36 +40,43 @@ final class StepGraph {
         operations: Int, on backend: Backend, allocator: GraphAllocator
     ) throws {
         let description = model.description
-        let layers = description.attentionBlockCount
         self.attention = attention
         reader = EmbeddingReader(model)
-        let capacity =
-            128 + layers * (operations + description.streamOperations)
-            + (0..<layers).reduce(0) { $0 + description.attentionBlock($1).feedForward.operations }
-            + description.recurrentBlocks.reduce(0) { $0 + $1.operations }
-        let graph = try Graph(on: backend, capacity: capacity, allocator: allocator)
-        self.graph = graph
-        embeddings = graph.input(.f32, [description.inputLength, columns], name: "embeddings")
-        positions = TokenPositions(columns, description, in: graph)
-        let wanted = outputs < columns ? graph.input(.i32, [outputs], name: "wanted") : nil
-        self.wanted = wanted
-        let block = BlockGraph(graph: graph, description: description, weights: model.weights.value)
-        let entered = block.enter(embeddings)
+        let capacity = description.stepCapacity(operations: operations)
+        func begin(_ width: Int, at layer: Int) throws -> Segment {
+            try Segment(
+                model, width: width, columns: columns, capacity: capacity, on: backend.at(layer), allocator)
+        }
+        var segment = try begin(description.inputLength, at: 0)
+        let entered = segment.block.enter(segment.input)
         var x = entered.hidden
-        for layer in 0..<layers {
+        for layer in 0..<description.attentionBlockCount {
+            if backend.at(layer) !== segment.graph.backend {
+                segment.graph.output(x)
+                try segment.graph.allocate()
+                segments.append(segment)
+                handedOn.append(x)
+                segment = try begin(x[0], at: layer)
+                x = segment.input
+            }
+            let (graph, block) = (segment.graph, segment.block)
             let source = description.source(of: layer)
             if source == layer { x = block.passRecurrentBlocks(x, before: layer, by: attention.recurrence) }
             let isMoved = frozenLimit.map(description.geometry(of: source).sees) ?? false
-            let projections = block.project(x, layer: layer, positions: positions, movesFrozen: isMoved)
+            let projections = block.project(x, layer: layer, positions: segment.positions, movesFrozen: isMoved)
             let attended = attention.attend(projections, layer: layer, in: graph)
             x = block.finish(
                 attended, gate: projections.gate, input: x, own: block.own(entered.own, layer: layer), layer: layer)
         }
+        let (graph, block) = (segment.graph, segment.block)
         x = block.passRecurrentBlocks(x, before: description.layers.count, by: attention.recurrence)
+        let wanted = outputs < columns ? graph.input(.i32, [outputs], name: "wanted") : nil
+        self.wanted = wanted
         if let wanted { x = graph.rows(x, at: wanted) }
         logits = block.logits(x)
         graph.output(logits)
         try graph.allocate()
+        segments.append(segment)
     }
 
     /// Feeds the tokens of some sequences, whose caches have room.
@@ -59,14 +85,20 @@ final class StepGraph {
         var column = 0
         for (index, feed) in feeds.enumerated() {
             for (offset, token) in feed.tokens.enumerated() {
-                reader.write(token, to: embeddings, column: column)
-                positions.write(feed.cache.seen + offset, frame: feed.cache.frame, at: column)
+                reader.write(token, to: segments[0].input, column: column)
+                for segment in segments {
+                    segment.positions.set(feed.cache.seen + offset, frame: feed.cache.frame, at: column)
+                }
                 column += 1
             }
             wanted?.write(Int32(column - 1), at: index)
         }
+        for segment in segments { segment.positions.write() }
         for unread in feeds.count..<max(feeds.count, wanted?.count ?? 0) { wanted!.write(Int32(0), at: unread) }
-        try graph.compute()
+        for (index, segment) in segments.enumerated() {
+            if index > 0 { segment.input.write(handedOn[index - 1]) }
+            try segment.graph.compute()
+        }
     }
 
     /// The logits after the last token of feed `index` of the last run.
@@ -81,5 +113,14 @@ struct StepOutput {
     /// Copies the logits, one per token id.
     func read(into target: inout [Float]) {
         target.withUnsafeMutableBytes { logits.read(into: $0, at: index * $0.count) }
+    }
+}
+
+extension DecoderDescription {
+    /// An upper bound on the operations, views and inputs of a step.
+    fileprivate func stepCapacity(operations: Int) -> Int {
+        128 + attentionBlockCount * (operations + streamOperations)
+            + (0..<attentionBlockCount).reduce(0) { $0 + attentionBlock($1).feedForward.operations }
+            + recurrentBlocks.reduce(0) { $0 + $1.operations }
     }
 }

@@ -8,12 +8,18 @@ final class TokenPositions {
     private var rotaryInput: Tensor?
     private var frozenInput: Tensor?
     private var factorInput: Tensor?
+    private var rotaryValues: [Int32]
+    private var frozenValues: [Int32]
+    private var factorValues: [Float]
 
     /// - Parameter count: tokens in the graph.
     init(_ count: Int, _ description: DecoderDescription, in graph: Graph) {
         self.graph = graph
         self.count = count
         temperature = description.queryTemperature
+        rotaryValues = Array(repeating: 0, count: count)
+        frozenValues = rotaryValues
+        factorValues = Array(repeating: 0, count: count)
     }
 
     /// What keys and queries are rotated to: i32 `[tokens]`.
@@ -27,11 +33,18 @@ final class TokenPositions {
         temperature.map { _ in input(&factorInput, .f32, [1, 1, count], name: "queryFactors") }
     }
 
-    /// Tells where a token is.
-    func write(_ position: Int, frame: RotaryFrame, at index: Int) {
-        rotaryInput?.write(Int32(position - frame.base), at: index)
-        frozenInput?.write(Int32(position - frame.floor), at: index)
-        if let temperature { factorInput?.write(temperature.factor(at: position), at: index) }
+    /// Notes where a token is.
+    func set(_ position: Int, frame: RotaryFrame, at index: Int) {
+        rotaryValues[index] = Int32(position - frame.base)
+        frozenValues[index] = Int32(position - frame.floor)
+        if let temperature { factorValues[index] = temperature.factor(at: position) }
+    }
+
+    /// Tells the graph where the tokens are, all at once: another host gets each write as a message.
+    func write() {
+        rotaryInput?.write(rotaryValues)
+        frozenInput?.write(frozenValues)
+        factorInput?.write(factorValues)
     }
 
     private func input(_ made: inout Tensor?, _ type: ElementType, _ shape: [Int], name: String) -> Tensor {

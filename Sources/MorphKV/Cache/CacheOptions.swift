@@ -73,16 +73,24 @@ public struct CacheOptions: Sendable {
         return changed
     }
 
-    /// Whether the fused kernel attends to caches on a device, or graphs do.
-    func isFused(on device: Device) -> Bool { attention != .graph && device.usesHostMemory }
+    /// Whether the fused kernel attends to a model's caches, or graphs do.
+    func isFused(on placement: DevicePlacement) -> Bool { attention != .graph && placement.usesHostMemory }
 
     /// Bytes of a token's keys and values in a layer.
     func bytesPerToken(of layer: DecoderDescription.Layer) -> Int {
         layer.kvHeads * (keyType.bytes(layer.headDimension) + valueType.bytes(layer.headDimension))
     }
 
-    /// The same with its policy prepared for a model.
-    func prepared(for model: Model) throws -> CacheOptions { with(try policy.prepared(for: model)) }
+    /// The same with its policy prepared for a model. Where layers are on several devices, graphs attend on all of them.
+    func prepared(for model: Model) throws -> CacheOptions {
+        var result = with(try policy.prepared(for: model))
+        guard model.placement.isSpread else { return result }
+        guard attention != .fused else {
+            throw CacheError(.attention, "the fused kernel runs on the CPU, not on several devices")
+        }
+        result.attention = .graph
+        return result
+    }
 
     /// Everything stays.
     public static let full = CacheOptions(policy: FullPolicy())

@@ -36,17 +36,17 @@ public struct CachePlan: Sendable, Hashable {
 
     /// Plans what follows a context, whose own bytes do not count.
     init(_ model: Model, _ options: CacheOptions, tokens: Int, following context: FrozenCache?) throws {
-        let backend = try Backend(model.device, threads: 1)
+        let backend = try Backend(model.placement, threads: 1)
         let options = try options.prepared(for: model)
-        let plans = try KVCache.plans(for: model.description, options, on: model.device, following: context)
+        let plans = try KVCache.plans(for: model.description, options, on: model.placement, following: context)
         rules = plans.map { $0[0].rule }
         slots = plans.map { parts in
             LayerPlan.perHead(parts.map { ($0, $0.slots ?? KVCache.rounded(tokens)) })
         }
-        layerBytes = try plans.map { parts in
+        layerBytes = try plans.enumerated().map { index, parts in
             try parts.reduce(0) { sum, plan in
                 let layer = try LayerCache(plan, slots: plan.slots ?? KVCache.rounded(tokens), scale: 1)
-                layer.plan(on: backend)
+                layer.plan(on: backend.at(index))
                 return sum + layer.plannedBytes
             }
         }

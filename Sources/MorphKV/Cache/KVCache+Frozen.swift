@@ -6,9 +6,10 @@ extension KVCache {
     ///
     /// - Throws: `GgmlError` of kind `memory`.
     func frozenCopy() throws -> FrozenCache {
-        FrozenCache(
-            layers: try parts.indices.map(frozenCopy), tokens: seen, streaming: context?.streaming,
-            recurrent: recurrent?.copy())
+        let layers = try parts.indices.map(frozenCopy)
+        try backend.check()
+        return FrozenCache(
+            layers: layers, tokens: seen, streaming: context?.streaming, recurrent: recurrent?.copy())
     }
 
     /// Moves everything into entries that never change, one layer after the other; the slots become few and empty, except
@@ -19,6 +20,7 @@ extension KVCache {
             if parts[index][0].plan.slots == nil { try empty(index) }
             return entries
         }
+        try backend.check()
         return FrozenCache(
             layers: frozen, tokens: seen, streaming: context?.streaming, recurrent: recurrent?.copy())
     }

@@ -6,11 +6,11 @@ extension KVCache {
     ///
     /// - Parameter options: prepared for the model.
     static func plans(
-        for description: DecoderDescription, _ options: CacheOptions, on device: Device,
+        for description: DecoderDescription, _ options: CacheOptions, on placement: DevicePlacement,
         following context: FrozenCache? = nil
     ) throws -> [[LayerPlan]] {
         let plans = try description.layers.indices.map {
-            try LayerPlan.plans(description.geometry(of: $0), options, on: device)
+            try LayerPlan.plans(description.geometry(of: $0), options, on: placement.device(of: $0))
         }
         var parts = plans
         if let context {

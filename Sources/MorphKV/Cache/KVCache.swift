@@ -26,7 +26,7 @@ final class KVCache {
     var attachment: (any CacheAttachment)?
     /// What keeps the positions of keys close together; nil if nothing does.
     let floor: PositionFloor?
-    private let backend: Backend
+    let backend: Backend
     private let scale: Float
     /// Tokens of the sequence so far: the position of the next one.
     private(set) var seen = 0
@@ -51,7 +51,7 @@ final class KVCache {
         self.backend = backend
         self.context = context
         scale = description.attentionScale
-        parts = try Self.plans(for: description, options, on: backend.device, following: context).map { plans in
+        parts = try Self.plans(for: description, options, on: backend.placement, following: context).map { plans in
             try plans.map {
                 try LayerCache($0, slots: $0.slots ?? Self.rounded(reserve), scale: description.attentionScale)
             }
@@ -61,7 +61,9 @@ final class KVCache {
         let wanted = parts.map { $0.lazy.compactMap { $0.plan.scoring?.featureSource }.first }
         let first = wanted.lazy.compactMap(\.self).first
         featureSources = wanted.compactMap { $0 ?? first }
-        for part in parts.joined() { try part.allocate(on: backend) }
+        for (index, parts) in parts.enumerated() {
+            for part in parts { try part.allocate(on: backend.at(index)) }
+        }
         try recurrent?.allocate(on: backend)
         clear()
     }
@@ -114,9 +116,9 @@ final class KVCache {
     private func replace(_ index: Int, slots: Int) throws {
         let old = parts[index][0]
         let new = try LayerCache(old.plan, slots: slots, scale: scale)
-        try new.allocate(on: backend)
+        try new.allocate(on: backend.at(index))
         if old.frozen != nil { new.follow(old.frozen, next: old.origin) }
-        try new.copyEntries(of: old, on: backend)
+        try new.copyEntries(of: old, on: backend.at(index))
         parts[index][0] = new
     }
 
@@ -175,7 +177,7 @@ final class KVCache {
     /// Replaces the slots of a layer that grows by so many empty ones.
     func empty(_ index: Int, slots: Int = KVCache.growth) throws {
         let new = try LayerCache(parts[index][0].plan, slots: slots, scale: scale)
-        try new.allocate(on: backend)
+        try new.allocate(on: backend.at(index))
         parts[index][0] = new
         try backend.pause?()
     }
@@ -208,22 +210,23 @@ final class KVCache {
     }
 
     /// Bytes of entries of the sequence's own, with their copy on the device where graphs attend.
-    private func plannedBytes(_ frozen: FrozenLayer) -> Int {
+    private func plannedBytes(_ frozen: FrozenLayer, of index: Int) -> Int {
         // Describing a few tensors takes no memory of theirs.
-        frozen.plannedBytes + (isFused ? 0 : (try? FrozenBuckets.bytes(of: frozen.layout, on: backend.device)) ?? 0)
+        let device = backend.at(index).device
+        return frozen.plannedBytes + (isFused ? 0 : (try? FrozenBuckets.bytes(of: frozen.layout, on: device)) ?? 0)
     }
 
     var statistics: CacheStatistics {
         CacheStatistics(
             policy: options.policy.specification, tokensSeen: seen, pinned: pins.count(in: 0..<seen),
-            layers: parts.map { layer in
+            layers: parts.enumerated().map { index, layer in
                 // What a sequence goes on from is counted where it is held.
                 let owned = context == nil ? layer[0].frozen : nil
                 return CacheStatistics.Layer(
                     rule: layer[0].plan.rule, headSlots: LayerPlan.perHead(layer.map { ($0.plan, $0.slots) }),
                     used: layer.map(\.used).max()!,
                     frozen: layer[0].frozen?.layout.counts ?? [], held: held(by: layer), evicted: evicted(by: layer),
-                    plannedBytes: layer.reduce(owned.map(plannedBytes) ?? 0) { $0 + $1.plannedBytes },
+                    plannedBytes: layer.reduce(owned.map { plannedBytes($0, of: index) } ?? 0) { $0 + $1.plannedBytes },
                     allocatedBytes: layer.reduce((owned?.allocatedBytes ?? 0) + (owned?.copiedBytes ?? 0)) {
                         $0 + $1.allocatedBytes
                     })

@@ -86,7 +86,7 @@ struct LayerPlan: Hashable {
         if options.attention == .fused, !device.usesHostMemory {
             throw CacheError(.attention, "the fused kernel runs on the CPU, not on device \(device.name)")
         }
-        return options.isFused(on: device)
+        return options.isFused(on: DevicePlacement(device))
     }
 
     private static func checkUnevenCut(_ options: CacheOptions) throws {

@@ -169,13 +169,13 @@ public final class Calibration: Sendable {
     /// Per layer `[kvHeads * ages][width]`, flat; decoded at every call.
     package var weights: [[Float]] { encodedWeights.map(type.decoded) }
 
-    /// Moves the weights to a device, once.
+    /// Moves each layer's weights to its device, once.
     ///
     /// - Throws: ``GgmlError`` when memory is short.
-    func load(on device: Device) throws {
+    func load(on placement: DevicePlacement) throws {
         try place.withLock { place in
             guard case .host(let encoded) = place else { return }
-            place = .device(try CalibratedWeights(self, encoded, on: device))
+            place = .device(try CalibratedWeights(self, encoded, on: placement))
         }
     }
 
@@ -227,24 +227,27 @@ extension Calibration: Hashable {
 
 /// A calibration's weights where a model computes.
 final class CalibratedWeights: @unchecked Sendable {
-    // Sound to share: written once, in `init`; graphs read it.
-    private let arena: Arena
+    // Sound to share: written once, in `init`; graphs read them.
+    private let arenas: [Arena]
     /// Per layer `[width, kvHeads * ages]`
     let weights: [Tensor]
     /// Per layer `[kvHeads * ages]`
     let biases: [Tensor]
 
     /// - Parameter encoded: per layer the weights as they are stored.
-    init(_ calibration: Calibration, _ encoded: [[UInt8]], on device: Device) throws {
+    init(_ calibration: Calibration, _ encoded: [[UInt8]], on placement: DevicePlacement) throws {
         let rows = calibration.biases[0].count
         let layers = calibration.layerCount
-        let arena = try Arena(tensors: 2 * layers)
-        self.arena = arena
+        let arenas = try placement.devices.map { _ in try Arena(tensors: 2 * layers) }
+        self.arenas = arenas
         weights = (0..<layers).map {
-            arena.tensor(calibration.type, [calibration.width, rows], name: "layer.\($0).weight")
+            arenas[placement.index(of: $0)].tensor(
+                calibration.type, [calibration.width, rows], name: "layer.\($0).weight")
         }
-        biases = (0..<layers).map { arena.tensor(.f32, [rows], name: "layer.\($0).bias") }
-        try arena.allocate(on: Backend(device, threads: 1))
+        biases = (0..<layers).map {
+            arenas[placement.index(of: $0)].tensor(.f32, [rows], name: "layer.\($0).bias")
+        }
+        for (arena, device) in zip(arenas, placement.devices) { try arena.allocate(on: Backend(device, threads: 1)) }
         for layer in 0..<layers {
             weights[layer].write(encoded[layer])
             biases[layer].write(calibration.biases[layer])

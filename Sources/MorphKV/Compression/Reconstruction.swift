@@ -60,7 +60,7 @@ struct Reconstruction {
     }
 
     private func score(_ part: Part, into scores: inout EntryScores) throws {
-        let stream = try EmbeddingReader(model).stream(of: part.input, on: backend)
+        var (stream, place) = (try EmbeddingReader(model).stream(of: part.input, on: backend), backend)
         let held = cache.layers.map { $0.layout.counts[0] }.max() ?? 0
         let layout = cache.layers[0].layout
         let description = model.description
@@ -69,6 +69,10 @@ struct Reconstruction {
             queries: min(part.input.count, Prefill.chunk), isFused: isFused, on: backend)
         let recurrent = try RecurrentRun(model, after: cache.recurrent, on: backend, allocator: allocator)
         for layer in cache.layers.indices {
+            if backend.at(layer) !== place {
+                place = backend.at(layer)
+                stream = try stream.copy(on: place)
+            }
             try recurrent.run(stream, before: layer)
             scratches[layer].begin(description.layers[layer])
             let frozen = cache.layers[layer]
@@ -78,6 +82,7 @@ struct Reconstruction {
         for block in cache.layers.count..<description.attentionBlockCount {
             try score(part, block, stream, scratches[description.source(of: block)], into: &scores)
         }
+        try backend.check()
     }
 
     /// Takes the repetition through a layer, or through a block that attends to a layer's entries.
@@ -90,7 +95,8 @@ struct Reconstruction {
         let count = frozen.layout.counts[0]
         let tokens = part.input.count
         let run = LayerRun(
-            model: model, backend: backend, allocator: allocator, index: index, scratch: scratch, stream: stream,
+            model: model, backend: backend.at(layer), allocator: allocator, index: index, scratch: scratch,
+            stream: stream,
             mask: AttentionMask(
                 oldPositions: frozen.headPositions, newPositions: cache.tokens..<cache.tokens + tokens,
                 slidingWindow: description.layers[layer].slidingWindow, queryHeads: description.queryHeads),
@@ -107,8 +113,8 @@ struct Reconstruction {
                 : [range]
             for queries in batches {
                 let best = try largestWeights(
-                    of: queries, in: range, part, scratch, entries: count + tokens, oldCount: count,
-                    sinks: model.weights.value.layers[index].attentionSinks)
+                    of: queries, in: range, part, scratch, on: backend.at(layer), entries: count + tokens,
+                    oldCount: count, sinks: model.weights.value.layers[index].attentionSinks)
                 scores.raise(to: best, layer: layer, from: part.chunk.lowerBound - system)
             }
         }
@@ -116,8 +122,8 @@ struct Reconstruction {
 
     /// The largest weight that some queries give to each entry of the chunk: `[chunk]` per KV head.
     private func largestWeights(
-        of queries: Range<Int>, in range: Range<Int>, _ part: Part, _ scratch: PrefillScratch, entries: Int,
-        oldCount: Int, sinks: Tensor?
+        of queries: Range<Int>, in range: Range<Int>, _ part: Part, _ scratch: PrefillScratch, on backend: Backend,
+        entries: Int, oldCount: Int, sinks: Tensor?
     ) throws -> [Float] {
         let graph = try Graph(on: backend, capacity: 512, allocator: allocator)
         let q = scratch.queries(

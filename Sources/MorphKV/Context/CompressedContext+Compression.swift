@@ -74,7 +74,7 @@ extension CompressedContext {
         let start = ContinuousClock.now
         let found: EntryScores
         if case .reconstruction(let prompt) = source {
-            let backend = try backend ?? Backend(model.device, threads: Self.threads(threads))
+            let backend = try backend ?? Backend(model.placement, threads: Self.threads(threads))
             found = try compressor.scores(cache, tokens, prompt, on: backend) { progress(Double($0) / Double($1)) }
         } else {
             found = try foreseenScores(threads: threads)

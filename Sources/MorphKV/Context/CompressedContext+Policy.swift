@@ -6,7 +6,7 @@ extension CompressedContext {
     ///
     /// - Throws: ``CacheError`` when the options cannot be honoured for the model.
     package static func canHold(_ options: CacheOptions, of model: Model) throws -> Bool {
-        let plans = try KVCache.plans(for: model.description, options.prepared(for: model), on: model.device)
+        let plans = try KVCache.plans(for: model.description, options.prepared(for: model), on: model.placement)
         return zip(plans, model.description.layers).allSatisfy { plans, layer in
             plans.allSatisfy {
                 $0.slots == nil || $0.rule == RetentionRule.everything.limited(to: layer.slidingWindow)

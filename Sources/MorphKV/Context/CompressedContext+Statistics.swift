@@ -1,3 +1,5 @@
+internal import Ggml
+
 extension CompressedContext {
     /// What a context holds and costs, exactly.
     public struct Statistics: Sendable, Hashable {
@@ -32,10 +34,11 @@ extension CompressedContext {
             return total + layout.bytes
         }
         let copied = isFused ? [] : cache.layers.map(\.layout)
+        let devices = copied.indices.map(model.placement.device)
         return Statistics(
             tokens: tokens.count, entries: cache.layers.map(\.layout.counts), plannedBytes: cache.plannedBytes,
             allocatedBytes: cache.allocatedBytes,
-            deviceBytes: copied.reduce(0) { $0 + ((try? FrozenBuckets.bytes(of: $1, on: model.device)) ?? 0) },
+            deviceBytes: zip(copied, devices).reduce(0) { $0 + ((try? FrozenBuckets.bytes(of: $1.0, on: $1.1)) ?? 0) },
             paddedEntries: copied.reduce(0) { $0 + BucketPlan($1.counts).padding(of: $1.counts) }, wholeBytes: whole,
             scoreBytes: scores.all.reduce(0) { $0 + $1.scores.bytes },
             slidingLayers: layers.count { $0.slidingWindow != nil })

@@ -82,7 +82,7 @@ public struct CompressedContext: Sendable {
     ) throws {
         try self.init(
             reading: document, after: system, model: model, options: options, scoredBy: source,
-            on: Backend(model.device, threads: Self.threads(threads)))
+            on: Backend(model.placement, threads: Self.threads(threads)))
         if let compression = options.policy.compression { try compress(compression, threads: threads) }
     }
 
@@ -118,7 +118,7 @@ public struct CompressedContext: Sendable {
     // MARK: Going on from it
 
     /// Whether the kernel attends to it, or graphs do.
-    var isFused: Bool { options(FullPolicy()).isFused(on: model.device) }
+    var isFused: Bool { options(FullPolicy()).isFused(on: model.placement) }
 
     /// A cache that stores keys and values as the context does.
     func options(_ policy: any CachePolicy, pins: Bool = false) -> CacheOptions {

@@ -13,8 +13,8 @@ package final class Batch {
     ///   - threads: CPU threads.
     ///   - attention: how the engines attend that ``sizes(upTo:)`` is asked for.
     package init(_ model: Model, threads: Int, attention: CacheOptions.AttentionPath = .automatic) throws {
-        isGraph = attention == .graph || !model.device.usesHostMemory
-        runner = ModelRunner(model, on: try Backend(model.device, threads: threads), rounding: .independent)
+        isGraph = attention == .graph || !model.placement.usesHostMemory
+        runner = ModelRunner(model, on: try Backend(model.placement, threads: threads), rounding: .independent)
     }
 
     /// The sizes of batches up to a largest one that need graphs, and so memory, of their own.

@@ -10,7 +10,7 @@ package final class EngineWorkspace {
     /// - Parameter threads: CPU threads.
     /// - Throws: `GgmlError` when the device cannot be opened.
     package convenience init(_ model: Model, threads: Int) throws {
-        try self.init(model, on: Backend(model.device, threads: threads))
+        try self.init(model, on: Backend(model.placement, threads: threads))
     }
 
     /// - Parameter backend: nobody else computes on it meanwhile.

@@ -23,6 +23,7 @@ final class LayerReader {
 
     /// - Parameter longest: tokens of the longest text.
     init(_ model: Model, longest: Int, threads: Int) throws {
+        try model.requireOneDevice(for: "reading attention weights")
         self.model = model
         embeddings = EmbeddingReader(model)
         backend = try Backend(model.device, threads: threads)

@@ -21,7 +21,7 @@ extension Model {
                 calibration.layerCount == description.layers.count, calibration.kvHeads == description.kvHeads,
                 calibration.width == description.embeddingLength
             else { throw CacheError(.calibration, "the calibration is of a model of another shape") }
-            try calibration.load(on: device)
+            try calibration.load(on: placement)
         }
     }
 }

@@ -10,8 +10,10 @@ public final class Model: Sendable {
     public let url: URL
     /// What the decoder looks like.
     public let description: DecoderDescription
-    /// The device that holds the weights and computes.
-    public let device: Device
+    /// Which device holds the weights and the cache of each layer, and computes it.
+    public let placement: DevicePlacement
+    /// The first layer's device.
+    public var device: Device { placement.devices[0] }
     /// The tokenizer; nil if the file has none, so that only token ids can be used.
     public let tokenizer: Tokenizer?
     /// Bytes of all weights.
@@ -40,7 +42,27 @@ public final class Model: Sendable {
         contentsOf url: URL, device: Device? = nil, contextLength: Int? = nil, repacks: Bool = true,
         calibration: URL? = nil
     ) throws {
-        try self.init(url, device, contextLength, repacks: repacks, calibration, isWhole: true)
+        try self.init(
+            url, device.map { [$0] } ?? [], nil, contextLength, repacks: repacks, calibration, isWhole: true)
+    }
+
+    /// Reads a GGUF file whose layers are spread over several devices; between them only the hidden state moves.
+    ///
+    /// - Parameters:
+    ///   - url: the file.
+    ///   - devices: where to compute, in the order in which they get layers; the CPU if there is none.
+    ///   - split: the devices' shares of the layers, in any unit; in proportion to free memory if nil.
+    ///   - contextLength: the longest context you will use, for models with long and short RoPE factors
+    ///     (Phi-3); what the model was trained for if nil.
+    ///   - repacks: false leaves all weights in the mapped file.
+    ///   - calibration: what ``calibration()`` reads; if nil, `model.augur.gguf` beside `model.gguf`, if there is one.
+    /// - Throws: ``ModelError`` or `GgmlError` saying what is wrong with the file; `GgmlError` of kind `device` if a device does not
+    ///   compute what the CPU does, or the model's layers cannot be on several devices.
+    public convenience init(
+        contentsOf url: URL, devices: [Device], split: [Double]? = nil, contextLength: Int? = nil, repacks: Bool = true,
+        calibration: URL? = nil
+    ) throws {
+        try self.init(url, devices, split, contextLength, repacks: repacks, calibration, isWhole: true)
     }
 
     /// An outline of a model: all of it but what takes memory, the numbers in its weights and its tokenizer. To plan with, not
@@ -48,30 +70,53 @@ public final class Model: Sendable {
     ///
     /// - Throws: ``ModelError`` or `GgmlError` saying what is wrong with the file.
     package convenience init(
-        outlineOf url: URL, device: Device? = nil, contextLength: Int? = nil, repacks: Bool = true
+        outlineOf url: URL, devices: [Device] = [], split: [Double]? = nil, contextLength: Int? = nil,
+        repacks: Bool = true
     ) throws {
-        try self.init(url, device, contextLength, repacks: repacks, nil, isWhole: false)
+        try self.init(url, devices, split, contextLength, repacks: repacks, nil, isWhole: false)
     }
 
     private init(
-        _ url: URL, _ device: Device?, _ contextLength: Int?, repacks: Bool, _ calibration: URL?, isWhole: Bool
+        _ url: URL, _ devices: [Device], _ split: [Double]?, _ contextLength: Int?, repacks: Bool, _ calibration: URL?,
+        isWhole: Bool
     ) throws {
         let file = try GgufFile(contentsOf: url)
-        let device = try device ?? .cpu()
-        try DeviceCheck.run(device)
+        let devices = try devices.isEmpty ? [.cpu()] : devices
+        for device in devices { try DeviceCheck.run(device) }
         self.url = url
-        self.device = device
         description = try DecoderDescription(file, intendedContext: contextLength)
+        placement = try description.placement(on: devices, shares: split)
         tokenizer = isWhole ? try Tokenizer(file, vocabularySize: description.vocabularySize) : nil
         lazyFingerprint = try LazyFingerprint(file, description)
         lazyCalibration = LazyCalibration(calibration, besideModel: url)
-        let weights = try WeightLoader(file, description, on: device, repacks: repacks).load(places: isWhole)
+        let weights = try WeightLoader(file, description, on: placement, repacks: repacks).load(places: isWhole)
         weightBytes = weights.bytes
         self.weights = ReadOnly(weights)
     }
 }
 
+extension DecoderDescription {
+    /// - Throws: `GgmlError` of kind `device` if there are several devices and blocks that need more than the hidden state.
+    fileprivate func placement(on devices: [Device], shares: [Double]?) throws -> DevicePlacement {
+        let placement = try DevicePlacement(devices, shares: shares, layers: layers.count)
+        guard !placement.isSpread || recurrentBlocks.isEmpty && queryBlocks.isEmpty && !hasStreams else {
+            throw GgmlError(
+                .device,
+                "a model of architecture \(architecture) runs on one device: its blocks share more than a hidden state"
+            )
+        }
+        return placement
+    }
+}
+
 extension Model {
+    /// - Throws: `GgmlError` of kind `device` if the layers are spread over several, which `what` cannot be done with.
+    func requireOneDevice(for what: String) throws {
+        guard !placement.isSpread else {
+            throw GgmlError(.device, "\(what) needs all layers on one device, not on \(placement.devices.map(\.name))")
+        }
+    }
+
     /// - Throws: ``CacheError`` of kind `invalidToken` for an id outside the vocabulary.
     func check(_ token: Token) throws {
         guard token >= 0, Int(token) < description.vocabularySize else {

@@ -4,24 +4,29 @@ internal import Ggml
 struct WeightLoader {
     private let file: GgufFile
     let description: DecoderDescription
-    private let device: Device
+    private let placement: DevicePlacement
     private let repacking: Repacking?
-    private let arena: Arena
-    private var placements: [(tensor: Tensor, offset: Int)] = []
+    /// One for each device, then one for tables of embeddings in memory of the host.
+    private let arenas: [Arena]
+    /// What lies in each of ``arenas``.
+    private var placements: [[(tensor: Tensor, offset: Int)]]
+    /// The index of the device that tensors are for.
+    private var target = 0
     /// For each layout of ``repacking``.
     private let packedArenas: [Arena]
     private var packed: [(tensor: Tensor, offset: Int)] = []
     private var loaded: [String: Tensor] = [:]
 
     /// - Parameter repacks: whether matrices are copied into a faster layout where the device has one.
-    init(_ file: GgufFile, _ description: DecoderDescription, on device: Device, repacks: Bool) throws {
+    init(_ file: GgufFile, _ description: DecoderDescription, on placement: DevicePlacement, repacks: Bool) throws {
         self.file = file
         self.description = description
-        self.device = device
-        repacking = repacks ? Repacking(device) : nil
+        self.placement = placement
+        repacking = repacks && !placement.isSpread ? Repacking(placement.devices[0]) : nil
         // One more than there are: a table of embeddings may also be the matrix of the output.
         let count = file.tensors.count + 1
-        arena = try Arena(tensors: count)
+        arenas = try (0...placement.devices.count).map { _ in try Arena(tensors: count) }
+        placements = Array(repeating: [], count: arenas.count)
         packedArenas = try (0..<(repacking?.count ?? 0)).map { _ in try Arena(tensors: count) }
     }
 
@@ -32,18 +37,19 @@ struct WeightLoader {
         let d = description
         let table = [d.embeddingLength, d.vocabularySize]
         let embeddings = try required("token_embd.weight", table, as: .table)
-        let output = try optional("output.weight", table, as: .matrix) ?? packedOutput(table) ?? embeddings
         let perLayer = try perLayerInputs()
         let streams = try streamWeights()
-        let layers = try (0..<d.attentionBlockCount).map { try layer($0) }
+        let layers = try (0..<d.attentionBlockCount).map { index in
+            target = placement.index(of: index)
+            return try layer(index)
+        }
         let recurrent = try d.recurrentBlocks.map { try recurrentBlock($0) }
+        // The last layer's device.
+        let output = try optional("output.weight", table, as: .matrix) ?? outputTable(table) ?? embeddings
         let norm = try vector("\(d.outputNorm).weight", d.embeddingLength)
         let bias = try optional("output.bias", [d.vocabularySize], as: .exact)
-        let rotated = d.layers.lazy.filter(\.usesRopeFactors).compactMap(\.rope).first
-        let factors = try d.ropeFactors.flatMap { name in
-            try rotated.map { try vector(name, $0.dimensions / 2) }
-        }
-        let bytes = (placements + packed).reduce(0) { $0 + $1.tensor.bytes }
+        let factors = try ropeFactors()
+        let bytes = (placements.joined() + packed).reduce(0) { $0 + $1.tensor.bytes }
         let tableBytes = (output.isSame(as: embeddings) ? 0 : embeddings.bytes) + (perLayer?.table.bytes ?? 0)
         let networks = zip(
             layers.map(\.feedForward) + recurrent.map(\.feedForward),
@@ -56,7 +62,22 @@ struct WeightLoader {
             recurrentBlocks: recurrent, outputNorm: norm,
             output: Projection(weight: output, bias: bias), ropeFactors: factors, bytes: bytes,
             bytesPerStep: bytes - tableBytes - restingBytes, isPacked: isPacked,
-            largestCopy: largestCopy, mapped: device.usesHostMemory ? placements.map(\.tensor) : [])
+            largestCopy: largestCopy,
+            mapped: arenas.indices.flatMap { isMapped($0) ? placements[$0].map(\.tensor) : [] })
+    }
+
+    /// A copy on every device: all layers read them.
+    private mutating func ropeFactors() throws -> [Device: Tensor] {
+        guard let name = description.ropeFactors,
+            let rope = description.layers.lazy.filter(\.usesRopeFactors).compactMap(\.rope).first
+        else { return [:] }
+        var factors: [Device: Tensor] = [:]
+        for (index, device) in placement.devices.enumerated() {
+            target = index
+            loaded[name] = nil
+            factors[device] = try vector(name, rope.dimensions / 2)
+        }
+        return factors
     }
 
     private mutating func layer(_ index: Int) throws -> LayerWeights {
@@ -174,18 +195,34 @@ struct WeightLoader {
             loaded[name] = tensor
             return tensor
         }
-        let tensor = arena.tensor(info.type, shape, name: name)
-        placements.append((tensor, info.offset))
+        let place = use == .table && !placement.usesHostMemory ? arenas.count - 1 : target
+        let tensor = add(name, info.type, shape, offset: info.offset, to: place)
         loaded[name] = tensor
+        return tensor
+    }
+
+    private mutating func add(
+        _ name: String, _ type: ElementType, _ shape: [Int], offset: Int, to index: Int
+    ) -> Tensor {
+        let tensor = arenas[index].tensor(type, shape, name: name)
+        placements[index].append((tensor, offset))
         return tensor
     }
 
     // MARK: Placing
 
-    /// The table of embeddings once more, for the output's products, if that is faster than the table itself.
-    private mutating func packedOutput(_ shape: [Int]) throws -> Tensor? {
+    /// The table of embeddings once more, for the output's products: if that is faster than the table itself, or where the
+    /// device cannot read the table, which lies in memory of the host.
+    private mutating func outputTable(_ shape: [Int]) throws -> Tensor? {
         guard let info = file.tensors["token_embd.weight"] else { return nil }
-        return try pack("output.weight", info.type, shape, offset: info.offset)
+        if let packed = try pack("output.weight", info.type, shape, offset: info.offset) { return packed }
+        guard !isMapped(target) else { return nil }
+        return add("output.weight", info.type, shape, offset: info.offset, to: target)
+    }
+
+    /// Whether what lies in one of ``arenas`` is the file itself.
+    private func isMapped(_ index: Int) -> Bool {
+        index == placement.devices.count || placement.devices[index].usesHostMemory
     }
 
     private mutating func pack(_ name: String, _ type: ElementType, _ shape: [Int], offset: Int) throws -> Tensor? {
@@ -200,13 +237,17 @@ struct WeightLoader {
         guard mapping.bytes.count == file.fileBytes else {
             throw GgmlError(.file, "\(file.name) changed while it was read")
         }
-        if device.usesHostMemory {
-            try arena.map(mapping.bytes, ownedBy: mapping, on: device, placing: placements)
-        } else {
-            try arena.allocate(on: Backend(device, threads: 1))
-            for (tensor, offset) in placements {
+        for (index, arena) in arenas.enumerated() where !placements[index].isEmpty {
+            if isMapped(index) {
+                try arena.map(mapping.bytes, ownedBy: mapping, on: .cpu(), placing: placements[index])
+                continue
+            }
+            let backend = try Backend(placement.devices[index], threads: 1)
+            try arena.allocate(on: backend)
+            for (tensor, offset) in placements[index] {
                 tensor.write(UnsafeRawBufferPointer(rebasing: mapping.bytes[offset..<offset + tensor.bytes]))
             }
+            try backend.check()
         }
         for (layout, arena) in packedArenas.enumerated() { try repacking?.allocate(arena, layout: layout) }
         for (tensor, offset) in packed {

@@ -107,7 +107,7 @@ package struct StreamWeights {
 }
 
 /// All tensors of a decoder: on the CPU in mapped memory, or copied into a layout that it multiplies faster; in the
-/// device's memory elsewhere.
+/// device's memory elsewhere, each layer's with the layer, but for tables of embeddings: the host reads their rows.
 package struct Weights {
     package let tokenEmbeddings: Tensor
     /// Of ``DecoderDescription/layers``, then of ``DecoderDescription/queryBlocks``.
@@ -117,7 +117,8 @@ package struct Weights {
     package let recurrentBlocks: [RecurrentWeights]
     package let outputNorm: Tensor
     package let output: Projection
-    package let ropeFactors: Tensor?
+    /// On each device that has layers; empty if there are none.
+    package let ropeFactors: [Device: Tensor]
     /// Bytes of all tensors together.
     package let bytes: Int
     /// Bytes that a step reads: all but a table of embeddings of which a row is read, and experts that are not chosen.

@@ -116,7 +116,12 @@ final class CacheFileWriter {
     ///
     /// - Throws: `GgmlError` of kind `file` when the disk is full or the place cannot be written; no partial file stays
     ///   behind, and a file that was there before stays.
-    func write(to url: URL) throws {
-        try writer.write(to: url, isSealed: true) { name, write in try contents[name]!(write) }
+    ///
+    /// - Parameter check: throws if what was read of a device is not true.
+    func write(to url: URL, check: () throws -> Void = {}) throws {
+        try writer.write(to: url, isSealed: true) { name, write in
+            try contents[name]!(write)
+            try check()
+        }
     }
 }

@@ -86,7 +86,7 @@ extension Engine {
         for (index, layer) in cache.parts.enumerated() {
             for (part, cache) in layer.enumerated() { writer.add(cache, index, part) }
         }
-        try withExtendedLifetime(cache) { try writer.write(to: url) }
+        try withExtendedLifetime(cache) { try writer.write(to: url, check: backend.check) }
     }
 }
 
@@ -120,7 +120,7 @@ extension CacheFileReader {
         let chunk = has("prefill_chunk") ? try integer("prefill_chunk", in: 1...Int(UInt32.max)) : nil
         let options = try CacheOptions(
             policy: registry.policy(string("policy")), elementType: type("key_type"),
-            valueType: type("value_type"), attention: model.device.usesHostMemory ? attention : .automatic,
+            valueType: type("value_type"), attention: model.placement.usesHostMemory ? attention : .automatic,
             prefill: chunk.map { .chunked($0) } ?? .exact,
             positions: positions(), pins: allowsPins()
         ).prepared(for: model)

@@ -30,7 +30,7 @@ struct Foresight: ScoringFormula {
         }
     }
 
-    func prepare(for model: Model) throws { try calibration.load(on: model.device) }
+    func prepare(for model: Model) throws { try calibration.load(on: model.placement) }
 
     func makeState(_ rule: ScoringRule, _ shape: SlotShape, in arena: Arena) -> any ScoringState {
         ForesightState(self, rule.groupReduction, shape, in: arena)

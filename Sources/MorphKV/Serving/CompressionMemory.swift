@@ -7,7 +7,7 @@ struct CompressionMemory {
     let options: CacheOptions
 
     private var description: DecoderDescription { model.description }
-    private var isFused: Bool { options.isFused(on: model.device) }
+    private var isFused: Bool { options.isFused(on: model.placement) }
     /// Bytes of a token's keys and values, of each layer.
     private var rows: [Int] { description.layers.map(options.bytesPerToken) }
     /// KV heads of the layers that see the whole text, which alone are scored and cut.
@@ -62,7 +62,7 @@ struct CompressionMemory {
         let whole = bytes(tokens, kept: tokens, besides: 4) + layers * (heads + 1) * 8 + recurrentBytes
         let scores = scoredHeads * tokens * MemoryLayout<Float>.stride
         let part = try longestPart()
-        let backend = try Backend(model.device, threads: threads)
+        let backend = try Backend(model.placement, threads: threads)
         let scratch = try PrefillScratch.bytes(
             of: PrefillScratch.all(
                 description, options.keyType, options.valueType, entries: 1, queries: Prefill.chunk, isFused: isFused,
@@ -95,7 +95,7 @@ struct CompressionMemory {
 
     /// Bytes of intermediate results: graphs of a text get their memory, but are not computed.
     private func rehearse(tokens: Int, threads: Int) throws -> Int {
-        let backend = try Backend(model.device, threads: threads)
+        let backend = try Backend(model.placement, threads: threads)
         backend.isRehearsal = true
         // Longer texts have more graphs, not larger ones.
         let text = [Token](repeating: 0, count: min(tokens, 2 * ReconstructionPrompt().chunk))
@@ -135,7 +135,7 @@ struct CompressionMemory {
 
     /// A text of so many tokens of which one head holds everything, so that nothing takes more to attend to.
     func largestContext(tokens: Int) throws -> CompressedContext {
-        let backend = try Backend(model.device, threads: 1)
+        let backend = try Backend(model.placement, threads: 1)
         let recurrent = try RecurrentState(description)
         try recurrent?.allocate(on: backend)
         let layers = try description.layers.map { layer in

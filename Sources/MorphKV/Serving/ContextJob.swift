@@ -47,7 +47,7 @@ final class ContextJob: Sendable {
     /// - Throws: `GgmlError` or ``CacheError``, and `CancellationError` when it was cancelled.
     func read(_ model: Model, _ options: CacheOptions, threads: Int, pause: @escaping () throws -> Void) throws {
         state.withLock { $0.began = .now }
-        let backend = try Backend(model.device, threads: threads)
+        let backend = try Backend(model.placement, threads: threads)
         backend.pause = { [self] in
             let isCancelled = state.withLock { state in
                 state.graphs += 1

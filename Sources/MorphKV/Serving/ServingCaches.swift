@@ -42,11 +42,11 @@ final class ServingCaches {
 
     /// Bytes of keys and values of the largest part of a prompt, which are allocated while it is fed.
     static func scratchBytes(_ model: Model, _ options: ServingOptions, slots: Int) throws -> Int {
-        let backend = try Backend(model.device, threads: options.threads)
+        let backend = try Backend(model.placement, threads: options.threads)
         let scratches = try PrefillScratch.all(
             model.description, options.cache.keyType, options.cache.valueType,
             entries: slots + options.promptChunk, queries: options.promptChunk,
-            isFused: options.cache.isFused(on: model.device), on: backend)
+            isFused: options.cache.isFused(on: model.placement), on: backend)
         return PrefillScratch.bytes(of: scratches) + options.promptChunk * model.description.streamLength * 4
     }
 
@@ -64,12 +64,12 @@ final class ServingCaches {
             calibration: calibrationBytes, compute: workspace.bytes + scratchBytes + graphs + steps + movingBytes,
             requests: Self.requestBytes(options), contextRoom: options.contextFolder?.bytes ?? 0,
             compression: compressionBytes,
-            isHost: model.device.usesHostMemory)
+            isHost: model.placement.usesHostMemory)
     }
 
     /// Where graphs attend, sequences that are fed together lie in memory of their own, and one that joins or leaves is
     /// moved: at most as many bytes again.
-    private var movingBytes: Int { options.cache.isFused(on: model.device) ? 0 : bytes }
+    private var movingBytes: Int { options.cache.isFused(on: model.placement) ? 0 : bytes }
 
     /// Bytes of the tokens that waiting and running requests have at most, and of pieces that their readers have not
     /// taken yet.

@@ -1,3 +1,5 @@
+internal import Ggml
+
 /// Why a request is not answered, or not to its end.
 public struct ServingError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What kind of problem it is; more kinds may be added.
@@ -26,6 +28,8 @@ public struct ServingError: Error, Sendable, Hashable, CustomStringConvertible {
         case outOfTime
         /// Nobody took the pieces of the answer for too long.
         case notRead
+        /// A machine that a part of the model is on went away.
+        case workerLost
         /// The device or the model failed.
         case failed
     }
@@ -63,6 +67,8 @@ extension ServingError {
         case let error as GenerationError where [.invalidOption, .grammar].contains(error.kind):
             self.init(.invalidRequest, error.description)
         case let error as CacheError: self.init(.invalidRequest, error.description)
+        case let error as GgmlError where error.kind == .lost:
+            self.init(.workerLost, error.description, retryAfter: .seconds(10))
         default: self.init(.failed, "\(error)")
         }
     }

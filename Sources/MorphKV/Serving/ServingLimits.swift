@@ -87,7 +87,7 @@ struct ServingLimits: Sendable {
 
     /// Whether some layer's cache grows with the sequence.
     static func grows(_ model: Model, _ cache: CacheOptions) throws -> Bool {
-        try KVCache.plans(for: model.description, cache.prepared(for: model), on: model.device)
+        try KVCache.plans(for: model.description, cache.prepared(for: model), on: model.placement)
             .contains { $0[0].slots == nil }
     }
 
@@ -167,7 +167,7 @@ struct ServingLimits: Sendable {
         let cache = try cache(of: request).prepared(for: model)
         let context = context(of: request)?.cache
         return PinRoom(
-            try KVCache.plans(for: model.description, cache, on: model.device, following: context), cache)
+            try KVCache.plans(for: model.description, cache, on: model.placement, following: context), cache)
     }
 
     /// Bytes of a request's cache.

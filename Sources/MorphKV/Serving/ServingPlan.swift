@@ -34,13 +34,13 @@ package struct ServingPlan: Sendable, Hashable {
         let queue = RequestQueue(limit: options.queueLimit, parallel: options.parallel)
         let limits = try ServingLimits(model, options, ContextStore(model, options, queue: queue))
         let parts = ComputePlan(
-            model.description, options, slots: limits.slotsPerHead, isFused: options.cache.isFused(on: model.device))
+            model.description, options, slots: limits.slotsPerHead, isFused: options.cache.isFused(on: model.placement))
         let count = options.parallel + options.spareCaches
         weights = model.weightBytes
         copying = model.weights.value.largestCopy
         cachePerSequence = limits.bytesPerSequence
         // Sequences that are fed together by graphs lie in memory of their own.
-        let isFused = options.cache.isFused(on: model.device)
+        let isFused = options.cache.isFused(on: model.placement)
         caches = (isFused ? 1 : 2) * count * limits.bytesPerSequence
         calibration = (try? model.calibration())?.bytes ?? 0
         let scratch = try ServingCaches.scratchBytes(model, options, slots: limits.slotsPerHead)

@@ -21,8 +21,13 @@ extension Bench {
             progress("decode at \(length) tokens")
             let next = tokens(steps, seed: 7)
             var ends = theirs.map { _ in position }
+            // Of the last round: the first one describes graphs to workers.
+            var before = 0
             let times = try compare(
-                { for token in next { try engine.decode(token) } },
+                {
+                    before = RemoteHost.traffic.bytes
+                    for token in next { try engine.decode(token) }
+                },
                 theirs.enumerated().map { index, baseline in
                     {
                         for token in next {
@@ -41,8 +46,18 @@ extension Bench {
                     "decode at \(length) tokens, \(engine.statistics.policy)", times, unit: "ms/token",
                     scale: 1000 / Double(steps),
                     note: String(format: "%.0f MB a step, %.0f %% of the read bandwidth", bytes / 1e6, 100 * share)))
+            results += network(RemoteHost.traffic.bytes - before, length: length)
         }
         return results
+    }
+
+    /// What a token costs on the way to workers; nothing if there are none.
+    private func network(_ bytes: Int, length: Int) -> [BenchmarkRow] {
+        guard bytes > 0 else { return [] }
+        let needed = model.networkBytesPerToken
+        let perToken = Double(bytes) / Double(steps)
+        let note = String(format: "%.3f of hidden states and logits (%d bytes)", perToken / Double(needed), needed)
+        return [BenchmarkRow("network per token at \(length) tokens", [perToken], unit: "bytes", note: note)]
     }
 
     /// Prompts of some lengths, into an empty cache.
@@ -108,7 +123,7 @@ extension Bench {
         let prompt = tokens(16)
         let times = try compare(
             {
-                let model = try Model(contentsOf: model.url, device: model.device)
+                let model = try Model(contentsOf: model.url, devices: model.placement.devices)
                 try Engine(model, cache, threads: threads).prefill(prompt)
             },
             comparesLibllama

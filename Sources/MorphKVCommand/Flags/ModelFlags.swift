@@ -14,7 +14,6 @@ struct ModelFlags: ParsableArguments {
 
     var calibration: String? { reading.calibration }
     var threadFlags: ThreadFlags { reading.threadFlags }
-    var device: String { reading.device }
     var contextLength: Int? { reading.contextLength }
     var noRepack: Bool { reading.noRepack }
     var verbose: Bool { reading.verbose }
@@ -33,8 +32,7 @@ struct ReadingFlags: ParsableArguments {
 
     @OptionGroup var threadFlags: ThreadFlags
 
-    @Option(help: "The device to compute on, as `morphkv inspect` lists them.")
-    var device = "cpu"
+    @OptionGroup var deviceFlags: DeviceFlags
 
     @Option(
         help:
@@ -50,8 +48,8 @@ struct ReadingFlags: ParsableArguments {
     func load(_ model: String) throws -> Model {
         Log.setVerbose(verbose)
         let model = try Model(
-            contentsOf: EmbeddedModel.url(named: model), device: .named(device), contextLength: contextLength,
-            repacks: !noRepack, calibration: calibration.map { URL(fileURLWithPath: $0) })
+            contentsOf: EmbeddedModel.url(named: model), devices: deviceFlags.devices(), split: deviceFlags.shares(),
+            contextLength: contextLength, repacks: !noRepack, calibration: calibration.map { URL(fileURLWithPath: $0) })
         // One that was named has to be right, whether it is needed or not.
         if calibration != nil { _ = try model.calibration() }
         return model

@@ -61,7 +61,8 @@ struct ServeModelFlags: ParsableArguments {
         folder.waitTime = .seconds(modelWaitTime)
         folder.queueLimit = queue
         folder.reading = .init(
-            device: try .named(reading.device), contextLength: reading.contextLength, repacks: !reading.noRepack)
+            devices: try reading.deviceFlags.devices(), split: try reading.deviceFlags.shares(),
+            contextLength: reading.contextLength, repacks: !reading.noRepack)
         return folder
     }
 

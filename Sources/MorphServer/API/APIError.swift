@@ -152,6 +152,10 @@ struct APIError: Error, Sendable {
             self.init(
                 status: .gatewayTimeout, message: error.description, type: "server_error", code: "out_of_time")
         case .notRead: self.init(status: .requestTimeout, message: error.description, type: "server_error")
+        case .workerLost:
+            self.init(
+                status: .serviceUnavailable, message: error.description, type: "server_error", code: "worker_lost",
+                headers: Self.retry(error.retryAfter))
         case .failed: return nil
         }
     }

@@ -26,16 +26,21 @@ public struct ModelFolder: Sendable {
 
     /// How the files are read; see `Model`.
     public struct Reading: Sendable {
-        /// Where to compute; the CPU if nil.
-        public var device: Device?
+        /// Where to compute, in the order in which they get layers; the CPU if there is none.
+        public var devices: [Device]
+        /// The devices' shares of the layers; in proportion to free memory if nil.
+        public var split: [Double]?
         /// The longest context that will be used.
         public var contextLength: Int?
         /// Whether weights are copied into a faster layout.
         public var repacks: Bool
 
         /// Creates a way to read.
-        public init(device: Device? = nil, contextLength: Int? = nil, repacks: Bool = true) {
-            self.device = device
+        public init(
+            devices: [Device] = [], split: [Double]? = nil, contextLength: Int? = nil, repacks: Bool = true
+        ) {
+            self.devices = devices
+            self.split = split
             self.contextLength = contextLength
             self.repacks = repacks
         }

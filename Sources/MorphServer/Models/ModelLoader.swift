@@ -35,8 +35,8 @@ struct ModelLoader: Sendable {
             let reading = folder.reading
             let head = try file.headBytes()
             let outline = try Model(
-                outlineOf: file.url, device: reading.device, contextLength: reading.contextLength,
-                repacks: reading.repacks)
+                outlineOf: file.url, devices: reading.devices, split: reading.split,
+                contextLength: reading.contextLength, repacks: reading.repacks)
             let options = try folder.options(outline)
             let plan = try ServingPlan(outline, options, headBytes: head)
             return plan.total + ServerMemory.savedSlot(configuration, plan.cachePerSequence)
@@ -51,8 +51,8 @@ struct ModelLoader: Sendable {
         try await worker.run {
             let reading = folder.reading
             let model = try Model(
-                contentsOf: file.url, device: reading.device, contextLength: reading.contextLength,
-                repacks: reading.repacks)
+                contentsOf: file.url, devices: reading.devices, split: reading.split,
+                contextLength: reading.contextLength, repacks: reading.repacks)
             var own = configuration
             (own.modelName, own.modelFile, own.modelAliases) = (file.name, file.url.lastPathComponent, [])
             return try ServedModel(Scheduler(model, folder.options(model)), own, parts)

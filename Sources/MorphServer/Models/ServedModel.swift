@@ -1,4 +1,5 @@
 #if Server
+internal import Ggml
 internal import Hummingbird
 internal import Logging
 internal import MorphKV
@@ -66,6 +67,14 @@ enum ServedModels: Sendable {
         switch self {
         case .one(let model): { try await answer(model, $0, $1) }
         case .folder(let pool): { try await ModelDispatch(pool: pool).respond($0, $1, answer) }
+        }
+    }
+
+    /// The other machines that models are on.
+    var hosts: [RemoteHost] {
+        switch self {
+        case .one(let model): model.scheduler.model.placement.devices.compactMap(\.host)
+        case .folder(let pool): pool.loader.folder.reading.devices.compactMap(\.host)
         }
     }
 

@@ -38,9 +38,9 @@ final class CacheStack {
     init(_ kind: Kind, like cache: KVCache, places count: Int, scale: Float, on backend: Backend) throws {
         self.kind = kind
         self.scale = scale
-        memory = try cache.layers.map {
-            let layer = try LayerCache($0.plan, slots: $0.slots, scale: scale, sequences: count)
-            try layer.allocate(on: backend)
+        memory = try cache.layers.enumerated().map {
+            let layer = try LayerCache($1.plan, slots: $1.slots, scale: scale, sequences: count)
+            try layer.allocate(on: backend.at($0))
             return layer
         }
         places = Array(repeating: Place(), count: count)
@@ -98,7 +98,7 @@ final class CacheStack {
     /// - Throws: `GgmlError` of kind `memory`; those that have not moved stay.
     func dissolve(on backend: Backend) throws {
         for index in places.indices {
-            for layer in remains(index) { try layer.arena.moveHome(on: backend) }
+            for layer in remains(index) { try layer.arena.moveHome(on: backend.at(layer.plan.geometry.layer)) }
         }
     }
 

@@ -28,10 +28,12 @@ final class GraphAttention: StepAttention {
         let readers: Int
         /// Which of the layer's caches it is.
         let part: Int
+        /// Each device has inputs of its own.
+        let graph: ObjectIdentifier
         /// Layers that were cut once may hold different numbers of entries.
         let layer: Int?
 
-        init(_ cache: LayerCache, part: Int) {
+        init(_ cache: LayerCache, part: Int, in graph: Graph) {
             let geometry = cache.plan.geometry
             rule = cache.plan.rule
             slidingWindow = geometry.slidingWindow
@@ -39,6 +41,7 @@ final class GraphAttention: StepAttention {
             kvHeads = geometry.kvHeads
             readers = geometry.readers
             self.part = part
+            self.graph = ObjectIdentifier(graph)
             if case .once = rule { layer = geometry.layer } else { layer = nil }
         }
     }
@@ -77,7 +80,7 @@ final class GraphAttention: StepAttention {
     }
 
     private func stepInputs(_ cache: LayerCache, _ part: Int, in graph: Graph) -> StepInputs {
-        let key = Key(cache, part: part)
+        let key = Key(cache, part: part, in: graph)
         let made = inputs[key] ?? StepInputs(in: graph)
         inputs[key] = made
         return made

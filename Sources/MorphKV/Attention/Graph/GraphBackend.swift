@@ -14,10 +14,11 @@ final class GraphBackend: AttentionBackend {
         init(_ cache: KVCache, _ backend: GraphBackend) throws {
             self.backend = backend
             parts = cache.parts.flatMap(\.self)
-            frozen = cache.layers.map(\.frozen)
+            let frozen = cache.layers.map(\.frozen)
+            self.frozen = frozen
             moves = parts.map(\.arena.moves)
-            let layers = try zip(cache.parts, frozen).map { parts, frozen in
-                GraphLayer(parts: parts, frozen: try frozen?.buckets(on: backend.device))
+            let layers = try cache.parts.indices.map {
+                GraphLayer(parts: cache.parts[$0], frozen: try frozen[$0]?.buckets(on: backend.device.at($0)))
             }
             (graph, allocator) = try backend.describe(
                 layers, GraphRecurrence(cache.recurrent), frozenLimit: cache.frozenLimit)
@@ -115,8 +116,8 @@ final class GraphBackend: AttentionBackend {
     private func graph(of sequences: Int, in group: Group) throws -> StepGraph {
         if let made = group.graphs[sequences] { return made.graph }
         let (layers, cache) = (try group.stack.layers(sequences), group.stack.occupants[0]!)
-        let joint = try zip(layers, cache.layers).map { layer, own in
-            GraphLayer(parts: [layer], frozen: try own.frozen?.buckets(on: device))
+        let joint = try layers.indices.map {
+            GraphLayer(parts: [layers[$0]], frozen: try cache.layers[$0].frozen?.buckets(on: device.at($0)))
         }
         let made = try describe(joint, GraphRecurrence(nil), frozenLimit: cache.frozenLimit)
         group.graphs[sequences] = made

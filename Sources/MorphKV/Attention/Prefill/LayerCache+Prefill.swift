@@ -7,7 +7,7 @@ extension LayerCache {
         _ entries: SlotEntries, into scratch: PrefillScratch, of total: Int, _ prefill: Prefill
     ) throws {
         let count = entries[0].count
-        let graph = try Graph(on: prefill.backend, capacity: 24, allocator: prefill.allocator)
+        let graph = try Graph(on: prefill.backend.at(plan.geometry.layer), capacity: 24, allocator: prefill.allocator)
         let slots = graph.input(.i32, [count, entries.count], name: "slots")
         let asRows = plan.storesRows ? values : graph.contiguous(graph.permute(values, [1, 0, 2, 3]))
         graph.schedule(graph.copy(graph.rows(keys, at: slots), to: scratch.keys(0..<count, of: total, in: graph)))
@@ -79,7 +79,8 @@ extension LayerCache {
     ) throws {
         let count = kept[0].count
         keepMovedPositions(kept, after: old)
-        let graph = try Graph(on: prefill.backend, capacity: 24 + 16 * kept.count, allocator: prefill.allocator)
+        let graph = try Graph(
+            on: prefill.backend.at(plan.geometry.layer), capacity: 24 + 16 * kept.count, allocator: prefill.allocator)
         let indices = graph.input(.i32, [count, 1, kept.count], name: "kept")
         let (allKeys, allValues) = (
             scratch.keys(0..<entries, of: entries, in: graph), scratch.values(0..<entries, of: entries, in: graph)

@@ -65,8 +65,9 @@ struct LayerRun {
         }
         try graph.allocate()
         for (column, token) in range.enumerated() {
-            positions.write(seen + token, frame: RotaryFrame(base: base), at: column)
+            positions.set(seen + token, frame: RotaryFrame(base: base), at: column)
         }
+        positions.write()
         maskInput?.write(mask.values(queries: seen + output.lowerBound..<seen + output.upperBound))
         try graph.compute()
         return (logits?.values() ?? [], features?.values() ?? [])

@@ -16,7 +16,7 @@ struct Prefill {
     let foresight: TextForesight?
 
     /// - Parameters:
-    ///   - stream: the scaled embeddings of the prompt, `[embedding, tokens]`; overwritten.
+    ///   - stream: the scaled embeddings of the prompt on the first layer's device, `[embedding, tokens]`; overwritten.
     ///   - wantsAllLogits: whether to return the logits of every token or of the last one only.
     /// - Returns: logits, `vocabulary` values per token.
     func run(_ stream: Tensor, wantsAllLogits: Bool) throws -> [Float] {
@@ -29,7 +29,12 @@ struct Prefill {
             model, cache.recurrent, isFused: cache.isFused, on: backend, allocator: allocator)
         var logits: [Float] = []
         var shared: [Int: LayerPass] = [:]
+        var (stream, place) = (stream, backend)
         for index in cache.parts.indices {
+            if backend.at(index) !== place {
+                place = backend.at(index)
+                stream = try stream.copy(on: place)
+            }
             try recurrent.run(stream, before: index)
             scratches[index].begin(model.description.layers[index])
             var pass = LayerPass(self, index: index, scratch: scratches[index], stream: stream)
@@ -45,8 +50,20 @@ struct Prefill {
             try recurrent.run(stream, before: cache.parts.count)
             logits = try recurrent.logits(stream, of: wantsAllLogits ? 0..<tokens : tokens - 1..<tokens)
         }
+        try backend.check()
         cache.admitPrompt(tokens)
         return logits
+    }
+}
+
+extension Tensor {
+    /// The same in memory of its own on another device.
+    func copy(on backend: Backend) throws -> Tensor {
+        let arena = try Arena(tensors: 1)
+        let copy = arena.tensor(type, shape, name: name)
+        try arena.allocate(on: backend)
+        copy.write(self)
+        return copy
     }
 }
 
@@ -79,7 +96,7 @@ private struct LayerPass {
             oldPositions: oldPositions[0].isEmpty ? [] : oldPositions, newPositions: seen..<seen + tokens,
             slidingWindow: geometry.slidingWindow, queryHeads: geometry.queryHeads)
         let prompt = PromptEntries(
-            backend: prefill.backend, allocator: prefill.allocator, geometry: geometry,
+            backend: prefill.backend.at(index), allocator: prefill.allocator, geometry: geometry,
             scale: description.attentionScale, tokens: seen..<seen + tokens,
             chunk: Prefill.chunk, keys: { scratch.keys(0..<entries, of: entries, in: $0) })
         scorer = PromptScorer(
@@ -97,7 +114,7 @@ private struct LayerPass {
     /// - Parameter block: the layer itself, or a block that attends to its entries.
     private func layerRun(_ block: Int) -> LayerRun {
         LayerRun(
-            model: prefill.model, backend: prefill.backend, allocator: prefill.allocator, index: block,
+            model: prefill.model, backend: prefill.backend.at(block), allocator: prefill.allocator, index: block,
             scratch: scratch, stream: stream, mask: scorer.mask, oldCount: oldCount, seen: seen,
             base: prefill.cache.frame.base, features: block == index ? features : nil)
     }

@@ -44,20 +44,26 @@ final class PrefillScratch {
         (dimension, kvHeads) = (layer.headDimension, layer.kvHeads)
     }
 
-    /// Memory for each layer: the same for all, but layers whose keys and values later blocks attend to have their own.
+    /// Memory for each layer: the same for all of a device, but layers whose keys and values later blocks attend to have their own.
     static func all(
         _ description: DecoderDescription, _ keyType: CacheType, _ valueType: CacheType, entries: Int,
         queries: Int, isFused: Bool? = nil, on backend: Backend
     ) throws -> [PrefillScratch] {
-        func make() throws -> PrefillScratch {
+        func make(on backend: Backend) throws -> PrefillScratch {
             try PrefillScratch(
                 description, keyType, valueType, entries: entries, queries: queries, isFused: isFused, on: backend)
         }
-        let common = try make()
+        var common: [Device: PrefillScratch] = [:]
         return try description.layers.indices.map { index in
-            let own = description.readers(of: index) > 0 ? try make() : common
-            if own !== common { own.begin(description.layers[index]) }
-            return own
+            let place = backend.at(index)
+            if description.readers(of: index) > 0 {
+                let own = try make(on: place)
+                own.begin(description.layers[index])
+                return own
+            }
+            let scratch = try common[place.device] ?? make(on: place)
+            common[place.device] = scratch
+            return scratch
         }
     }
 
