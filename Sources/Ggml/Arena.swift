@@ -90,6 +90,9 @@ package final class Arena {
         guard let buffer = ggml_backend_alloc_ctx_tensors_from_buft(context, type) else {
             throw GgmlError(.memory, "device \(device.name) has no \(bytes) bytes left")
         }
+        if device.usesHostMemory, let memory = ggml_backend_buffer_get_base(buffer) {
+            HugePages.ask(for: memory, bytes: ggml_backend_buffer_get_size(buffer))
+        }
         self.buffer = buffer
     }
 
