@@ -2,13 +2,7 @@
 #pragma once
 
 #include "ranges.h"
-#include "rows.h"
-#ifdef HAS_WHOLE_NUMBERS
-#include "whole_sums.h"
-#else
-#define score_rows dot_rows
-#define add_rows weigh_rows
-#endif
+#include "whole_rows.h"
 
 static void scale_rows(const float *from, int count, int dimension, int padded, float scale, float *to) {
     for (int row = 0; row < count; row++) {

@@ -4,14 +4,26 @@
 #include "level.h"
 #include "tile.h"
 
-enum attention_level attention_best_level(void) {
+bool attention_can_run(enum attention_level level) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq"))
-        return __builtin_cpu_supports("avx512vnni") ? ATTENTION_VNNI : ATTENTION_AVX512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
-        return ATTENTION_AVX2;
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    switch (level) {
+    case ATTENTION_VNNI: return avx512 && __builtin_cpu_supports("avx512vnni");
+    case ATTENTION_AVX512: return avx512;
+    case ATTENTION_AVX_VNNI: return avx2 && __builtin_cpu_supports("avxvnni");
+    case ATTENTION_AVX2: return avx2;
+    case ATTENTION_PLAIN: return true;
+    }
 #endif
+    return level == ATTENTION_PLAIN;
+}
+
+enum attention_level attention_best_level(void) {
+    static const enum attention_level levels[] = {ATTENTION_VNNI, ATTENTION_AVX512, ATTENTION_AVX_VNNI, ATTENTION_AVX2};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        if (attention_can_run(levels[i])) return levels[i];
     return ATTENTION_PLAIN;
 }
 
@@ -20,10 +32,12 @@ const struct attention_functions *functions_of(enum attention_level level) {
 #if defined(__x86_64__)
     case ATTENTION_VNNI:
     case ATTENTION_AVX512: return &attention_functions_avx512;
+    case ATTENTION_AVX_VNNI:
     case ATTENTION_AVX2: return &attention_functions_avx2;
 #else
     case ATTENTION_VNNI:
     case ATTENTION_AVX512:
+    case ATTENTION_AVX_VNNI:
     case ATTENTION_AVX2:
 #endif
     case ATTENTION_PLAIN: return &attention_functions_plain;
@@ -39,6 +53,10 @@ void attention_compute(
         attention_compute_vnni(batch, vectors, thread, threads);
         return;
     }
+    if (batch->level == ATTENTION_AVX_VNNI) {
+        attention_compute_avx_vnni(batch, vectors, thread, threads);
+        return;
+    }
 #endif
     functions_of(batch->level)->compute(batch, vectors, thread, threads);
 }
@@ -49,24 +67,28 @@ static void check_prompt(const struct attention_prompt *prompt) {
     CHECK(prompt->seen > 0 && prompt->rows >= prompt->seen + prompt->queries - 1);
     CHECK(stored_whole(prompt->key_type, prompt->dimension) && stored_whole(prompt->value_type, prompt->dimension));
     CHECK(!prompt->first || prompt->first_heads == 1 || prompt->first_heads == prompt->heads);
+    if (!prompt->largest) return;
+    struct attention_rows chunk = prompt->chunk, front = prompt->front;
+    CHECK(!prompt->first && front.begin >= 0 && front.begin <= front.end && front.end <= chunk.begin);
+    CHECK(chunk.begin < chunk.end && chunk.end <= prompt->own && prompt->own <= prompt->seen);
 }
 
 void attention_prompt_attend(const struct attention_prompt *prompt, float *output, int32_t thread, int32_t threads) {
     check_prompt(prompt);
-    functions_of(prompt->level)->attend_prompt(prompt, output, thread, threads);
+    const struct attention_functions *functions = functions_of(prompt->level);
+    (prompt->largest ? functions->repeat_prompt : functions->attend_prompt)(prompt, output, thread, threads);
 }
 
 void attention_prompt_received(const struct attention_prompt *prompt, float *sums, int32_t thread, int32_t threads) {
     check_prompt(prompt);
+    CHECK(!prompt->largest);
     functions_of(prompt->level)->receive_prompt(prompt, sums, thread, threads);
 }
 
-void attention_prompt_largest(const struct attention_prompt *prompt, float *largest, int32_t thread, int32_t threads) {
+void attention_prompt_largest(const struct attention_prompt *prompt, int32_t thread, int32_t threads) {
     check_prompt(prompt);
-    struct attention_rows chunk = prompt->chunk, front = prompt->front;
-    CHECK(chunk.begin >= 0 && chunk.begin < chunk.end && chunk.end <= prompt->rows);
-    CHECK(front.begin >= 0 && front.begin <= front.end && front.end <= prompt->rows);
-    functions_of(prompt->level)->raise_prompt(prompt, largest, thread, threads);
+    CHECK(prompt->largest);
+    functions_of(prompt->level)->repeat_prompt(prompt, NULL, thread, threads);
 }
 
 int32_t attention_padded(int32_t dimension) { return (int32_t)padded_row(dimension); }

@@ -3,13 +3,14 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #define LANES 8
 #define HALF_IS_NATIVE
+#define HAS_WHOLE_NUMBERS
 #include "kernel.h"
 #include "level.h"
 #include "prompt.h"
-#include "prompt_largest.h"
+#include "prompt_repeat.h"
 #include "recurrence.h"
 
 const struct attention_functions attention_functions_avx2 = {
-    compute, attend_prompt, receive_prompt, raise_prompt, learn};
+    compute, attend_prompt, receive_prompt, repeat_prompt, learn};
 #pragma clang attribute pop
 #endif

@@ -6,10 +6,10 @@
 #include "kernel.h"
 #include "level.h"
 #include "prompt.h"
-#include "prompt_largest.h"
+#include "prompt_repeat.h"
 #include "recurrence.h"
 
 const struct attention_functions attention_functions_avx512 = {
-    compute, attend_prompt, receive_prompt, raise_prompt, learn};
+    compute, attend_prompt, receive_prompt, repeat_prompt, learn};
 #pragma clang attribute pop
 #endif

@@ -9,7 +9,7 @@ struct attention_functions {
     void (*compute)(const struct attention_batch *, const struct attention_vectors *, int32_t thread, int32_t threads);
     void (*attend_prompt)(const struct attention_prompt *, float *output, int32_t thread, int32_t threads);
     void (*receive_prompt)(const struct attention_prompt *, float *sums, int32_t thread, int32_t threads);
-    void (*raise_prompt)(const struct attention_prompt *, float *largest, int32_t thread, int32_t threads);
+    void (*repeat_prompt)(const struct attention_prompt *, float *output, int32_t thread, int32_t threads);
     void (*learn)(const struct recurrent_batch *, const struct recurrent_delta *, int32_t thread, int32_t threads);
 };
 
@@ -22,5 +22,8 @@ extern const struct attention_functions attention_functions_avx2, attention_func
 
 /// ATTENTION_VNNI is like ATTENTION_AVX512 but for this.
 void attention_compute_vnni(
+    const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads);
+/// ATTENTION_AVX_VNNI is like ATTENTION_AVX2 but for this.
+void attention_compute_avx_vnni(
     const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads);
 #endif

@@ -3,8 +3,8 @@
 #include "kernel.h"
 #include "level.h"
 #include "prompt.h"
-#include "prompt_largest.h"
+#include "prompt_repeat.h"
 #include "recurrence.h"
 
 const struct attention_functions attention_functions_plain = {
-    compute, attend_prompt, receive_prompt, raise_prompt, learn};
+    compute, attend_prompt, receive_prompt, repeat_prompt, learn};

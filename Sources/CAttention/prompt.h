@@ -20,7 +20,7 @@ static struct tile tile_at(const struct attention_prompt *p, int head, int token
     int most = tile_tokens(p->group), left = p->queries - token;
     struct tile t = {.prompt = p, .head = head, .token = token, .tokens = left < most ? left : most};
     t.queries = t.tokens * p->group;
-    t.memory = tile_memory_at(workspace, p->dimension, p->group, p->chunk.end - p->chunk.begin);
+    t.memory = tile_memory_at(workspace, p->dimension, p->group, p->largest ? p->chunk.end - p->chunk.begin : 0);
     CHECK(t.memory.floats <= p->workspace_stride);
     size_t numbers = (size_t)p->group * (size_t)p->dimension;
     for (int i = 0; i < t.tokens; i++) {
@@ -105,8 +105,8 @@ INLINE float largest(const float *scores) {
     return max_lanes(most);
 }
 
-/// Takes a part's products into the peaks and totals. If there are sums of values, these follow the peaks, and what stands for the
-/// products then are the weights before they are divided by the totals.
+/// Takes a part's products into the peaks and totals. If there are sums of values, these follow the peaks, and the weights, before
+/// they are divided by the totals, go to the tile's scores.
 INLINE void soften(const struct tile *t, const struct part *part, const bool has_sums) {
     for (int q = part->begin * t->prompt->group; q < part->end * t->prompt->group; q++) {
         float *scores = part->scores + (size_t)q * part->stride;
@@ -124,7 +124,7 @@ INLINE void soften(const struct tile *t, const struct part *part, const bool has
         UNROLL
         for (int i = 0; i < BLOCK; i += LANES) {
             vf weight = exp_lanes(load(scores + i) - base);
-            if (has_sums) store(weight, scores + i);
+            if (has_sums) store(weight, t->memory.scores + (size_t)q * BLOCK + i);
             total += weight;
         }
         t->memory.totals[q] += sum_lanes(total);
@@ -143,16 +143,10 @@ static void add_values(const struct tile *t, const struct part *part) {
     multiply(&product, (part->end - part->begin) * p->group, (int)padded, true);
 }
 
-static void attend_tile(const struct tile *t, float *output) {
+/// Writes a tile's sums, divided by the totals.
+static void write_output(const struct tile *t, float *output) {
     const struct attention_prompt *p = t->prompt;
     size_t d = (size_t)p->dimension, group = (size_t)p->group;
-    memset(t->memory.sums, 0, (size_t)t->queries * t->memory.padded * sizeof(float));
-    int end = sight_of(t, t->tokens - 1).end;
-    for (int base = sight_of(t, 0).begin; base < end; base += BLOCK) {
-        struct part part = multiply_keys(t, base);
-        soften(t, &part, true);
-        add_values(t, &part);
-    }
     for (size_t q = 0; q < (size_t)t->queries; q++) {
         size_t token = (size_t)t->token + q / group, head = (size_t)t->head * group + q % group;
         float *to = output + (token * (size_t)p->heads * group + head) * d, factor = 1 / t->memory.totals[q];
@@ -161,16 +155,42 @@ static void attend_tile(const struct tile *t, float *output) {
     }
 }
 
-static void attend_prompt(const struct attention_prompt *p, float *output, int32_t thread, int32_t threads) {
-    float *workspace = p->workspace + (size_t)thread * p->workspace_stride;
-    int step = tile_tokens(p->group), unit = 0;
+static void attend_tile(const struct tile *t) {
+    int end = sight_of(t, t->tokens - 1).end;
+    for (int base = sight_of(t, 0).begin; base < end; base += BLOCK) {
+        struct part part = multiply_keys(t, base);
+        soften(t, &part, true);
+        add_values(t, &part);
+    }
+}
+
+/// The tiles that are a thread's, one after the other.
+struct units {
+    const struct attention_prompt *prompt;
+    int thread, threads;
+    int done; ///< units so far, those of other threads included
+};
+
+/// Begins the next tile; whether there is one.
+static bool next_tile(struct units *units, struct tile *t) {
+    const struct attention_prompt *p = units->prompt;
+    int step = tile_tokens(p->group), tiles = (p->queries + step - 1) / step;
+    while (units->done % units->threads != units->thread) units->done++;
+    if (units->done >= tiles * p->heads) return false;
     // The last tokens see most: their tiles come first, so that no thread ends with a long one.
-    for (int token = (p->queries - 1) / step * step; token >= 0; token -= step) {
-        for (int head = 0; head < p->heads; head++, unit++) {
-            if (unit % threads != thread) continue;
-            struct tile t = tile_at(p, head, token, workspace);
-            attend_tile(&t, output);
-        }
+    int token = (tiles - 1 - units->done / p->heads) * step;
+    float *workspace = p->workspace + (size_t)units->thread * p->workspace_stride;
+    *t = tile_at(p, units->done % p->heads, token, workspace);
+    memset(t->memory.sums, 0, (size_t)t->queries * t->memory.padded * sizeof(float));
+    units->done++;
+    return true;
+}
+
+static void attend_prompt(const struct attention_prompt *p, float *output, int32_t thread, int32_t threads) {
+    struct units units = {.prompt = p, .thread = thread, .threads = threads};
+    for (struct tile t; next_tile(&units, &t);) {
+        attend_tile(&t);
+        write_output(&t, output);
     }
 }
 

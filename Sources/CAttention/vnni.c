@@ -4,6 +4,7 @@
 #define LANES 16
 #define HALF_IS_NATIVE
 #define HAS_WHOLE_NUMBERS
+#define HAS_BYTE_PRODUCTS
 #include "kernel.h"
 #include "level.h"
 

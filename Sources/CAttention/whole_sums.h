@@ -190,24 +190,3 @@ INLINE void weigh_whole_typed(const enum attention_type type, const struct row_p
         }
     }
 }
-
-/// Calls a function for types of blocks, with the type as a constant, and returns.
-#define CALL_WHOLE(type, function, ...) \
-    switch (type) { \
-    case ATTENTION_Q8_0: function(ATTENTION_Q8_0, __VA_ARGS__); return; \
-    case ATTENTION_Q4_0: function(ATTENTION_Q4_0, __VA_ARGS__); return; \
-    case ATTENTION_Q4_1: function(ATTENTION_Q4_1, __VA_ARGS__); return; \
-    case ATTENTION_Q5_0: function(ATTENTION_Q5_0, __VA_ARGS__); return; \
-    case ATTENTION_Q5_1: function(ATTENTION_Q5_1, __VA_ARGS__); return; \
-    default: break; \
-    }
-
-static void score_rows(enum attention_type type, const struct row_pass *pass) {
-    CALL_WHOLE(type, multiply_typed, pass)
-    dot_rows(type, pass);
-}
-
-static void add_rows(enum attention_type type, const struct row_pass *pass) {
-    CALL_WHOLE(type, weigh_whole_typed, pass)
-    weigh_rows(type, pass);
-}

@@ -91,6 +91,9 @@ package final class Arena {
             if let host = device.host, host.isLost { throw device.lost(with: host) }
             throw GgmlError(.memory, "device \(device.name) has no \(bytes) bytes left")
         }
+        if device.usesHostMemory, let memory = ggml_backend_buffer_get_base(buffer) {
+            HugePages.ask(for: memory, bytes: ggml_backend_buffer_get_size(buffer))
+        }
         self.buffer = buffer
     }
 

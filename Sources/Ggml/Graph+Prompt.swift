@@ -2,7 +2,8 @@ package import CAttention
 internal import CLlama
 
 extension Graph {
-    /// Attention of a prompt's queries over rows that lie in the host's memory, by the prompt kernel.
+    /// Attention of a prompt's queries over rows that lie in the host's memory, by the prompt kernel; it raises `prompt`'s largest
+    /// weights if they are wanted.
     ///
     /// - Parameters:
     ///   - queries: `[headDim, queryHeads, tokens]`, a token's heads one after the other
@@ -39,20 +40,17 @@ extension Graph {
         }
     }
 
-    /// The largest weight that each row of `prompt`'s chunk gets from any query.
+    /// Raises `prompt`'s largest weights without attending.
     ///
     /// - Parameters: as of ``promptAttention(queries:keys:values:prompt:)``.
-    /// - Returns: `[chunk, 1, kvHeads]`
+    /// - Returns: a number that says nothing.
     package func promptLargest(
         queries: Tensor, keys: Tensor, sinks: Tensor? = nil, prompt: UnsafeMutablePointer<attention_prompt>
     ) -> Tensor {
-        let chunk = prompt.pointee.chunk
-        return custom([Int(chunk.end - chunk.begin), 1, keys[2]], [queries, keys, sinks], prompt) {
-            target, thread, threads, prompt in
+        custom([1, 1, 1], [queries, keys, sinks], prompt) { target, thread, threads, prompt in
             // Sound: as above.
             var call = attention_prompt(prompt!, of: target!.pointee)
-            attention_prompt_largest(
-                &call, target!.pointee.data.assumingMemoryBound(to: Float.self), thread, threads)
+            attention_prompt_largest(&call, thread, threads)
         }
     }
 

@@ -193,7 +193,5 @@ final class KernelCase {
 
 /// Every instruction set that this machine can run.
 let levels: [attention_level] = [
-    ATTENTION_PLAIN, ATTENTION_AVX2, ATTENTION_AVX512, ATTENTION_VNNI,
-].filter {
-    $0.rawValue <= attention_best_level().rawValue
-}
+    ATTENTION_PLAIN, ATTENTION_AVX2, ATTENTION_AVX_VNNI, ATTENTION_AVX512, ATTENTION_VNNI,
+].filter { attention_can_run($0) }

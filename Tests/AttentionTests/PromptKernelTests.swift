@@ -80,17 +80,23 @@ import Testing
 extension PromptKernelTests {
     @Test("finds the largest weights of a chunk like double precision, whatever the instructions", arguments: prompts)
     func findsLargest(_ prompt: Prompt) {
-        // Tokens see the chunk, what is in front, and from the last row of these on the prompt itself.
-        let rows = prompt.seen - 1
-        guard rows > 2, prompt.windows.isEmpty else { return }
-        for (chunk, front) in [(0..<rows, 0..<0), (rows / 3..<rows / 2 + 1, 0..<rows / 3)] {
-            let run = PromptRun(prompt, own: rows)
-            let expected = run.reference(chunk: chunk, front: front)
+        // The prompt's own text begins with the first query.
+        let own = prompt.seen - 1
+        guard own > 2, prompt.windows.isEmpty else { return }
+        let run = PromptRun(prompt)
+        let attended = run.reference().output
+        for (chunk, front) in [(0..<own, 0..<0), (own / 3..<own / 2 + 1, 0..<own / 3), (1..<own, 1..<1)] {
+            let expected = run.reference(chunk: chunk, front: front, own: own)
             for level in levels {
-                for threads in [1, 3] {
-                    let largest = run.largest(chunk: chunk, front: front, level: level, threads: threads)
+                for (threads, attends) in [(1, true), (3, true), (3, false)] {
+                    let result = run.repeated(
+                        .init(chunk: chunk, front: front, own: own), attends: attends, level: level, threads: threads)
                     #expect(
-                        zip(largest, expected).allSatisfy { abs(Double($0) - $1) < 2e-5 }, "level \(level.rawValue)")
+                        zip(result.largest, expected).allSatisfy { abs(Double($0) - $1) < 2e-5 },
+                        "level \(level.rawValue)")
+                    #expect(
+                        !attends || zip(result.output, attended).allSatisfy { abs(Double($0) - $1) < 2e-5 },
+                        "level \(level.rawValue)")
                 }
             }
         }
@@ -108,8 +114,7 @@ private final class PromptRun {
     private var group: Int { prompt.rows.group }
     private var dimension: Int { prompt.rows.dimension }
 
-    /// - Parameter own: the first row that tokens see without being told of others; by the prompt's windows if nil.
-    init(_ prompt: PromptKernelTests.Prompt, own: Int? = nil) {
+    init(_ prompt: PromptKernelTests.Prompt) {
         self.prompt = prompt
         rows = KernelCase(prompt.rows, seed: 3)
         queries = rows.floats(prompt.queries * prompt.rows.heads * prompt.rows.group * prompt.rows.dimension).map {
@@ -117,11 +122,9 @@ private final class PromptRun {
         }
         sinks = prompt.hasSinks ? KernelCase.sinks(prompt.rows) : []
         factors = rows.floats(prompt.queries).map { $0 + 1 }
-        first =
-            own.map { Array(repeating: Int32($0), count: prompt.queries) }
-            ?? prompt.windows.flatMap { window in
-                (0..<prompt.queries).map { Int32(max(0, prompt.seen + $0 - window)) }
-            }
+        first = prompt.windows.flatMap { window in
+            (0..<prompt.queries).map { Int32(max(0, prompt.seen + $0 - window)) }
+        }
     }
 
     func attend(level: attention_level, threads: Int) -> [Float] {
@@ -132,19 +135,31 @@ private final class PromptRun {
         run(heads * prompt.rows.slots, reduction, level, threads) { attention_prompt_received($0, $1, $2, $3) }
     }
 
-    func largest(chunk: Range<Int>, front: Range<Int>, level: attention_level, threads: Int) -> [Float] {
-        run(heads * chunk.count, ATTENTION_SUM, level, threads, chunk: chunk, front: front) {
-            attention_prompt_largest($0, $1, $2, $3)
+    /// What the queries repeat.
+    struct Repetition {
+        let chunk, front: Range<Int>
+        let own: Int
+    }
+
+    /// The largest weights of a chunk's rows, and attended values if they are wanted.
+    func repeated(
+        _ text: Repetition, attends: Bool, level: attention_level, threads: Int
+    ) -> (largest: [Float], output: [Float]) {
+        let count = heads * text.chunk.count
+        nonisolated(unsafe) let largest = rows.zeros(threads * count, filledWith: -.infinity)
+        let output = run(queries.count, ATTENTION_SUM, level, threads, repeating: (text, largest)) {
+            attends ? attention_prompt_attend($0, $1, $2, $3) : attention_prompt_largest($0, $2, $3)
         }
+        return ((0..<count).map { row in exp((0..<threads).map { largest[$0 * count + row] }.max()!) }, output)
     }
 
     private func run(
         _ count: Int, _ reduction: attention_reduction, _ level: attention_level, _ threads: Int,
-        chunk: Range<Int> = 0..<0, front: Range<Int> = 0..<0,
+        repeating: (text: Repetition, largest: UnsafeMutablePointer<Float>)? = nil,
         _ function: @Sendable (UnsafePointer<attention_prompt>, UnsafeMutablePointer<Float>, Int32, Int32) -> Void
     ) -> [Float] {
         let s = prompt.rows
-        let floats = attention_prompt_workspace(Int32(dimension), Int32(group), Int32(chunk.count))
+        let floats = attention_prompt_workspace(Int32(dimension), Int32(group), Int32(repeating?.text.chunk.count ?? 0))
         let stride = (floats + 15) / 16 * 16
         let workspace = rows.zeros(threads * stride, filledWith: .nan)
         let firsts = rows.place(all: first.isEmpty ? [0] : first)
@@ -161,8 +176,11 @@ private final class PromptRun {
         call.first = first.isEmpty ? nil : UnsafePointer(firsts)
         call.sinks = sinks.isEmpty ? nil : UnsafePointer(rows.place(all: sinks))
         call.first_heads = Int32(max(1, prompt.windows.count))
-        call.chunk = .init(begin: Int32(chunk.lowerBound), end: Int32(chunk.upperBound))
-        call.front = .init(begin: Int32(front.lowerBound), end: Int32(front.upperBound))
+        if let (text, largest) = repeating {
+            call.chunk = .init(begin: Int32(text.chunk.lowerBound), end: Int32(text.chunk.upperBound))
+            call.front = .init(begin: Int32(text.front.lowerBound), end: Int32(text.front.upperBound))
+            (call.own, call.largest) = (Int32(text.own), largest)
+        }
         (call.reduction, call.factors) = (reduction, UnsafePointer(rows.place(all: factors)))
         (call.workspace, call.workspace_stride) = (workspace, stride)
         nonisolated(unsafe) let (shared, result) = (rows.place(call), rows.zeros(count, filledWith: .nan))
@@ -171,14 +189,14 @@ private final class PromptRun {
     }
 
     /// The largest weight of each row of a chunk, in double precision.
-    func reference(chunk: Range<Int>, front: Range<Int>) -> [Double] {
+    func reference(chunk: Range<Int>, front: Range<Int>, own: Int) -> [Double] {
         (0..<heads).flatMap { head in
             let keys = (0..<prompt.rows.slots).map {
                 row(prompt.rows.keyType, rows.keys, head * prompt.rows.slots + $0, dimension: dimension)
             }
             var largest = [Double](repeating: 0, count: chunk.count)
             for token in 0..<prompt.queries {
-                let seen = Array(chunk) + Array(front) + Array(Int(first[token])..<prompt.seen + token)
+                let seen = Array(chunk) + Array(front) + Array(own..<prompt.seen + token)
                 for member in 0..<group {
                     let given = weights(of: seen.map { keys[$0] }, token: token, head: head, member: member)
                     for index in largest.indices { largest[index] = max(largest[index], given[index]) }

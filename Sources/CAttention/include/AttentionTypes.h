@@ -23,7 +23,8 @@ enum attention_level {
     ATTENTION_PLAIN = 0, ///< what every machine of the architecture has
     ATTENTION_AVX2 = 1,  ///< AVX2, FMA and F16C
     ATTENTION_AVX512 = 2,
-    ATTENTION_VNNI = 3, ///< AVX-512 with products of bytes
+    ATTENTION_VNNI = 3,     ///< AVX-512 with products of bytes
+    ATTENTION_AVX_VNNI = 4, ///< AVX2 with products of bytes
 };
 
 /// How several numbers become one.

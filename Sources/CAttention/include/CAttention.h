@@ -227,6 +227,9 @@ struct attention_vectors {
 /// The best level this machine has.
 enum attention_level attention_best_level(void);
 
+/// Whether this machine can run a level.
+bool attention_can_run(enum attention_level level);
+
 /// Bytes of one row.
 size_t attention_row_bytes(enum attention_type type, int32_t dimension);
 

@@ -33,8 +33,13 @@ struct attention_prompt {
     int32_t first_heads;    ///< the number of KV heads, or 1 where all see the same
     enum attention_reduction reduction; ///< of what a group's query heads give; for ``attention_prompt_received``
     const float *factors;   ///< `[queries]`: what a query's weights are multiplied by; likewise
-    /// Rows that all tokens see beside those that `seen` and `first` say; only ``attention_prompt_largest`` looks at them.
+    /// `[threads][heads][rows of chunk]`: where each thread notes logarithms of the largest weights that rows get; raised, so
+    /// the caller begins with minus infinity. NULL: no weights are wanted, and nothing of what follows is looked at.
+    float *largest;
+    /// Whose weights are wanted, and what their softmax is taken over besides: rows in front of the chunk, and those from `own`
+    /// on, where the queries' own text begins. Tokens see everything up to themselves; there is no `first`.
     struct attention_rows chunk, front;
+    int32_t own;
     enum attention_level level;
     float *workspace;       ///< `workspace_stride` floats for each thread, aligned to 64 bytes
     size_t workspace_stride;
@@ -42,16 +47,16 @@ struct attention_prompt {
 
 /// Floats that each thread needs.
 ///
-/// - chunk: the rows of `chunk`; 0 where they are not looked at.
+/// - chunk: the rows of `chunk`; 0 where no weights are wanted.
 size_t attention_prompt_workspace(int32_t dimension, int32_t group, int32_t chunk);
 
-/// Writes the attended values, `[queries][heads * group * dimension]`. To be called by all threads.
+/// Writes the attended values, `[queries][heads * group * dimension]`, and raises `largest` if it is there: what KVzip scores
+/// entries by (arXiv 2505.23416). To be called by all threads.
 void attention_prompt_attend(const struct attention_prompt *prompt, float *output, int32_t thread, int32_t threads);
 
 /// Writes what each row received, `[heads][rows]`: the sum over queries of factor times weight, reduced over the group. To be
 /// called by all threads.
 void attention_prompt_received(const struct attention_prompt *prompt, float *sums, int32_t thread, int32_t threads);
 
-/// Writes the largest weight that each row of `chunk` gets from any query, `[heads][rows of the chunk]`; what KVzip scores
-/// entries by (arXiv 2505.23416). To be called by all threads.
-void attention_prompt_largest(const struct attention_prompt *prompt, float *largest, int32_t thread, int32_t threads);
+/// Raises `largest` only. To be called by all threads.
+void attention_prompt_largest(const struct attention_prompt *prompt, int32_t thread, int32_t threads);

@@ -94,62 +94,86 @@ struct Reconstruction {
         let frozen = cache.layers[layer]
         let count = frozen.layout.counts[0]
         let tokens = part.input.count
+        let repeated =
+            scratch.kernel == nil || scores.values[layer] == nil
+            ? nil
+            : RepeatedRows(
+                chunk: part.chunk, front: 0..<system, own: count, heads: description.layers[layer].kvHeads,
+                threads: backend.threads)
         let run = LayerRun(
             model: model, backend: backend.at(layer), allocator: allocator, index: index, scratch: scratch,
             stream: stream,
             mask: AttentionMask(
                 oldPositions: frozen.headPositions, newPositions: cache.tokens..<cache.tokens + tokens,
                 slidingWindow: description.layers[layer].slidingWindow, queryHeads: description.queryHeads),
-            oldCount: count, seen: cache.tokens)
+            oldCount: count, seen: cache.tokens, repeated: repeated)
+        let place = Place(
+            part: part, layer: layer, backend: backend.at(layer), scratch: scratch, oldCount: count,
+            sinks: model.weights.value.layers[index].attentionSinks)
+        // Nothing comes of what the last block attends to.
         let isLast = index == description.attentionBlockCount - 1
         for start in stride(from: 0, to: tokens, by: Prefill.chunk) {
             let range = start..<min(start + Prefill.chunk, tokens)
-            try run.run(range, output: isLast ? 0..<0 : range, keepsQueries: true)
+            try run.run(range, output: isLast ? 0..<0 : range, keepsQueries: isLast || scratch.kernel == nil)
             guard scores.values[layer] != nil else { continue }
-            let batches =
-                scratch.kernel == nil
-                ? PromptBatch.ranges(
-                    of: range, scores: (system + part.chunk.count + range.upperBound) * description.queryHeads)
-                : [range]
-            for queries in batches {
-                let best = try largestWeights(
-                    of: queries, in: range, part, scratch, on: backend.at(layer), entries: count + tokens,
-                    oldCount: count, sinks: model.weights.value.layers[index].attentionSinks)
-                scores.raise(to: best, layer: layer, from: part.chunk.lowerBound - system)
-            }
+            if scratch.kernel == nil { try raise(&scores, range, place) }
+            if isLast, let repeated { try note(repeated, range, place) }
+        }
+        if let repeated {
+            scores.raise(to: repeated.largest, layer: layer, from: part.chunk.lowerBound - system)
         }
     }
 
-    /// The largest weight that some queries give to each entry of the chunk: `[chunk]` per KV head.
-    private func largestWeights(
-        of queries: Range<Int>, in range: Range<Int>, _ part: Part, _ scratch: PrefillScratch, on backend: Backend,
-        entries: Int, oldCount: Int, sinks: Tensor?
-    ) throws -> [Float] {
-        let graph = try Graph(on: backend, capacity: 512, allocator: allocator)
-        let q = scratch.queries(
-            queries.lowerBound - range.lowerBound..<queries.upperBound - range.lowerBound, in: graph)
-        if let kernel = scratch.kernel {
-            let best = kernel.largest(
-                queries: q, keys: scratch.keys(0..<entries, of: entries, in: graph), sinks: sinks, chunk: part.chunk,
-                front: 0..<system, own: oldCount, seen: oldCount + queries.lowerBound + 1, in: graph)
-            graph.output(best)
-            try graph.allocate()
-            try graph.compute()
-            return best.values()
-        }
-        let own = queries.upperBound
-        let rows = [part.chunk, oldCount..<oldCount + own, 0..<system].filter { !$0.isEmpty }
-        let best = largestWeights(
-            of: graph.permute(q, [0, 2, 1, 3]), rows.map { scratch.keys($0, of: entries, in: graph) }, sinks: sinks,
-            in: graph)
-        graph.output(best.weights)
+    /// A layer that a part of the text is taken through.
+    private struct Place {
+        let part: Part
+        let layer: Int
+        /// Where the layer is computed.
+        let backend: Backend
+        let scratch: PrefillScratch
+        /// Entries per KV head from before the repetition.
+        let oldCount: Int
+        let sinks: Tensor?
+
+        var entries: Int { oldCount + part.input.count }
+    }
+
+    /// Has the kernel note the largest weights of queries `range`, which lie in the scratch memory.
+    private func note(_ repeated: RepeatedRows, _ range: Range<Int>, _ place: Place) throws {
+        let graph = try Graph(on: place.backend, capacity: 16, allocator: allocator)
+        let noted = place.scratch.kernel!.note(
+            repeated, queries: place.scratch.queries(0..<range.count, in: graph),
+            keys: place.scratch.keys(0..<place.entries, of: place.entries, in: graph), sinks: place.sinks,
+            seen: place.oldCount + range.lowerBound + 1, in: graph)
+        graph.output(noted)
         try graph.allocate()
-        best.mask.write(causalMask(queries, chunk: part.chunk.count, own: own))
         try graph.compute()
-        return best.weights.values()
     }
 
-    /// The same by a graph, for devices whose memory the kernel does not see.
+    /// Raises scores to the largest weights that queries `range`, which lie in the scratch memory, give by a graph.
+    private func raise(_ scores: inout EntryScores, _ range: Range<Int>, _ place: Place) throws {
+        let (chunk, count) = (place.part.chunk, place.oldCount)
+        let batches = PromptBatch.ranges(
+            of: range, scores: (system + chunk.count + range.upperBound) * model.description.queryHeads)
+        for queries in batches {
+            let graph = try Graph(on: place.backend, capacity: 512, allocator: allocator)
+            let q = place.scratch.queries(
+                queries.lowerBound - range.lowerBound..<queries.upperBound - range.lowerBound, in: graph)
+            let own = queries.upperBound
+            let rows = [chunk, count..<count + own, 0..<system].filter { !$0.isEmpty }
+            let best = largestWeights(
+                of: graph.permute(q, [0, 2, 1, 3]),
+                rows.map { place.scratch.keys($0, of: place.entries, in: graph) }, sinks: place.sinks, in: graph)
+            graph.output(best.weights)
+            try graph.allocate()
+            best.mask.write(causalMask(queries, chunk: chunk.count, own: own))
+            try graph.compute()
+            scores.raise(to: best.weights.values(), layer: place.layer, from: chunk.lowerBound - system)
+        }
+    }
+
+    /// The largest weight that some queries give to each entry of the chunk, by a graph, for devices whose memory the kernel
+    /// does not see: `[chunk]` per KV head.
     ///
     /// - Parameter keys: those of the chunk, of the repetition, and of what is in front.
     private func largestWeights(

@@ -40,6 +40,9 @@ package final class ContextSteps {
     /// Decodes a token.
     package func step(_ token: Token) throws { try engine.decode(token) }
 
+    /// Reads a question.
+    package func read(_ question: [Token]) throws { try engine.prefill(question) }
+
     /// The logits after the last step.
     package var logits: [Float] { engine.logits }
 

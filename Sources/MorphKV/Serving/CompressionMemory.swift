@@ -77,7 +77,10 @@ struct CompressionMemory {
             plan.bytes + (isFused ? 1 : 4) * (plan.layerBytes.max() ?? 0) + KVCache.growth * rows.reduce(0, +)
             + memory(tokens, tokens)
             + scores
-        let scoring = whole + memory(tokens + part, part) + scores + recurrentBytes
+        let repeating =
+            isFused
+            ? PromptKernel.bytes(repeating: ReconstructionPrompt().chunk, description, threads: backend.threads) : 0
+        let scoring = whole + memory(tokens + part, part) + scores + recurrentBytes + repeating
         // Scores are copied and sorted, what stays is listed by numbers, and copied beside the whole.
         let choosing = 2 * whole + 14 * scores
         // Positions, choices and rows of a layer's entries; ids of the text and of those that wait; blocks of a file.

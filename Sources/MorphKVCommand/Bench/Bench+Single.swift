@@ -140,7 +140,7 @@ extension Bench {
 
 extension BenchmarkRow {
     /// The same measure as rates instead of seconds.
-    fileprivate func rates(of tokens: Int) -> BenchmarkRow {
+    func rates(of tokens: Int) -> BenchmarkRow {
         let count = Double(tokens)
         guard let theirs, let ratio else {
             return BenchmarkRow(name, spread.map { count / $0 } + [count / ours], unit: unit, note: note)

@@ -17,6 +17,8 @@ struct LayerRun {
     let seen: Int
     /// Where rotated positions are counted from.
     var base = 0
+    /// What the text repeats, where the kernel is to note its largest weights; kept until the last run.
+    var repeated: RepeatedRows?
     /// What is wanted of the tokens' normed input besides; nil if nothing is.
     var features: ((Tensor, Graph) -> Tensor)?
 
@@ -101,7 +103,7 @@ struct LayerRun {
         if let kernel = scratch.kernel {
             return kernel.attend(
                 queries: part, keys: keys, values: values, sinks: sinks, sight: mask.sight(queries: positions),
-                in: graph)
+                repeated: repeated, in: graph)
         }
         let input = graph.input(.f16, mask.shape(queries: positions), name: "mask")
         maskInput = input

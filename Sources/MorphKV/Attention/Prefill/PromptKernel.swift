@@ -36,12 +36,24 @@ final class PromptKernel {
     /// Bytes held.
     var bytes: Int { workspace.bytes }
 
+    /// Bytes that it takes besides while queries repeat a chunk of some rows.
+    static func bytes(repeating chunk: Int, _ description: DecoderDescription, threads: Int) -> Int {
+        let heads = description.layers.map(\.kvHeads)
+        let group = heads.map { description.queryHeads / $0 }.max() ?? 1
+        let floats = attention_prompt_workspace(Int32(description.headDimension), Int32(group), Int32(chunk))
+        return threads * (floats + 15 + (heads.max() ?? 0) * chunk) * MemoryLayout<Float>.stride
+    }
+
     /// Attention of queries `[headDim, queryHeads, tokens]` over rows `[headDim, rows, kvHeads]`:
     /// `[headDim * queryHeads, tokens]`.
+    ///
+    /// - Parameter repeated: what the queries repeat, if they do; they see everything up to themselves then.
     func attend(
-        queries: Tensor, keys: Tensor, values: Tensor, sinks: Tensor?, sight: AttentionMask.Sight, in graph: Graph
+        queries: Tensor, keys: Tensor, values: Tensor, sinks: Tensor?, sight: AttentionMask.Sight,
+        repeated: RepeatedRows? = nil, in graph: Graph
     ) -> Tensor {
         look(sight)
+        if let repeated { look(repeated) }
         return graph.promptAttention(queries: queries, keys: keys, values: values, sinks: sinks, prompt: call)
     }
 
@@ -58,35 +70,32 @@ final class PromptKernel {
         return graph.promptReceived(queries: queries, keys: keys, sinks: sinks, prompt: call)
     }
 
-    /// The largest weight that each row of a chunk gets from queries that see the chunk, some rows in front, and those from
-    /// `own` on up to their own: `[chunk, 1, kvHeads]`.
+    /// Only notes the largest weights of the rows that queries repeat; the result says nothing.
     ///
     /// - Parameter seen: rows up to the first query's own.
-    func largest(
-        queries: Tensor, keys: Tensor, sinks: Tensor?, chunk: Range<Int>, front: Range<Int>, own: Int, seen: Int,
-        in graph: Graph
+    func note(
+        _ repeated: RepeatedRows, queries: Tensor, keys: Tensor, sinks: Tensor?, seen: Int, in graph: Graph
     ) -> Tensor {
-        look(AttentionMask.Sight(seen: seen, first: Array(repeating: Int32(own), count: queries[2]), heads: 1))
-        call.pointee.chunk = attention_rows(chunk)
-        call.pointee.front = attention_rows(front)
-        workspace.reserve(attention_prompt_workspace(call.pointee.dimension, call.pointee.group, Int32(chunk.count)))
-        workspace.describe(in: &call.pointee)
+        look(AttentionMask.Sight(seen: seen, first: nil, heads: 1))
+        look(repeated)
         return graph.promptLargest(queries: queries, keys: keys, sinks: sinks, prompt: call)
     }
 
+    private func look(_ repeated: RepeatedRows) {
+        repeated.describe(in: &call.pointee)
+        let chunk = Int32(repeated.chunk.count)
+        workspace.reserve(attention_prompt_workspace(call.pointee.dimension, call.pointee.group, chunk))
+        workspace.describe(in: &call.pointee)
+    }
+
     private func look(_ sight: AttentionMask.Sight) {
-        call.pointee.chunk = attention_rows(0..<0)
-        call.pointee.front = attention_rows(0..<0)
+        call.pointee.largest = nil
         first?.deallocate()
         first = sight.first.map { .copy(of: $0) }
         call.pointee.seen = Int32(sight.seen)
         call.pointee.first = UnsafePointer(first?.baseAddress)
         call.pointee.first_heads = Int32(sight.heads)
     }
-}
-
-extension attention_rows {
-    fileprivate init(_ range: Range<Int>) { self.init(begin: Int32(range.lowerBound), end: Int32(range.upperBound)) }
 }
 
 extension UnsafeMutableBufferPointer where Element: BitwiseCopyable {
