@@ -30,6 +30,22 @@ static struct following_turn no_turn(const struct attention_rotation *rotation, 
     return turn;
 }
 
+typedef double vd __attribute__((ext_vector_type(4)));
+
+/// Turns four pairs more.
+INLINE void add_turns(double *cosines, double *sines, const double *by_cosines, const double *by_sines, double sign) {
+    vd cosine, sine, by_cosine, by_sine;
+    memcpy(&cosine, cosines, sizeof cosine);
+    memcpy(&sine, sines, sizeof sine);
+    memcpy(&by_cosine, by_cosines, sizeof by_cosine);
+    memcpy(&by_sine, by_sines, sizeof by_sine);
+    by_sine *= sign;
+    vd turned = cosine * by_cosine - sine * by_sine;
+    sine = sine * by_cosine + cosine * by_sine;
+    memcpy(cosines, &turned, sizeof turned);
+    memcpy(sines, &sine, sizeof sine);
+}
+
 /// Makes it the turn by so many positions: by the powers of two that the change is made of.
 static void turn_to(struct following_turn *turn, int64_t distance) {
     int pairs = turn->rotation->pairs;
@@ -40,7 +56,9 @@ static void turn_to(struct following_turn *turn, int64_t distance) {
     const double *power = turn->rotation->powers;
     for (int bit = 0; rest && bit < ATTENTION_TURN_BITS; bit++, rest >>= 1, power += 2 * pairs) {
         if (!(rest & 1)) continue;
-        for (int i = 0; i < pairs; i++) {
+        int i = 0;
+        for (; i + 4 <= pairs; i += 4) add_turns(cosines + i, sines + i, power + i, power + pairs + i, sign);
+        for (; i < pairs; i++) {
             double cosine = cosines[i], by = sign * power[pairs + i];
             cosines[i] = cosine * power[i] - sines[i] * by;
             sines[i] = sines[i] * power[i] + cosine * by;
@@ -60,11 +78,20 @@ INLINE void rotate_pairs(float *row, int pairs, bool neighbours, const float *co
     }
 }
 
+/// Copies part of a row; half a vector of 16-bit numbers without a call.
+INLINE void copy_part(void *to, const void *from, size_t bytes) {
+    if (bytes == LANES) memcpy(to, from, LANES);
+    else memcpy(to, from, bytes);
+}
+
 /// Reads a row into floats; `to` has room for whole vectors.
 INLINE void read_row(const enum attention_type type, const char *row, int dimension, float *to) {
     int d = 0;
     for (; d + LANES <= dimension; d += LANES) store(load_row(type, row, d), to + d);
-    if (d < dimension) store(load_row_rest(type, row, d, dimension - d), to + d);
+    if (d == dimension) return;
+    char rest[LANES * sizeof(float)] = {0};
+    copy_part(rest, row + stored_bytes(type, d), stored_bytes(type, dimension - d));
+    store(load_row(type, rest, 0), to + d);
 }
 
 /// Writes a row of floats.
@@ -73,8 +100,8 @@ INLINE void write_row(const enum attention_type type, const float *from, char *r
     if (type == ATTENTION_F16) {
         for (int d = 0; d < dimension; d += LANES) {
             vh half = __builtin_convertvector(load(from + d), vh);
-            int left = dimension - d;
-            memcpy(row + 2 * (size_t)d, &half, 2 * (size_t)(left < LANES ? left : LANES));
+            if (d + LANES <= dimension) memcpy(row + 2 * (size_t)d, &half, sizeof half);
+            else copy_part(row + 2 * (size_t)d, &half, 2 * (size_t)(dimension - d));
         }
         return;
     }
@@ -147,46 +174,57 @@ INLINE void multiply_entries(const float *const *queries, const int rows, const 
     }
 }
 
-/// The ring's row of a query at a head.
-INLINE size_t ring_row(const struct recounted *r, const struct attention_cache *cache, int64_t query) {
-    int32_t count = cache->score.window_sum.query_count;
-    return (size_t)(query % count) * (size_t)cache->slots.heads + (size_t)r->head;
+/// A query of the ring.
+struct ring_query {
+    int64_t position;
+    int32_t row; ///< position mod query_count
+};
+
+INLINE struct ring_query next_query(struct ring_query query, int32_t count) {
+    return (struct ring_query){query.position + 1, query.row + 1 < count ? query.row + 1 : 0};
 }
 
-/// Products of the queries from `first` up to `end` with the tile's keys: `[queries][group][TURN_TILE]`.
+/// Where the group of a query at the head begins, in query heads.
+INLINE size_t ring_group(const struct recounted *r, struct ring_query query) {
+    const struct attention_slots *slots = &r->caches->slots;
+    return ((size_t)query.row * (size_t)slots->heads + (size_t)r->head) * (size_t)slots->group;
+}
+
+/// Products of the queries from `query` on with the tile's keys: `[queries][group][TURN_TILE]`.
 static void multiply_queries(
-    const struct recounted *r, const struct attention_cache *cache, int64_t first, int64_t end
+    const struct recounted *r, const struct attention_cache *cache, struct ring_query query, int count
 ) {
-    int group = cache->slots.group, dimension = cache->slots.dimension, count = (int)(end - first) * group;
-    for (int at = 0; at < count; at += 4) {
-        const float *queries[4];
-        int rows = count - at < 4 ? count - at : 4;
-        for (int i = 0; i < rows; i++) {
-            size_t row = ring_row(r, cache, first + (at + i) / group) * (size_t)group + (size_t)((at + i) % group);
-            queries[i] = cache->score.window_sum.queries + row * (size_t)dimension;
+    int group = cache->slots.group, dimension = cache->slots.dimension, pending = 0;
+    const float *queries[4];
+    float *to = r->room.products;
+    for (; count > 0; count--, query = next_query(query, cache->score.window_sum.query_count)) {
+        const float *first = cache->score.window_sum.queries + ring_group(r, query) * (size_t)dimension;
+        for (int g = 0; g < group; g++) {
+            queries[pending++] = first + (size_t)g * (size_t)dimension;
+            if (pending < 4) continue;
+            multiply_entries(queries, 4, r->room.tile, dimension, to);
+            to += 4 * TURN_TILE;
+            pending = 0;
         }
-        float *to = r->room.products + at * TURN_TILE;
-        if (rows == 4) multiply_entries(queries, 4, r->room.tile, dimension, to);
-        else
-            for (int i = 0; i < rows; i++) multiply_entries(queries + i, 1, r->room.tile, dimension, to + i * TURN_TILE);
     }
+    for (int i = 0; i < pending; i++)
+        multiply_entries(queries + i, 1, r->room.tile, dimension, to + i * TURN_TILE);
 }
 
 /// Adds the weights of one query, whose products are known.
 static void add_weights(
-    const struct recounted *r, const struct attention_cache *cache, int64_t query, const float *products
+    const struct recounted *r, const struct attention_cache *cache, struct ring_query query, const float *products
 ) {
     int group = cache->slots.group;
-    const float *normalizers =
-        cache->score.window_sum.normalizers + ring_row(r, cache, query) * (size_t)group;
-    float *sums = query >= r->seen - r->phase ? r->room.fresh : r->room.expiring;
+    const float *normalizers = cache->score.window_sum.normalizers + ring_group(r, query);
+    float *sums = query.position >= r->seen - r->phase ? r->room.fresh : r->room.expiring;
     for (int e = 0; e < TURN_TILE; e += LANES) {
         vf total = splat(0);
         for (int g = 0; g < group; g++) {
             vf weight = exp_lanes(load(products + g * TURN_TILE + e) * cache->scale - normalizers[g]);
             total = cache->score.group_reduction == ATTENTION_MAX ? larger(total, weight) : total + weight;
         }
-        vi isOlder = load(r->room.positions + e) <= splat((float)query);
+        vi isOlder = load(r->room.positions + e) <= splat((float)query.position);
         store(load(sums + e) + choose(isOlder, total, splat(0)), sums + e);
     }
 }
@@ -202,11 +240,12 @@ static void recount_tile(const struct recounted *r) {
     int group = own->slots.group, step = group < TURN_QUERIES ? TURN_QUERIES / group : 1;
     int64_t first = r->seen > sum->query_count ? r->seen - sum->query_count : 0;
     for (int i = 0; i < r->cache_count; i++) {
-        for (int64_t query = first; query < r->seen; query += step) {
-            int64_t end = query + step < r->seen ? query + step : r->seen;
-            multiply_queries(r, &r->caches[i], query, end);
-            for (int64_t q = query; q < end; q++)
-                add_weights(r, &r->caches[i], q, r->room.products + (q - query) * group * TURN_TILE);
+        struct ring_query query = {first, (int32_t)(first % sum->query_count)};
+        while (query.position < r->seen) {
+            int count = r->seen - query.position < step ? (int)(r->seen - query.position) : step;
+            multiply_queries(r, &r->caches[i], query, count);
+            for (int q = 0; q < count; q++, query = next_query(query, sum->query_count))
+                add_weights(r, &r->caches[i], query, r->room.products + q * group * TURN_TILE);
         }
     }
     for (int i = 0; i < r->count; i++) {

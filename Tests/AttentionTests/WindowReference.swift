@@ -7,7 +7,7 @@ enum ReferenceRows {
     static func read(
         _ memory: UnsafeMutableRawPointer, _ type: attention_type, _ count: Int, _ dimension: Int
     ) -> [[Double]] {
-        return (0..<count).map { row(type, memory, $0, dimension: dimension) }
+        (0..<count).map { row(type, memory, $0, dimension: dimension) }
     }
 }
 

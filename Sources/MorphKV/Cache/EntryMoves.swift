@@ -10,13 +10,17 @@ struct EntryMoves {
     let shift: Int
     /// The rows that turn.
     private(set) var rows: [attention_turn] = []
-    /// The slots of a head's oldest entries, by position; -1 in between.
+    /// Room to work in; see `attention_raise`.
     private var order: [Int32] = []
+    private var places: [Int32]
+    private var turns: [attention_turn]
 
     init(slots: Int, base: Int, shift: Int) {
         self.slots = slots
         self.base = base
         self.shift = shift
+        places = Array(repeating: 0, count: slots)
+        turns = Array(repeating: attention_turn(), count: slots)
     }
 
     /// Goes on with a head of entries that are never moved up.
@@ -48,38 +52,15 @@ struct EntryMoves {
     mutating func raise(
         head: Int, _ held: UnsafePointer<Float>, _ moved: UnsafeMutablePointer<Float>, to floor: Int
     ) {
-        let base = base
-        // Where an entry's key is.
-        func place(_ slot: Int) -> Int { max(Int(held[slot]) - base, Int(moved[slot]), 0) }
-        // Only entries below it can be moved, however many come before them.
-        let end = floor + slots
-        var lowest = end
-        for slot in 0..<slots where held[slot] >= 0 { lowest = min(lowest, place(slot)) }
-        sort(lowest..<end, held, place)
-        let oldest = order[..<(end - lowest)].enumerated().filter { $0.element >= 0 }
-        let targets = PositionFloor.moved(oldest.map { lowest + $0.offset }, to: floor)
-        for (rank, entry) in oldest.enumerated() {
-            let (own, slot) = (lowest + entry.offset, Int(entry.element))
-            if rank < targets.count { moved[slot] = Float(targets[rank]) } else if shift == 0 { break }
-            turn(head * slots + slot, by: (rank < targets.count ? targets[rank] : own) - shift - own)
-        }
-        guard shift != 0 else { return }
-        for slot in 0..<slots {
-            if held[slot] >= 0, place(slot) >= end { turn(head * slots + slot, by: -shift) }
-        }
-        for slot in 0..<slots { moved[slot] -= Float(shift) }
-    }
-
-    /// Puts the slots of entries within a range of positions in order.
-    private mutating func sort(_ range: Range<Int>, _ held: UnsafePointer<Float>, _ place: (Int) -> Int) {
-        if order.count < range.count { order = Array(repeating: -1, count: range.count) }
-        order.withUnsafeMutableBufferPointer { order in
-            for index in range { order[index - range.lowerBound] = -1 }
-            for slot in 0..<slots where held[slot] >= 0 {
-                let at = place(slot)
-                if range.contains(at) { order[at - range.lowerBound] = Int32(slot) }
-            }
-        }
+        var raising = attention_raising(
+            count: Int32(slots), base: Int32(base), shift: Int32(shift), floor: Int32(floor))
+        let lowest = attention_places(&raising, held, moved, &places)
+        guard lowest != .max else { return }
+        let span = max(0, floor + slots - Int(lowest))
+        if order.count < span { order = Array(repeating: -1, count: span) }
+        let count = attention_raise(
+            &raising, lowest, places, Int32(head * slots), moved, &order, &turns)
+        rows += turns.prefix(Int(count))
     }
 
     private mutating func turn(_ row: Int, by distance: Int) {
