@@ -100,3 +100,29 @@ size_t attention_workspace(int32_t dimension, int32_t group, int64_t visible) {
 size_t attention_prompt_workspace(int32_t dimension, int32_t group, int32_t chunk) {
     return tile_memory_at(NULL, dimension, group, chunk).floats;
 }
+
+size_t attention_turn_room(int32_t dimension, int32_t group, int32_t pairs) {
+    return turn_room_at(NULL, dimension, group, pairs).floats;
+}
+
+void attention_turn_rows(
+    enum attention_level level, const struct attention_rotation *rotation, enum attention_type type, int32_t dimension,
+    void *rows, const struct attention_turn *turns, int32_t count, float *room
+) {
+    CHECK(dimension > 0 && 2 * rotation->pairs <= dimension && stored_whole(type, dimension));
+    struct turn_room parts = turn_room_at(room, dimension, 1, rotation->pairs);
+    functions_of(level)->turn_rows(type, rotation, dimension, rows, turns, count, parts);
+}
+
+void attention_recount(
+    enum attention_level level, const struct attention_cache *caches, int32_t cache_count,
+    const struct attention_turn *rows, int32_t count, int64_t seen, int32_t phase, float *room
+) {
+    const struct attention_slots *slots = &caches->slots;
+    CHECK(caches->score.rule == ATTENTION_WINDOW_SUM && caches->score.window_sum.query_count > 0);
+    CHECK(!slots->places || 2 * slots->turned_pairs <= slots->dimension);
+    struct recounted all = {
+        .caches = caches, .cache_count = cache_count, .rows = rows, .seen = seen, .phase = phase,
+        .room = turn_room_at(room, slots->dimension, slots->group, slots->turned_pairs)};
+    functions_of(level)->recount(all, count);
+}

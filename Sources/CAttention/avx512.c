@@ -8,8 +8,9 @@
 #include "prompt.h"
 #include "prompt_repeat.h"
 #include "recurrence.h"
+#include "turns.h"
 
 const struct attention_functions attention_functions_avx512 = {
-    compute, attend_prompt, receive_prompt, repeat_prompt, learn};
+    compute, attend_prompt, receive_prompt, repeat_prompt, learn, turn_rows, recount};
 #pragma clang attribute pop
 #endif

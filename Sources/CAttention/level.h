@@ -4,6 +4,7 @@
 #include "include/CAttention.h"
 #include "include/PromptAttention.h"
 #include "include/Recurrence.h"
+#include "turn_room.h"
 
 struct attention_functions {
     void (*compute)(const struct attention_batch *, const struct attention_vectors *, int32_t thread, int32_t threads);
@@ -11,6 +12,10 @@ struct attention_functions {
     void (*receive_prompt)(const struct attention_prompt *, float *sums, int32_t thread, int32_t threads);
     void (*repeat_prompt)(const struct attention_prompt *, float *output, int32_t thread, int32_t threads);
     void (*learn)(const struct recurrent_batch *, const struct recurrent_delta *, int32_t thread, int32_t threads);
+    void (*turn_rows)(
+        enum attention_type, const struct attention_rotation *, int dimension, char *rows, const struct attention_turn *,
+        int count, struct turn_room);
+    void (*recount)(struct recounted, int count);
 };
 
 /// The functions of a level that the machine can do.

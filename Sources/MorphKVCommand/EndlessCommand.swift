@@ -93,7 +93,9 @@ struct EndlessCommand: ParsableCommand {
             status.clear()
             return try show(rows, named: name)
         }
-        if !json { print("| \(name) | log-likelihood | repeated 8-grams | heap bytes |\n|---|---|---|---|") }
+        if !json {
+            try Output.write("| \(name) | log-likelihood | repeated 8-grams | heap bytes |\n|---|---|---|---|\n")
+        }
         let usual = try LongWriting.fresh(
             model, windows: windows, sampling: sampling.options, threads: modelFlags.threadCount
         ) { status.show("\($0) of \(windows) fresh sequences") }
@@ -114,7 +116,9 @@ struct EndlessCommand: ParsableCommand {
         let options = try cache.options(for: model, length: SequenceLength(tokens: at.last!), pins: pinFacts)
         let beginning = tokenizer.encode(try Input.text(ofFile: facts), parseSpecial: true)
         var status = StatusLine(isShown: Output.isTerminal(.standardError))
-        if !json { print("| \(options.policy.specification) | tokens pinned | right answers |\n|---|---|---|") }
+        if !json {
+            try Output.write("| \(options.policy.specification) | tokens pinned | right answers |\n|---|---|---|\n")
+        }
         try LongMemory.measure(
             model, options, beginning: beginning, isPinned: pinFacts, texts: texts, marks: at, questions: questions,
             threads: modelFlags.threadCount

@@ -10,6 +10,7 @@
 
 #include "AttentionRules.h"
 #include "AttentionTypes.h"
+#include "KeyTurns.h"
 #include "PromptAttention.h"
 #include "Recurrence.h"
 

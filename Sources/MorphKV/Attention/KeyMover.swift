@@ -1,3 +1,4 @@
+internal import CAttention
 internal import Ggml
 
 /// Moves the keys of sequences that go on beyond their model's trained context; see ``PositionFloor``.
@@ -11,6 +12,7 @@ struct KeyMover {
     private let scale: Float
     /// Of each layer; nil for layers that know no positions.
     private let frequencies: [RopeFrequencies?]
+    private let rotations: KernelRotations
 
     init(_ model: Model, on backend: Backend, allocator: GraphAllocator) {
         self.backend = backend
@@ -20,6 +22,7 @@ struct KeyMover {
         frequencies = model.description.layers.map { layer in
             layer.rope.map { RopeFrequencies($0, factors: layer.usesRopeFactors ? factors : nil) }
         }
+        rotations = KernelRotations()
     }
 
     /// Makes sure that the next tokens see nothing from farther away than the cache's limit.
@@ -62,25 +65,32 @@ struct KeyMover {
         guard let frequencies = frequencies[index] else { return }
         let device = backend.at(index)
         layer.places?.turn.write(frequencies, by: frame.floor + layer.origin - frame.base)
-        let turnRows = { (tensor: Tensor, rows: [(row: Int, distance: Int)]) in
-            try turn(on: device, layer.plan.geometry.headDimension, tensor, rows, by: frequencies)
+        let kernel = layer.plan.isFused ? try rotations.rotation(frequencies) : nil
+        let dimension = layer.plan.geometry.headDimension
+        let turnRows = { (tensor: Tensor, rows: [attention_turn]) in
+            guard let kernel else { return try turn(on: device, dimension, tensor, rows, by: frequencies) }
+            let type = tensor.type == .f32 ? ATTENTION_F32 : layer.plan.keyType.kernelType
+            kernel.turn(tensor, type, dimension: dimension, rows)
         }
         try turnRows(layer.keys, moves.rows)
-        guard !moves.rows.isEmpty || layer.places != nil, let scores = layer.scores else { return }
+        guard !moves.changed.isEmpty, let scores = layer.scores else { return }
         try scores.keysMoved(
             KeyMove(
                 backend: device, allocator: allocator, scale: scale, keys: layer.keysInOneFrame, seen: cache.seen,
-                shift: frame.base - cache.frame.base, turn: turnRows))
+                shift: frame.base - cache.frame.base, turn: turnRows,
+                recount: kernel.map { kernel in
+                    { kernel.recount(layer, moves.changed, seen: cache.seen, phase: $0) }
+                }))
     }
 
     /// Turns rows of a tensor that is made of rows of `dimension` numbers.
     private func turn(
-        on backend: Backend, _ dimension: Int, _ tensor: Tensor, _ rows: [(row: Int, distance: Int)],
+        on backend: Backend, _ dimension: Int, _ tensor: Tensor, _ rows: [attention_turn],
         by frequencies: RopeFrequencies
     ) throws {
         // Most rows turn by the same few distances.
-        var known: [Int: (cosines: [Float], sines: [Float])] = [:]
-        for distance in Set(rows.map(\.distance)) { known[distance] = frequencies.turn(by: distance) }
+        var known: [Int32: (cosines: [Float], sines: [Float])] = [:]
+        for distance in Set(rows.map(\.distance)) { known[distance] = frequencies.turn(by: Int(distance)) }
         for start in stride(from: 0, to: rows.count, by: Self.batch) {
             let part = rows[start..<min(start + Self.batch, rows.count)]
             let pairs = frequencies.radians.count
@@ -93,7 +103,7 @@ struct KeyMover {
                 graph.rows(all, at: indices), frequencies.pairing, cosines: cosines, sines: sines)
             graph.schedule(graph.setRows(of: all, to: turned, at: indices))
             try graph.allocate()
-            indices.write(part.map { Int32($0.row) })
+            indices.write(part.map(\.row))
             let turns = part.map { known[$0.distance]! }
             cosines.write(turns.flatMap(\.cosines))
             sines.write(turns.flatMap(\.sines))

@@ -89,7 +89,9 @@ extension LayerCache {
                 }
                 let from = before > 0 ? before - 1 : entry.position - old.base
                 let to = after > 0 ? after - 1 : entry.position - new.base
-                if from != to { moves.rows.append((row, to - from)) }
+                let turn = attention_turn(row: Int32(row), distance: Int32(to - from))
+                if from != to { moves.rows.append(turn) }
+                if from != to || after > 0 { moves.changed.append(turn) }
                 numbers[row] = Float(after)
             }
         }

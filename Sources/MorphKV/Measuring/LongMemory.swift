@@ -31,8 +31,11 @@ package struct LongMemory: Sendable, Hashable, Codable {
     ) throws {
         let stream = texts.flatMap(\.self)
         guard !stream.isEmpty else { throw CacheError(.emptyPrompt, "there is no text to read") }
-        let engine = try Engine(model, options, threads: threads)
-        let copy = try Engine(model, options, threads: threads)
+        // Copies of a cache that grows must not grow beyond it: it has room for any question and its answer, in bytes.
+        let longest = questions.map { $0.question.utf8.count + $0.answer.utf8.count }.max() ?? 0
+        let reserve = beginning.count + (marks.last ?? 0) + longest
+        let engine = try Engine(model, options, threads: threads, reserve: reserve)
+        let copy = try Engine(model, options, threads: threads, reserve: reserve)
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).gguf")
         defer { try? FileManager.default.removeItem(at: file) }
         if isPinned { try engine.cache.pin(PinnedPositions([beginning.indices])) }

@@ -2,7 +2,7 @@ internal import Foundation
 internal import Ggml
 
 /// By how much RoPE turns each pair of elements per position, for turning keys that are rotated already.
-struct RopeFrequencies {
+struct RopeFrequencies: Hashable {
     let pairing: RopeParameters.Pairing
     /// Radians per position, for the first 2 * count elements of a row.
     let radians: [Double]
@@ -25,8 +25,14 @@ struct RopeFrequencies {
 
     /// Cosines and sines of a turn by so many positions, pair by pair.
     func turn(by positions: Int) -> (cosines: [Float], sines: [Float]) {
+        let (cosines, sines) = exactTurn(by: positions)
+        return (cosines.map { Float($0) }, sines.map { Float($0) })
+    }
+
+    /// The same before it is rounded to 32 bits.
+    func exactTurn(by positions: Int) -> (cosines: [Double], sines: [Double]) {
         let angles = radians.map { ($0 * Double(positions)).remainder(dividingBy: 2 * .pi) }
-        return (angles.map { Float(cos($0)) }, angles.map { Float(sin($0)) })
+        return (angles.map { cos($0) }, angles.map { sin($0) })
     }
 }
 

@@ -1,3 +1,4 @@
+internal import CAttention
 internal import Ggml
 
 /// What scores that depend on keys need to know when keys of a layer were moved.
@@ -13,5 +14,8 @@ struct KeyMove {
     /// By how much the base moved from which positions are counted.
     let shift: Int
     /// Turns rows of a tensor, each by so many positions; rows are as long as a key.
-    let turn: (Tensor, [(row: Int, distance: Int)]) throws -> Void
+    let turn: (Tensor, [attention_turn]) throws -> Void
+    /// Lets the kernel sum anew what the window's queries give the entries whose keys were moved, for a phase; nil where
+    /// graphs attend.
+    let recount: ((_ phase: Int) -> Void)?
 }

@@ -96,7 +96,7 @@ protocol ScoringState: PromptScoring {
     /// Brings up to date what depends on keys when some of them were moved; by default nothing does.
     ///
     /// - Parameter positions: the position in each slot, -1 where it is empty, per KV head.
-    func keysMoved(_ move: KeyMove, positions: [[Int]]) throws
+    func keysMoved(_ move: KeyMove, positions: () -> [[Int]]) throws
 
     // MARK: One step
 
@@ -149,7 +149,7 @@ extension ScoringState {
     var phase: Int { 0 }
     func layout(ofSaved name: String) -> SavedLayout { .same }
     func advance(by tokens: Int) {}
-    func keysMoved(_ move: KeyMove, positions: [[Int]]) throws {}
+    func keysMoved(_ move: KeyMove, positions: () -> [[Int]]) throws {}
     func restore(phase: Int) -> Bool { phase == 0 }
     func describe(reader: Int, in score: inout attention_score) { score.rule = ATTENTION_POSITIONAL }
     func read(_ step: some ScoringStep, reader: Int) -> Tensor { step.attention(step.held) }

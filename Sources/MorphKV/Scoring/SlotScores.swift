@@ -58,12 +58,12 @@ struct SlotScores {
 
     /// Brings scores that depend on keys up to date when some were moved.
     func keysMoved(_ move: KeyMove) throws {
-        let held: [Float] = positions.values()
-        try state.keysMoved(
-            move,
-            positions: (0..<shape.kvHeads).map { head in
+        try state.keysMoved(move) {
+            let held: [Float] = positions.values()
+            return (0..<shape.kvHeads).map { head in
                 held[head * shape.slots..<(head + 1) * shape.slots].map { Int($0) }
-            })
+            }
+        }
     }
 
     /// Empties all slots but those of chosen entries, which stay where they are.

@@ -83,15 +83,21 @@ final class WindowSumState: ScoringState {
     }
 
     /// Sums what the queries of the window gave anew: what leaves the window later is computed from the keys as they are now.
-    func keysMoved(_ move: KeyMove, positions: [[Int]]) throws {
+    /// The kernel does so for the entries that were moved, graphs for all.
+    func keysMoved(_ move: KeyMove, positions: () -> [[Int]]) throws {
         let geometry = shape.geometry
         if move.shift != 0 {
-            try move.turn(queries, (0..<geometry.queryHeads * queries[1]).map { (row: $0, distance: -move.shift) })
+            try move.turn(
+                queries,
+                (0..<geometry.queryHeads * queries[1]).map {
+                    attention_turn(row: Int32($0), distance: Int32(-move.shift))
+                })
         }
+        if let recount = move.recount { return recount(phase) }
         let keys = PromptEntries(
             backend: move.backend, allocator: move.allocator, geometry: geometry, scale: move.scale,
             tokens: move.seen..<move.seen, chunk: shape.slots, keys: move.keys)
-        let entries = positions.map { $0.map { $0 < 0 ? Int.max : $0 } }
+        let entries = positions().map { $0.map { $0 < 0 ? Int.max : $0 } }
         let window = max(0, move.seen - queryCount)..<move.seen
         var sums = ScoreTable(positions: entries)
         for part in PromptBatch.ranges(of: window, scores: shape.slots * geometry.queryHeads) {
