@@ -59,7 +59,8 @@ extension Graph {
             uses: memory, space.values, space.steps, space.rates, space.keys, space.queries)
         let row = 4 * size
         return (
-            view(result, [size, heads, tokens], strides: [row, row * heads]),
+            add(
+                view(result, [size, heads, tokens], strides: [row, row * heads]), multiply(space.values, space.passing)),
             view(
                 result, [memory[0], size, heads], strides: [4 * memory[0], 4 * memory[0] * size],
                 offset: row * heads * tokens)
@@ -104,10 +105,11 @@ extension Graph {
     ///
     /// - Parameters:
     ///   - inputs: `decays` are what the memory is multiplied by, `rates` what values are; successive heads share a key head.
+    ///   - passing: see ``StateSpaceInputs/passing``.
     ///   - batch: whose tokens they are; read at every ``compute()``, so it must outlive the graph.
     /// - Returns: `[size, heads, tokens]`
-    package func scan(_ inputs: DeltaInputs, batch: UnsafeMutablePointer<recurrent_batch>) -> Tensor {
-        custom(kernelSources(inputs), inputs.values.shape, batch) { target, thread, threads, batch in
+    package func scan(_ inputs: DeltaInputs, passing: Tensor, batch: UnsafeMutablePointer<recurrent_batch>) -> Tensor {
+        custom(kernelSources(inputs) + [passing], inputs.values.shape, batch) { target, thread, threads, batch in
             // Sound: as above.
             var work = recurrent_delta(target!.pointee)
             (work.corrects, work.groups_heads) = (false, true)
@@ -170,13 +172,16 @@ package struct StateSpaceInputs {
     package let steps: Tensor
     /// `[1, heads]`, negative: how fast the memory fades.
     package let rates: Tensor
+    /// `[1, heads]`: how much of a number is answered at once.
+    package let passing: Tensor
 
-    package init(queries: Tensor, keys: Tensor, values: Tensor, steps: Tensor, rates: Tensor) {
+    package init(queries: Tensor, keys: Tensor, values: Tensor, steps: Tensor, rates: Tensor, passing: Tensor) {
         self.queries = queries
         self.keys = keys
         self.values = values
         self.steps = steps
         self.rates = rates
+        self.passing = passing
     }
 }
 
@@ -201,7 +206,8 @@ extension recurrent_delta {
         self.init(
             query: floats(operation.src.0), key: floats(operation.src.1), value: floats(operation.src.2),
             value_stride: Int(values.nb.2) / MemoryLayout<Float>.stride, decay: floats(operation.src.3),
-            rate: floats(operation.src.4), output: operation.data.assumingMemoryBound(to: Float.self),
+            rate: floats(operation.src.4), passing: operation.src.5.map { UnsafePointer(floats($0)) },
+            output: operation.data.assumingMemoryBound(to: Float.self),
             heads: Int32(operation.ne.1), key_heads: Int32(operation.src.0!.pointee.ne.1), size: Int32(operation.ne.0),
             key_size: Int32(operation.src.0!.pointee.ne.0), corrects: true, groups_heads: false)
     }

@@ -9,7 +9,7 @@ import Testing
     static let runs = [(tokens: 1, column: 0), (tokens: 5, column: 1), (tokens: 3, column: 7)]
     static let columns = 11
 
-    @Test("convolves what came before and the new inputs", arguments: [2, 3, 4, 9], [1, 6, 37])
+    @Test("convolves what came before and the new inputs", arguments: [2, 3, 4, 9], [1, 6, 37, 150])
     func convolves(taps: Int, channels: Int) {
         var random = SeededNumbers(UInt64(taps * 100 + channels))
         let (input, weights) = (random.floats(Self.columns * channels), random.floats(channels * taps))
@@ -37,8 +37,17 @@ import Testing
 
     @Test("learns and answers by the delta rule", arguments: [(8, 2, 2), (20, 4, 2), (32, 3, 1), (128, 2, 2)])
     func learns(size: Int, heads: Int, keyHeads: Int) {
+        checkLearning(.deltaRule, size: size, heads: heads, keyHeads: keyHeads)
+    }
+
+    @Test("learns and answers as a state space", arguments: [(8, 2, 2), (22, 4, 2), (32, 3, 1), (128, 4, 2)])
+    func remembers(size: Int, heads: Int, keyHeads: Int) {
+        checkLearning(.stateSpace, size: size, heads: heads, keyHeads: keyHeads)
+    }
+
+    private func checkLearning(_ rule: DeltaData.Rule, size: Int, heads: Int, keyHeads: Int) {
         var random = SeededNumbers(UInt64(size))
-        let data = DeltaData(size: size, heads: heads, keyHeads: keyHeads, columns: Self.columns, &random)
+        let data = DeltaData(rule, size: size, heads: heads, keyHeads: keyHeads, columns: Self.columns, &random)
         let memories = Self.runs.map { _ in random.floats(heads * size * size) }
         let expected = zip(Self.runs, memories).map { data.reference(tokens: $0.tokens, from: $0.column, $1) }
         for level in levels {
@@ -100,8 +109,11 @@ extension recurrent_convolution {
     }
 }
 
-/// What the delta rule reads of some columns.
+/// What the delta rule, or a state space, reads of some columns.
 private struct DeltaData {
+    enum Rule { case deltaRule, stateSpace }
+
+    let rule: Rule
     let size: Int
     let heads: Int
     let keyHeads: Int
@@ -112,9 +124,11 @@ private struct DeltaData {
     let stride: Int
     let decays: [Float]
     let rates: [Float]
+    /// Of a state space only.
+    let passing: [Float]
 
-    init(size: Int, heads: Int, keyHeads: Int, columns: Int, _ random: inout SeededNumbers) {
-        (self.size, self.heads, self.keyHeads) = (size, heads, keyHeads)
+    init(_ rule: Rule, size: Int, heads: Int, keyHeads: Int, columns: Int, _ random: inout SeededNumbers) {
+        (self.rule, self.size, self.heads, self.keyHeads) = (rule, size, heads, keyHeads)
         stride = heads * size + 5
         let short = 1 / Float(size).squareRoot()
         queries = random.floats(columns * keyHeads * size).map { $0 * short }
@@ -122,16 +136,22 @@ private struct DeltaData {
         values = random.floats(columns * stride)
         decays = random.floats(columns * heads).map { 0.5 + abs($0) / 4 }
         rates = random.floats(columns * heads).map { abs($0) / 2 }
+        passing = random.floats(heads)
     }
 
     func call(
         _ batch: UnsafePointer<recurrent_batch>, _ output: inout [Float], _ thread: Int32, _ threads: Int
     ) {
         output.withUnsafeMutableBufferPointer { output in
-            withUnsafe { work in
-                var work = work
-                work.output = output.baseAddress
-                recurrent_learn(batch, &work, thread, Int32(threads))
+            passing.withUnsafeBufferPointer { passing in
+                withUnsafe { work in
+                    var work = work
+                    work.output = output.baseAddress
+                    if rule == .stateSpace {
+                        (work.corrects, work.groups_heads, work.passing) = (false, true, passing.baseAddress)
+                    }
+                    recurrent_learn(batch, &work, thread, Int32(threads))
+                }
             }
         }
     }
@@ -146,7 +166,8 @@ private struct DeltaData {
                                 recurrent_delta(
                                     query: queries.baseAddress, key: keys.baseAddress, value: values.baseAddress,
                                     value_stride: stride, decay: decays.baseAddress, rate: rates.baseAddress,
-                                    output: nil, heads: Int32(heads), key_heads: Int32(keyHeads), size: Int32(size),
+                                    passing: nil, output: nil, heads: Int32(heads), key_heads: Int32(keyHeads),
+                                    size: Int32(size),
                                     key_size: Int32(size), corrects: true, groups_heads: false))
                         }
                     }
@@ -161,17 +182,19 @@ private struct DeltaData {
         var output: [Double] = []
         for token in column..<column + tokens {
             for head in 0..<heads {
-                let at = (token * keyHeads + head % keyHeads) * size
+                let keyHead = rule == .stateSpace ? head / (heads / keyHeads) : head % keyHeads
+                let at = (token * keyHeads + keyHead) * size
                 for row in 0..<size {
                     let cells = (head * size + row) * size..<(head * size + row + 1) * size
                     for cell in cells { memory[cell] *= Double(decays[token * heads + head]) }
+                    let value = Double(values[token * stride + head * size + row])
                     let known = zip(memory[cells], keys[at..<at + size]).reduce(0) { $0 + $1.0 * Double($1.1) }
-                    let learned =
-                        (Double(values[token * stride + head * size + row]) - known)
-                        * Double(rates[token * heads + head])
+                    let difference = rule == .stateSpace ? value : value - known
+                    let learned = difference * Double(rates[token * heads + head])
                     for (index, cell) in cells.enumerated() { memory[cell] += Double(keys[at + index]) * learned }
                     let answer = zip(memory[cells], queries[at..<at + size]).reduce(0) { $0 + $1.0 * Double($1.1) }
-                    output.append(answer / Double(size).squareRoot())
+                    let passed = rule == .stateSpace ? value * Double(passing[head]) : 0
+                    output.append(passed + answer / (rule == .stateSpace ? 1 : Double(size).squareRoot()))
                 }
             }
         }

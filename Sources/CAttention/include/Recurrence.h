@@ -39,6 +39,7 @@ struct recurrent_delta {
     size_t value_stride; ///< in floats
     const float *decay;  ///< `[columns][heads]`: what the memory is multiplied by
     const float *rate;   ///< `[columns][heads]`: how much of the difference to a value is learned
+    const float *passing; ///< `[heads]`: how much of a value is answered at once; NULL: nothing
     float *output;       ///< `[columns][heads][size]`
     int32_t heads, key_heads;
     int32_t size;      ///< numbers of a value
@@ -54,6 +55,6 @@ void recurrent_convolve(
     const struct recurrent_batch *batch, const struct recurrent_convolution *work, int32_t thread, int32_t threads);
 
 /// Each head's memory M decays, learns rate * (value - M key) at the key, and answers M query / sqrt(key_size); without
-/// `corrects` it learns rate * value, and answers M query. To be called by all threads.
+/// `corrects` it learns rate * value, and answers M query. Then comes what passes of the value. To be called by all threads.
 void recurrent_learn(
     const struct recurrent_batch *batch, const struct recurrent_delta *work, int32_t thread, int32_t threads);

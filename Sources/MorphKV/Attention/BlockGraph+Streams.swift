@@ -134,7 +134,7 @@ extension BlockGraph {
         let product = apply(alternatives.right, apply(alternatives.left, x))
         let beside = graph.add(normed(product, by: alternatives.norm), x)
         let middle = graph.scale(graph.add(graph.add(attended, active), beside), by: Float(0.5).squareRoot())
-        let result = network(middle, layer: index)
+        let result = pass(middle, through: secondHalf(ofLayer: index))
         // What came out otherwise than predicted corrects all streams, each by its factor.
         let factors = graph.scale(apply(alternatives.correction, routed(result, alternatives)), by: 1, plus: 1)
         let surprise = graph.repeated(

@@ -117,24 +117,25 @@ struct BlockGraph {
     /// - Returns: the residual streams after the block.
     func finish(_ attention: Tensor, gate: Tensor?, input: Tensor, own: Tensor? = nil, layer index: Int) -> Tensor {
         let layer = weights.layers[index]
-        let gated = gate.map { graph.multiply(attention, $0) } ?? attention
-        let attended = normed(apply(layer.attentionOutput, gated), by: layer.attentionPostNorm)
         if let alternatives = layer.alternatives {
-            return finish(attended, alternatives, input: input, own: own!, layer: index)
+            return finish(attended(attention, gate, layer), alternatives, input: input, own: own!, layer: index)
         }
-        var result = network(graph.add(scaled(attended, by: description.residualScale), input), layer: index)
+        let middle = middle(attention, gate: gate, input: input, layer: index)
+        var result = pass(middle, through: secondHalf(ofLayer: index))
         if let own, let perLayer = layer.perLayer { result = graph.add(result, taken(own, by: perLayer, result)) }
         return layer.scale.map { graph.multiply(result, $0) } ?? result
     }
 
-    /// A block's second half, with its residual.
-    func network(_ middle: Tensor, layer index: Int) -> Tensor {
-        let (layer, description) = (weights.layers[index], self.description.attentionBlock(index).feedForward)
-        let x =
-            layer.feedForward.norms.map { parallel(middle, layer, $0, description) }
-            ?? feedForward(normed(middle, by: layer.feedForwardNorm), layer.feedForward, description)
-        let result = normed(x, by: layer.feedForwardPostNorm)
-        return graph.add(scaled(result, by: self.description.residualScale), middle)
+    /// The one residual stream between the two halves of a block; the arguments are those of
+    /// ``finish(_:gate:input:own:layer:)``.
+    func middle(_ attention: Tensor, gate: Tensor?, input: Tensor, layer index: Int) -> Tensor {
+        let attended = attended(attention, gate, weights.layers[index])
+        return graph.add(scaled(attended, by: description.residualScale), input)
+    }
+
+    private func attended(_ attention: Tensor, _ gate: Tensor?, _ layer: LayerWeights) -> Tensor {
+        let gated = gate.map { graph.multiply(attention, $0) } ?? attention
+        return normed(apply(layer.attentionOutput, gated), by: layer.attentionPostNorm)
     }
 
     func scaled(_ x: Tensor, by factor: Float) -> Tensor { factor == 1 ? x : graph.scale(x, by: factor) }

@@ -1,13 +1,57 @@
 internal import Ggml
 
 extension BlockGraph {
-    /// The feed-forward network of a block: `[embedding, tokens]` to the same.
-    func feedForward(_ x: Tensor, _ weights: FeedForwardWeights, _ description: FeedForward) -> Tensor {
+    /// A block's feed-forward network, and the norms before and behind it.
+    struct SecondHalf {
+        let norm: Tensor?
+        let weights: FeedForwardWeights
+        let description: FeedForward
+        let postNorm: Tensor?
+    }
+
+    /// - Parameter index: see ``DecoderDescription/attentionBlock(_:)``.
+    func secondHalf(ofLayer index: Int) -> SecondHalf {
+        let layer = weights.layers[index]
+        return SecondHalf(
+            norm: layer.feedForwardNorm, weights: layer.feedForward,
+            description: description.attentionBlock(index).feedForward, postNorm: layer.feedForwardPostNorm)
+    }
+
+    /// - Parameter index: in ``DecoderDescription/recurrentBlocks``.
+    func secondHalf(ofRecurrentBlock index: Int) -> SecondHalf {
+        let block = weights.recurrentBlocks[index]
+        return SecondHalf(
+            norm: block.feedForwardNorm, weights: block.feedForward,
+            description: description.recurrentBlocks[index].feedForward, postNorm: nil)
+    }
+
+    /// A block's second half with its residual, `[embedding, tokens]` to the same.
+    ///
+    /// - Parameter groups: which experts tokens get, where that is known; nil: they are chosen here.
+    func pass(_ middle: Tensor, through half: SecondHalf, groups: ExpertGroups.Inputs? = nil) -> Tensor {
+        let x =
+            half.weights.norms.map { parallel(middle, half, $0) }
+            ?? feedForward(normed(middle, by: half.norm), half.weights, half.description, groups)
+        return graph.add(scaled(normed(x, by: half.postNorm), by: description.residualScale), middle)
+    }
+
+    /// The experts that tokens get, without more; see ``pass(_:through:groups:)``.
+    func choice(_ middle: Tensor, of half: SecondHalf) -> ExpertChoice {
+        choose(
+            normed(middle, by: half.norm), by: half.weights.router!, bias: half.weights.choiceBias,
+            half.description.experts!)
+    }
+
+    private func feedForward(
+        _ x: Tensor, _ weights: FeedForwardWeights, _ description: FeedForward, _ groups: ExpertGroups.Inputs?
+    ) -> Tensor {
         guard let router = weights.router, let experts = description.experts else {
             return network(x, weights.network, description)
         }
-        let chosen = choose(x, by: router, bias: weights.choiceBias, experts)
-        let mixed = mix(x, chosen, weights.network, description.activation)
+        let mixed =
+            groups.map { mix(x, $0, weights.network, description.activation) }
+            ?? mix(
+                x, choose(x, by: router, bias: weights.choiceBias, experts), weights.network, description.activation)
         guard let shared = weights.shared else { return mixed }
         let common = network(x, shared, description)
         let gate = weights.sharedGate.map { graph.sigmoid(apply($0, x)) }
@@ -15,11 +59,10 @@ extension BlockGraph {
     }
 
     /// A network and the experts beside it, each with norms of its own; the router has its own scale of the input.
-    func parallel(
-        _ x: Tensor, _ layer: LayerWeights, _ norms: ParallelNorms, _ description: FeedForward
-    ) -> Tensor {
-        let (weights, experts) = (layer.feedForward, description.experts!)
-        let common = network(normed(x, by: layer.feedForwardNorm), weights.shared!, description)
+    private func parallel(_ x: Tensor, _ half: SecondHalf, _ norms: ParallelNorms) -> Tensor {
+        let (weights, description) = (half.weights, half.description)
+        let experts = description.experts!
+        let common = network(normed(x, by: half.norm), weights.shared!, description)
         let plain = graph.rmsNorm(x, epsilon: self.description.normEpsilon)
         let routed = graph.multiply(graph.scale(plain, by: 1 / Float(x[0]).squareRoot()), norms.routerScale)
         let chosen = choose(routed, by: weights.router!, bias: nil, experts)
@@ -62,7 +105,7 @@ extension BlockGraph {
     // MARK: Experts
 
     /// The experts of each token.
-    private struct Choice {
+    struct ExpertChoice {
         /// i32 `[used, tokens]`.
         let indices: Tensor
         /// `[1, used, tokens]`.
@@ -71,7 +114,7 @@ extension BlockGraph {
 
     private func choose(
         _ x: Tensor, by router: Projection, bias: Tensor?, _ experts: FeedForward.Experts
-    ) -> Choice {
+    ) -> ExpertChoice {
         let tokens = x[1]
         let logits = apply(router, x)
         let values =
@@ -87,12 +130,12 @@ extension BlockGraph {
             let sum = graph.clamp(graph.sumRows(row), to: 6.103515625e-5...(.infinity))
             weights = graph.reshape(graph.divide(row, by: sum), [1, experts.used, tokens])
         }
-        return Choice(indices: indices, weights: scaled(weights, by: experts.weightScale))
+        return ExpertChoice(indices: indices, weights: scaled(weights, by: experts.weightScale))
     }
 
     /// What each token's experts make of it, added up by their weights.
     private func mix(
-        _ x: Tensor, _ choice: Choice, _ weights: NetworkWeights, _ activation: FeedForward.Activation,
+        _ x: Tensor, _ choice: ExpertChoice, _ weights: NetworkWeights, _ activation: FeedForward.Activation,
         scales: Tensor? = nil
     ) -> Tensor {
         func apply(_ projection: Projection, _ x: Tensor) -> Tensor {
@@ -109,10 +152,41 @@ extension BlockGraph {
         }
         let results = graph.multiply(
             apply(weights.down, gated(gate, apply(weights.up, input), activation)), shares)
+        return sum(graph.reshape(results, [width, used * tokens]), used)
+    }
+
+    /// The sum of each token's results: `[width, used * tokens]` to `[width, tokens]`.
+    private func sum(_ results: Tensor, _ used: Int) -> Tensor {
+        let (width, row) = (results[0], results.strides[1])
         let parts = (0..<used).map { expert in
-            graph.view(results, [width, tokens], strides: [results.strides[2]], offset: expert * results.strides[1])
+            graph.view(results, [width, results[1] / used], strides: [used * row], offset: expert * row)
         }
         return used == 1 ? graph.contiguous(parts[0]) : parts.dropFirst().reduce(parts[0], graph.add)
+    }
+
+    /// The same, one expert after the other.
+    private func mix(
+        _ x: Tensor, _ inputs: ExpertGroups.Inputs, _ weights: NetworkWeights, _ activation: FeedForward.Activation
+    ) -> Tensor {
+        for group in inputs.groups.list {
+            func apply(_ projection: Projection, _ x: Tensor) -> Tensor {
+                let (all, biases) = (projection.weight, projection.bias)
+                let own = graph.view(
+                    all, [all[0], all[1]], strides: [all.strides[1]], offset: group.expert * all.strides[2])
+                let product = graph.matmul(own, x)
+                return biases.map {
+                    graph.add(product, graph.view($0, [$0[0]], offset: group.expert * $0.strides[1]))
+                } ?? product
+            }
+            let part = { (a: Tensor) in graph.view(a, [group.range.count], offset: 4 * group.range.lowerBound) }
+            let input = graph.rows(x, at: part(inputs.tokens))
+            let gate = weights.gate.map { apply($0, input) }
+            let result = apply(weights.down, gated(gate, apply(weights.up, input), activation))
+            let share = graph.reshape(part(inputs.shares), [1, group.range.count])
+            graph.schedule(
+                graph.setRows(of: inputs.results, to: graph.multiply(result, share), at: part(inputs.places)))
+        }
+        return sum(inputs.results, inputs.groups.used)
     }
 }
 

@@ -7,6 +7,15 @@ package struct RecurrentWeights {
         case gatedDeltaNet(GatedDeltaNetWeights)
         case shortConvolution(ShortConvolutionWeights)
         case stateSpace(StateSpaceWeights)
+
+        /// Back to the residual stream.
+        var output: Projection {
+            switch self {
+            case .gatedDeltaNet(let weights): weights.output
+            case .shortConvolution(let weights): weights.output
+            case .stateSpace(let weights): weights.output
+            }
+        }
     }
 
     package let norm: Tensor

@@ -53,17 +53,12 @@ struct LayerRun {
         }
         let features = features?(p.input, graph)
         features.map(graph.output)
-        var logits: Tensor?
         var maskInput: Tensor?
+        var ending = Ending()
         if !output.isEmpty {
             let attended = attend(p, from: range.lowerBound, output: output, in: graph, mask: &maskInput)
             let gate = p.gate.map { part($0, output.lowerBound - range.lowerBound, output.count, in: graph) }
-            let (input, own) = block.streams(of: columns(output, in: graph))
-            let result = block.finish(
-                attended, gate: gate, input: input, own: block.own(own, layer: index), layer: index)
-            if isLast { logits = block.logits(result) }
-            logits.map(graph.output)
-                ?? graph.schedule(graph.copy(result, to: block.place(of: columns(output, in: graph))))
+            ending = finish(attended, gate: gate, output: output, in: block)
         }
         try graph.allocate()
         for (column, token) in range.enumerated() {
@@ -72,7 +67,39 @@ struct LayerRun {
         positions.write()
         maskInput?.write(mask.values(queries: seen + output.lowerBound..<seen + output.upperBound))
         try graph.compute()
-        return (logits?.values() ?? [], features?.values() ?? [])
+        let result = (logits: ending.logits?.values() ?? [Float](), features: features?.values() ?? [Float]())
+        if let experts = ending.experts { try experts.run(model) { columns(output, in: $0) } }
+        return result
+    }
+
+    /// What comes of the second half of a block.
+    private struct Ending {
+        /// In the last block.
+        var logits: Tensor?
+        /// What is left to do when the graph was computed.
+        var experts: ExpertRun?
+    }
+
+    /// Describes what follows attention.
+    private func finish(_ attended: Tensor, gate: Tensor?, output: Range<Int>, in block: BlockGraph) -> Ending {
+        let graph = block.graph
+        let columns = columns(output, in: graph)
+        let (input, own) = block.streams(of: columns)
+        if !isLast, !model.description.hasStreams {
+            let half = block.secondHalf(ofLayer: index)
+            let middle = { block.middle(attended, gate: gate, input: input, layer: index) }
+            if let experts = ExpertRun(half, of: middle, at: columns, in: block, allocator: allocator) {
+                return Ending(experts: experts)
+            }
+        }
+        let result = block.finish(attended, gate: gate, input: input, own: block.own(own, layer: index), layer: index)
+        guard isLast else {
+            graph.schedule(graph.copy(result, to: block.place(of: columns)))
+            return Ending()
+        }
+        let logits = block.logits(result)
+        graph.output(logits)
+        return Ending(logits: logits)
     }
 
     private func columns(_ range: Range<Int>, in graph: Graph) -> Tensor {

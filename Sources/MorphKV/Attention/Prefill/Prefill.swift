@@ -47,8 +47,9 @@ struct Prefill {
         }
         for index in shared.keys.sorted() { try shared[index]!.finish() }
         if !model.description.endsWithAttention {
-            try recurrent.run(stream, before: cache.parts.count)
-            logits = try recurrent.logits(stream, of: wantsAllLogits ? 0..<tokens : tokens - 1..<tokens)
+            let wanted = wantsAllLogits ? 0..<tokens : tokens - 1..<tokens
+            try recurrent.run(stream, before: cache.parts.count, wanted: wanted)
+            logits = try recurrent.logits(stream, of: wanted)
         }
         try backend.check()
         cache.admitPrompt(tokens)

@@ -64,6 +64,6 @@ final class KernelRecurrence: Recurrence {
         let inputs = DeltaInputs(
             queries: contiguous(space.queries), keys: contiguous(space.keys), values: space.values,
             decays: graph.reshape(decays, [1, heads, tokens]), rates: graph.reshape(steps, [1, heads, tokens]))
-        return graph.scan(inputs, batch: batches + block)
+        return graph.scan(inputs, passing: space.passing, batch: batches + block)
     }
 }

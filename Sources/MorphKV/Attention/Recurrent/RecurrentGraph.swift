@@ -5,39 +5,47 @@ extension BlockGraph {
     /// The blocks without attention between a layer and the one before it: the residual stream before them to that after
     /// them, `[embedding, tokens]`.
     func passRecurrentBlocks(_ input: Tensor, before layer: Int, by recurrence: any Recurrence) -> Tensor {
-        description.recurrentBlocks(before: layer).reduce(input) { pass($0, recurrentBlock: $1, by: recurrence) }
+        description.recurrentBlocks(before: layer).reduce(input) { stream, index in
+            let mixed = mix(stream, recurrentBlock: index, by: recurrence)
+            let half = secondHalf(ofRecurrentBlock: index)
+            return pass(middle(mixed, input: stream, recurrentBlock: index), through: half)
+        }
     }
 
-    /// A block without attention.
+    /// What a block without attention makes of tokens and what it remembers, which goes on.
     ///
     /// - Parameter input: the residual stream before the block, `[embedding, tokens]`.
-    /// - Returns: the residual stream after the block.
-    func pass(_ input: Tensor, recurrentBlock index: Int, by recurrence: any Recurrence) -> Tensor {
+    /// - Returns: what its output is projected from, a column for each token.
+    func mix(_ input: Tensor, recurrentBlock index: Int, by recurrence: any Recurrence) -> Tensor {
         let block = weights.recurrentBlocks[index]
         let x = normed(input, by: block.norm)
-        let mixed: Tensor
         switch (block.mixer, description.recurrentBlocks[index].kind) {
         case (.gatedDeltaNet(let weights), .gatedDeltaNet(let net)):
-            mixed = gatedDeltaNet(x, weights, net) {
+            return gatedDeltaNet(x, weights, net) {
                 recurrence.convolve($0, by: $1, block: index, in: graph)
             } learn: {
                 recurrence.learn($0, block: index, in: graph)
             }
         case (.shortConvolution(let weights), _):
-            mixed = shortConvolution(x, weights) { recurrence.convolve($0, by: $1, block: index, in: graph) }
+            return shortConvolution(x, weights) { recurrence.convolve($0, by: $1, block: index, in: graph) }
         case (.stateSpace(let weights), .stateSpace(let space)):
-            mixed = stateSpace(x, weights, space) {
+            return stateSpace(x, weights, space) {
                 recurrence.convolve($0, by: $1, block: index, in: graph)
             } scan: {
                 recurrence.scan($0, block: index, in: graph)
             }
         case (.gatedDeltaNet, _), (.stateSpace, _): preconditionFailure("weights are loaded by the description")
         }
-        let middle = graph.add(scaled(mixed, by: description.residualScale), input)
-        let result = feedForward(
-            normed(middle, by: block.feedForwardNorm), block.feedForward,
-            description.recurrentBlocks[index].feedForward)
-        return graph.add(scaled(result, by: description.residualScale), middle)
+    }
+
+    /// The residual stream between the two halves of a block without attention, of some of its tokens.
+    ///
+    /// - Parameters:
+    ///   - mixed: what ``mix(_:recurrentBlock:by:)`` makes of them.
+    ///   - input: the residual stream before the block.
+    func middle(_ mixed: Tensor, input: Tensor, recurrentBlock index: Int) -> Tensor {
+        let output = apply(weights.recurrentBlocks[index].mixer.output, mixed)
+        return graph.add(scaled(output, by: description.residualScale), input)
     }
 
     private func shortConvolution(
@@ -48,7 +56,7 @@ extension BlockGraph {
             graph.view(all, [x[0], x[1]], strides: [all.strides[1]], offset: index * 4 * x[0])
         }
         let convolved = convolve(graph.multiply(part(0), part(2)), weights.convolution)
-        return apply(weights.output, graph.multiply(convolved, part(1)))
+        return graph.multiply(convolved, part(1))
     }
 
     // MARK: State space
@@ -69,18 +77,17 @@ extension BlockGraph {
             graph.view(
                 convolved, [size, count, tokens], strides: [4 * size, convolved.strides[1]], offset: 4 * after)
         }
-        let values = heads(space.size, space.heads, after: 0)
         let answer = scan(
             StateSpaceInputs(
                 queries: heads(space.stateSize, space.groups, after: inner + space.groups * space.stateSize),
-                keys: heads(space.stateSize, space.groups, after: inner), values: values,
+                keys: heads(space.stateSize, space.groups, after: inner),
+                values: heads(space.size, space.heads, after: 0),
                 steps: graph.add(part(space.heads, after: inner + space.channels), weights.stepBias),
-                rates: weights.rates))
-        let passed = graph.add(answer, graph.multiply(values, weights.passing))
+                rates: weights.rates, passing: weights.passing))
         let gated = graph.swiglu(
-            gate: part(inner, after: 0), up: graph.reshape(contiguous(passed), [inner, tokens]))
+            gate: part(inner, after: 0), up: graph.reshape(contiguous(answer), [inner, tokens]))
         let grouped = graph.reshape(gated, [inner / space.groups, space.groups, tokens])
-        return apply(weights.output, graph.reshape(normed(grouped, by: weights.norm), [inner, tokens]))
+        return graph.reshape(normed(grouped, by: weights.norm), [inner, tokens])
     }
 
     // MARK: Gated delta net
@@ -106,7 +113,7 @@ extension BlockGraph {
                 rates: perHead(graph.sigmoid(rates))))
         let gate = graph.reshape(apply(weights.outputGate, x), [size, net.valueHeads, tokens])
         let gated = graph.multiply(normed(answer, by: weights.norm), graph.silu(gate))
-        return apply(weights.output, graph.reshape(gated, [size * net.valueHeads, tokens]))
+        return graph.reshape(gated, [size * net.valueHeads, tokens])
     }
 
     /// Unit vectors, as many as value heads where these are not found by counting.

@@ -34,24 +34,41 @@ struct RecurrentRun {
 
     /// Takes a text through the blocks between a layer and the one before it.
     ///
-    /// - Parameter stream: the residual stream of the text, `[embedding, tokens]`; overwritten.
-    func run(_ stream: Tensor, before layer: Int) throws {
-        for block in model.description.recurrentBlocks(before: layer) {
+    /// - Parameters:
+    ///   - stream: the residual stream of the text, `[embedding, tokens]`; overwritten.
+    ///   - wanted: the tokens whose stream somebody reads afterwards; nil: all. The others go no further than it takes to be
+    ///     remembered.
+    func run(_ stream: Tensor, before layer: Int, wanted: Range<Int>? = nil) throws {
+        let blocks = model.description.recurrentBlocks(before: layer)
+        for block in blocks {
+            let output = block == blocks.last ? wanted : nil
             for start in stride(from: 0, to: stream[1], by: Prefill.chunk) {
-                try run(stream, start..<min(start + Prefill.chunk, stream[1]), through: block)
+                let range = start..<min(start + Prefill.chunk, stream[1])
+                try run(stream, range, output: output?.clamped(to: range) ?? range, through: block)
             }
         }
     }
 
-    private func run(_ stream: Tensor, _ range: Range<Int>, through block: Int) throws {
-        let operations = 16 + model.description.recurrentBlocks[block].operations
+    private func run(_ stream: Tensor, _ range: Range<Int>, output: Range<Int>, through index: Int) throws {
+        let operations = 24 + model.description.recurrentBlocks[index].operations
         let graph = try Graph(on: backend, capacity: operations, allocator: allocator)
         (recurrence as? KernelRecurrence)?.describe([(state, range.count)])
-        let columns = columns(stream, range, in: graph)
-        let result = blocks(in: graph).pass(columns, recurrentBlock: block, by: recurrence)
-        graph.schedule(graph.copy(result, to: columns))
+        let block = blocks(in: graph)
+        let mixed = block.mix(columns(stream, range, in: graph), recurrentBlock: index, by: recurrence)
+        guard !output.isEmpty else {
+            graph.schedule(mixed)
+            try graph.allocate()
+            return try graph.compute()
+        }
+        let ours = output.lowerBound - range.lowerBound..<output.upperBound - range.lowerBound
+        let target = columns(stream, output, in: graph)
+        let middle = { block.middle(columns(mixed, ours, in: graph), input: target, recurrentBlock: index) }
+        let half = block.secondHalf(ofRecurrentBlock: index)
+        let experts = ExpertRun(half, of: middle, at: target, in: block, allocator: allocator)
+        if experts == nil { graph.schedule(graph.copy(block.pass(middle(), through: half), to: target)) }
         try graph.allocate()
         try graph.compute()
+        try experts?.run(model) { columns(stream, output, in: $0) }
     }
 
     /// The logits of some tokens whose residual stream went through all blocks, `vocabulary` values each.
