@@ -21,8 +21,11 @@ int32_t attention_raise(
 ) {
     int32_t span = raising->floor + raising->count - lowest, count = 0, rank = 0;
     for (int32_t i = 0; i < span; i++) order[i] = -1;
-    for (int32_t i = 0; i < raising->count; i++)
-        if (places[i] < raising->floor + raising->count) order[places[i] - lowest] = i;
+    for (int32_t i = 0; i < raising->count; i++) {
+        if (places[i] >= raising->floor + raising->count) continue;
+        if (order[places[i] - lowest] >= 0) return -1;
+        order[places[i] - lowest] = i;
+    }
     int32_t own = lowest;
     for (; own < lowest + span; own++) {
         int32_t slot = order[own - lowest], target = raising->floor + rank;

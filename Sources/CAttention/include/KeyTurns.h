@@ -49,7 +49,7 @@ int32_t attention_places(
 /// - moved: becomes where keys are moved to, counted from the base as it is afterwards
 /// - order: room for floor + count - lowest numbers
 /// - turns: the rows that turn, those of moved entries first and in their order; room for `count`
-/// - returns: how many turn
+/// - returns: how many turn; -1, and nothing is changed, if two entries are in one place
 int32_t attention_raise(
     const struct attention_raising *raising, int32_t lowest, const int32_t *places, int32_t first_row, float *moved,
     int32_t *order, struct attention_turn *turns);

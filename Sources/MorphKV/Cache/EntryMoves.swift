@@ -60,7 +60,23 @@ struct EntryMoves {
         if order.count < span { order = Array(repeating: -1, count: span) }
         let count = attention_raise(
             &raising, lowest, places, Int32(head * slots), moved, &order, &turns)
+        guard count >= 0 else { return raise(head: head, byAge: held, moved, to: floor) }
         rows += turns.prefix(Int(count))
+    }
+
+    /// The same where two entries are in one place, so that places do not tell which is older: a floor that is farther up than a
+    /// limit ever puts it moves old entries past new ones.
+    private mutating func raise(
+        head: Int, byAge held: UnsafePointer<Float>, _ moved: UnsafeMutablePointer<Float>, to floor: Int
+    ) {
+        let aged = (0..<slots).filter { held[$0] >= 0 }.sorted { held[$0] < held[$1] }
+        let raised = PositionFloor.moved(aged.map { Int(places[$0]) }, to: floor)
+        for (rank, slot) in aged.enumerated() {
+            let target = rank < raised.count ? raised[rank] : Int(places[slot])
+            turn(head * slots + slot, by: target - shift - Int(places[slot]))
+            if rank < raised.count { moved[slot] = Float(target) }
+        }
+        for slot in 0..<slots where shift != 0 { moved[slot] -= Float(shift) }
     }
 
     private mutating func turn(_ row: Int, by distance: Int) {
