@@ -4,7 +4,8 @@ public import Foundation
 /// The metadata of a GGUF file, and where its tensors lie; the tensors themselves are not read.
 ///
 /// GGUF is the format of llama.cpp: key-value metadata, then named tensors. It is read through
-/// gguf.h, after a check of everything that gguf.h would answer by aborting the process.
+/// gguf.h, after a check of everything that gguf.h would answer by aborting the process. A model in several files
+/// (`model-00001-of-00003.gguf`, ...) is read as if it were one: the first is named, the others lie beside it.
 public final class GgufFile {
     /// A tensor as the file describes it.
     public struct TensorInfo: Sendable, Hashable {
@@ -14,7 +15,7 @@ public final class GgufFile {
         public let type: ElementType
         /// Its extents, fastest dimension first, without trailing ones.
         public let shape: [Int]
-        /// Where its bytes begin, from the start of the file.
+        /// Where its bytes begin, from the start of the file; of several files, as ``GgufFile/map()`` puts them.
         public let offset: Int
         /// How many bytes it has.
         public let bytes: Int
@@ -24,19 +25,28 @@ public final class GgufFile {
     public let url: URL
     /// The last part of its path, for messages.
     public var name: String { url.lastPathComponent }
-    /// The size of the file in bytes.
-    public let fileBytes: Int
+    /// The files of a model that is in several; otherwise ``url`` alone.
+    public internal(set) var urls: [URL]
+    /// The size of the file in bytes; of several, as ``map()`` puts them.
+    public internal(set) var fileBytes: Int
     /// All tensors by name.
-    public let tensors: [String: TensorInfo]
+    public internal(set) var tensors: [String: TensorInfo]
     let context: OpaquePointer
 
-    /// Reads the metadata of a file.
+    /// Reads the metadata of a file, and of the files beside it that have the rest of its tensors.
     ///
-    /// - Throws: ``GgmlError`` of kind `file` or `format` that says what is wrong with the file, including
+    /// - Throws: ``GgmlError`` of kind `file` or `format` that says what is wrong with a file, including
     ///   tensors that lie outside it.
-    public init(contentsOf url: URL) throws {
+    public convenience init(contentsOf url: URL) throws {
+        try self.init(single: url)
+        try readOtherParts()
+    }
+
+    /// Reads the metadata of one file, whatever lies beside it.
+    init(single url: URL) throws {
         Log.redirect()
         self.url = url
+        urls = [url]
         fileBytes = try GgufHeaderCheck(url).run()
         let parameters = gguf_init_params(no_alloc: true, ctx: nil)
         guard let context = gguf_init_from_file(url.path, parameters) else {

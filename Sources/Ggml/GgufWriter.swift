@@ -17,6 +17,12 @@ public final class GgufWriter {
     public func set(_ key: String, _ value: String) { gguf_set_val_str(context, key, value) }
     /// Sets a whole number, stored with 32 bits.
     public func set(_ key: String, _ value: Int) { gguf_set_val_u32(context, key, UInt32(value)) }
+    /// Sets the counts of a model in several files, with the types that libllama expects.
+    package func setPart(_ number: Int, of count: Int, tensors: Int) {
+        gguf_set_val_u16(context, "split.no", UInt16(number - 1))
+        gguf_set_val_u16(context, "split.count", UInt16(count))
+        gguf_set_val_i32(context, "split.tensors.count", Int32(tensors))
+    }
     /// Sets a number.
     public func set(_ key: String, _ value: Float) { gguf_set_val_f32(context, key, value) }
     /// Sets a truth value.

@@ -20,10 +20,7 @@ final class LazyFingerprint: Sendable {
     init(_ file: GgufFile, _ description: DecoderDescription) throws {
         self.description = description
         tensors = file.tensors.values.sorted { $0.name < $1.name }
-        mapping = try MappedFile(file.url)
-        guard mapping.bytes.count == file.fileBytes else {
-            throw GgmlError(.file, "\(file.name) changed while it was read")
-        }
+        mapping = try file.map()
     }
 
     var value: String {

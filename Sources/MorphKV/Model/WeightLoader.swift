@@ -233,10 +233,7 @@ struct WeightLoader {
     }
 
     private func place() throws {
-        let mapping = try MappedFile(file.url)
-        guard mapping.bytes.count == file.fileBytes else {
-            throw GgmlError(.file, "\(file.name) changed while it was read")
-        }
+        let mapping = try file.map()
         for (index, arena) in arenas.enumerated() where !placements[index].isEmpty {
             if isMapped(index) {
                 try arena.map(mapping.bytes, ownedBy: mapping, on: .cpu(), placing: placements[index])

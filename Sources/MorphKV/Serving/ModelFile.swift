@@ -5,13 +5,13 @@ internal import Ggml
 package struct ModelFile: Sendable, Hashable {
     /// Where it is.
     package let url: URL
-    /// Its name without `.gguf`, after the folders of the folder that it is in.
+    /// Its name without `.gguf`, and without what tells parts apart, after the folders of the folder that it is in.
     package let name: String
 
     /// - Parameter folders: where it is in the folder of models, such as `publisher/model/`.
     package init(_ url: URL, in folders: String = "") {
         self.url = url
-        name = folders + url.deletingPathExtension().lastPathComponent
+        name = folders + (GgufPart(url)?.stem ?? url.deletingPathExtension().lastPathComponent)
     }
 
     /// Bytes before the tensors: the tokenizer, most of all.
@@ -27,7 +27,7 @@ package struct ModelFile: Sendable, Hashable {
     }
 
     /// The files of a folder and of two levels of folders in it, by name, that are models or too damaged to say what they are;
-    /// calibrations, contexts and saved sessions are left out.
+    /// calibrations, contexts, saved sessions and all parts of a model but the first are left out.
     ///
     /// - Throws: what the system says if the folder cannot be read.
     package static func all(in folder: URL) throws -> [ModelFile] {
@@ -50,6 +50,7 @@ package struct ModelFile: Sendable, Hashable {
 
     private static func isSomethingElse(_ url: URL) -> Bool {
         if url.lastPathComponent.hasSuffix(".augur.gguf") { return true }
+        if let part = GgufPart(url), part.number > 1 { return true }
         guard let file = try? GgufFile(contentsOf: url) else { return false }
         return file.isSavedCache || (try? file.string("general.architecture")) == Calibration.architecture
     }
