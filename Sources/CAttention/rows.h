@@ -4,8 +4,16 @@
 #include "storage.h"
 #include "workspace.h"
 
-/// Rows whose weights are applied before the next rows are read, so that a second pass finds them in the first cache.
-#define ROW_BLOCK 32
+/// Rows whose weights are applied before the next rows are read: so many that they and the next ones fit the first cache.
+INLINE int block_rows(size_t row_bytes) { return row_bytes > 512 ? 16 : 32; }
+
+/// How many bytes ahead keys are asked for.
+#define KEY_BYTES_AHEAD 8192
+
+/// Asks for what is read after other rows; whether there is anything does not matter.
+INLINE void ask_for(const char *from, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(from + at);
+}
 
 /// Queries whose sums fit the registers, beside those of some rows.
 #define MOST_QUERIES 8
@@ -39,6 +47,9 @@ INLINE void dot_tile(
     // A block of the types that have blocks, so that what its numbers share is read once.
     int d = 0;
     for (; d + 32 <= dimension; d += 32) {
+        UNROLL
+        for (int r = 0; r < nr; r++)
+            ask_for(rows + (size_t)r * row_bytes + stored_bytes(type, d) + KEY_BYTES_AHEAD, stored_bytes(type, 32));
         UNROLL
         for (int part = d; part < d + 32; part += LANES) dot_lanes(type, nq, nr, rows, row_bytes, queries + part, padded, part, sums);
     }
@@ -97,8 +108,11 @@ INLINE void weigh_tile(
     for (int q = 0; q < nq; q++)
         UNROLL
         for (int v = 0; v < nv; v++) sum[q][v] = load(sums + q * padded + d + v * LANES);
-    for (int r = 0; r < count; r++) {
+    // The next block's rows lie where nothing but this asks for them in time: they are read part by part, too.
+    const char *ahead = rows + (size_t)block_rows(row_bytes) * row_bytes + stored_bytes(type, d);
+    for (int r = 0; r < count; r++, ahead += row_bytes) {
         vf row[4];
+        ask_for(ahead, stored_bytes(type, nv * LANES));
         UNROLL
         for (int v = 0; v < nv; v++) row[v] = load_row(type, rows + (size_t)r * row_bytes, d + v * LANES);
         UNROLL
@@ -179,8 +193,9 @@ INLINE void pass_typed(
     const enum attention_type type, const enum row_operation operation, const struct row_pass *p
 ) {
     size_t bytes = stored_bytes(type, p->dimension);
-    for (int first = 0; first < p->count; first += ROW_BLOCK) {
-        int count = p->count - first < ROW_BLOCK ? p->count - first : ROW_BLOCK;
+    int block = block_rows(bytes);
+    for (int first = 0; first < p->count; first += block) {
+        int count = p->count - first < block ? p->count - first : block;
         for (int query = 0; query < p->queries;) {
             int step = p->queries - query < MOST_QUERIES ? p->queries - query : MOST_QUERIES;
             switch (step) {
