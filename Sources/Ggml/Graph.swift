@@ -4,8 +4,19 @@ internal import CLlama
 package final class GraphAllocator {
     /// For each device that a graph ran on.
     private var pointers: [Device: ggml_gallocr_t] = [:]
+    /// The largest graphs of each kind for which there is room.
+    private var reserved: [Device: [AnyHashable: Int]] = [:]
 
     package init(on backend: Backend) throws { _ = try pointer(on: backend) }
+
+    /// Lets graphs be allocated for their memory alone, unless that was done for those of the kind of that size or a larger one:
+    /// memory once taken stays.
+    package func reserve(_ kind: some Hashable, size: Int, on backend: Backend, _ allocate: () throws -> Void) rethrows
+    {
+        guard size > reserved[backend.device]?[kind] ?? 0 else { return }
+        try allocate()
+        reserved[backend.device, default: [:]][kind] = size
+    }
 
     deinit { for pointer in pointers.values { ggml_gallocr_free(pointer) } }
 

@@ -49,7 +49,10 @@ struct ExpertRun {
             backend.isRehearsal
             ? nil : ExpertGroups(choice.indices.values(), shares: choice.weights.values(), experts)
         // So that what is allocated does not depend on what is chosen.
-        _ = try describe(.largest(tokens: choice.indices[1], experts), model, columns)
+        let tokens = choice.indices[1]
+        try allocator.reserve(half.description, size: tokens, on: backend) {
+            _ = try describe(.largest(tokens: tokens, experts), model, columns)
+        }
         guard let groups else { return }
         let (graph, inputs) = try describe(groups, model, columns)
         inputs.write()
