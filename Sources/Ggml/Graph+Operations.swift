@@ -124,7 +124,7 @@ extension Graph {
 
     /// silu(gate) * up.
     package func swiglu(gate: Tensor, up: Tensor) -> Tensor {
-        wrap(ggml_swiglu_split(arena.context, gate.pointer, up.pointer), uses: gate, up)
+        sharedOut(gate, up) { wrap(ggml_swiglu_split(arena.context, $0.pointer, $1.pointer), uses: $0, $1) }
     }
 
     /// silu of the first half of each row times the second half.
@@ -134,7 +134,31 @@ extension Graph {
 
     /// gelu(gate) * up, with the tanh approximation.
     package func geglu(gate: Tensor, up: Tensor) -> Tensor {
-        wrap(ggml_geglu_split(arena.context, gate.pointer, up.pointer), uses: gate, up)
+        sharedOut(gate, up) { wrap(ggml_geglu_split(arena.context, $0.pointer, $1.pointer), uses: $0, $1) }
+    }
+
+    /// An operation on each pair of numbers by itself. ggml's threads share out rows, and one token's numbers are one row: so they
+    /// become several.
+    private func sharedOut(_ a: Tensor, _ b: Tensor, _ operation: (Tensor, Tensor) -> Tensor) -> Tensor {
+        guard let rows = rowsForThreads(a), a.isContiguous, b.isContiguous else { return operation(a, b) }
+        return reshape(operation(reshape(a, rows), reshape(b, rows)), a.shape)
+    }
+
+    /// The shape of the same numbers in more rows, which are vectors of 16 still; nil where that helps nobody.
+    private func rowsForThreads(_ a: Tensor) -> [Int]? {
+        let (parts, rows) = (16, a.count / a[0])
+        guard backend.device.usesHostMemory, backend.threads > 1, rows < 8, a[0] >= 1024, a[0] % (16 * parts) == 0
+        else {
+            return nil
+        }
+        return [a[0] / parts, rows * parts]
+    }
+
+    /// cap * tanh(a / cap).
+    package func softCapped(_ a: Tensor, by cap: Float) -> Tensor {
+        let rows = a.isContiguous ? rowsForThreads(a) : nil
+        let capped = scale(tanh(scale(rows.map { reshape(a, $0) } ?? a, by: 1 / cap)), by: cap)
+        return rows == nil ? capped : reshape(capped, a.shape)
     }
 
     /// gelu of the first half of each row times the second half, with the tanh approximation.

@@ -31,10 +31,10 @@ extension BlockGraph {
     func own(_ own: Tensor?, layer index: Int) -> Tensor? {
         own.map { all in
             let length = description.perLayerLength
-            return graph.contiguous(
-                graph.view(
-                    all, [length, all[1]], strides: [all.strides[1]],
-                    offset: 4 * length * description.attentionBlock(index).block))
+            let part = graph.view(
+                all, [length, all[1]], strides: [all.strides[1]],
+                offset: 4 * length * description.attentionBlock(index).block)
+            return graph.backend.device.usesHostMemory ? part : graph.contiguous(part)
         }
     }
 
@@ -56,7 +56,7 @@ extension BlockGraph {
 
     /// What a block makes of the numbers that are its own, `[embedding, tokens]`.
     func taken(_ own: Tensor, by weights: PerLayerWeights, _ x: Tensor) -> Tensor {
-        let gated = graph.multiply(graph.gelu(apply(weights.gate, x)), own)
+        let gated = graph.geglu(gate: apply(weights.gate, x), up: own)
         return normed(apply(weights.output, gated), by: weights.norm)
     }
 

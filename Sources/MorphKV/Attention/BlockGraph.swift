@@ -144,8 +144,7 @@ struct BlockGraph {
     func logits(_ streams: Tensor) -> Tensor {
         let x = left(streams)
         let logits = scaled(apply(weights.output, normed(x, by: weights.outputNorm)), by: description.logitScale)
-        guard let cap = description.finalSoftcap else { return logits }
-        return graph.scale(graph.tanh(graph.scale(logits, by: 1 / cap)), by: cap)
+        return description.finalSoftcap.map { graph.softCapped(logits, by: $0) } ?? logits
     }
 
     func apply(_ projection: Projection, _ x: Tensor) -> Tensor {

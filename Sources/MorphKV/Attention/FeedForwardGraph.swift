@@ -77,7 +77,7 @@ extension BlockGraph {
         guard let sparsity = description.sparsity, let gate else {
             return apply(weights.down, gated(gate, up, description.activation))
         }
-        return apply(weights.down, graph.multiply(graph.gelu(sparse(gate, sparsity)), up))
+        return apply(weights.down, graph.geglu(gate: sparse(gate, sparsity), up: up))
     }
 
     /// How far gates are above so many standard deviations over their mean; 0 for others.
@@ -191,6 +191,6 @@ extension BlockGraph {
 }
 
 extension FeedForward {
-    /// An upper bound on the operations and views that experts take in a graph, beyond those of one network.
-    var operations: Int { experts.map { 60 + 2 * $0.used } ?? (sparsity == nil ? 0 : 12) }
+    /// An upper bound on the operations and views that experts take in a graph, and one network beyond the simplest one.
+    var operations: Int { experts.map { 68 + 2 * $0.used } ?? (sparsity == nil ? 4 : 12) }
 }

@@ -75,5 +75,5 @@ extension ExpertGroups {
     }
 
     /// An upper bound on the operations, views and inputs that they take in a graph.
-    var operations: Int { 8 + 24 * list.count }
+    var operations: Int { 8 + 28 * list.count }
 }
