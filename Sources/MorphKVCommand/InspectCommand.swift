@@ -128,6 +128,7 @@ struct InspectCommand: ParsableCommand {
         }
         print("cache (\(options.keyType) keys, \(options.valueType) values), all layers together:")
         try row("full, \(context) tokens", options.with(FullPolicy()), tokens: context)
+        showGrowth(model.description, options)
         if cache.isStated {
             try row(options.policy.specification, options, tokens: context)
         } else {
@@ -144,6 +145,18 @@ struct InspectCommand: ParsableCommand {
         let prompt = try CachePlan(model, options, tokens: context).promptBytes
         let hint = options.prefill == .exact ? " (--prefill-chunk makes that constant)" : ""
         print("while a prompt of \(context) tokens is read: \(Output.bytes(prompt)) more\(hint)")
+    }
+
+    private func showGrowth(_ d: DecoderDescription, _ options: CacheOptions) {
+        let growing = d.layers.filter { $0.slidingWindow == nil }
+        let bytes = growing.reduce(0) {
+            $0 + $1.kvHeads * (options.keyType.bytes($1.headDimension) + options.valueType.bytes($1.headDimension))
+        }
+        print(
+            growing.isEmpty
+                ? "        nothing grows beyond the sliding windows"
+                : "        grows by \(Output.bytes(bytes)) a token, the keys and values of \(growing.count) of \(d.blockCount) layers; "
+                    + "under a policy of constant size nothing does")
     }
 
     /// The slots of a layer's heads: "64", or "60/64/70" where they differ.

@@ -18,19 +18,54 @@ import Testing
             preset: "qwen3-30b-a3b", flags: ["--layers", "2", "--narrow", "16"],
             explained: [
                 "qwen3moe, 2 layers, embedding 128", "2 query, 1 KV, of 128", "experts: 8 of 128 per token, 48 wide",
+                "grows by 1.02 KB a token, the keys and values of 2 of 2 layers; under a policy of constant size nothing does",
             ]
         ),
+        Case(
+            preset: "smollm3-3b", flags: ["--layers", "4", "--narrow", "16"],
+            explained: ["layers that know no positions: 1 of 4", "a token, the keys and values of 4 of 4 layers"]),
+        Case(
+            preset: "ministral-3-3b", flags: ["--layers", "2", "--narrow", "16"],
+            explained: ["mistral3, 2 layers", "a token, the keys and values of 2 of 2 layers"]),
+        Case(
+            preset: "granite-3.3-2b", flags: ["--layers", "2", "--narrow", "16"],
+            explained: ["granite, 2 layers", "a token, the keys and values of 2 of 2 layers"]),
+        Case(
+            preset: "granite-3.1-1b-a400m", flags: ["--layers", "2", "--narrow", "16"],
+            explained: ["granitemoe, 2 layers", "experts: 8 of 32 per token", "the keys and values of 2 of 2 layers"]),
+        Case(
+            preset: "olmo2-1b", flags: ["--layers", "2", "--narrow", "16"],
+            explained: ["olmo2, 2 layers", "a token, the keys and values of 2 of 2 layers"]),
+        Case(
+            preset: "olmoe-1b-7b", flags: ["--layers", "2", "--narrow", "16"],
+            explained: ["olmoe, 2 layers", "experts: 8 of 64 per token", "the keys and values of 2 of 2 layers"]),
+        Case(
+            preset: "mixtral-8x7b", flags: ["--layers", "2", "--narrow", "16"],
+            explained: ["llama, 2 layers", "experts: 2 of 8 per token", "the keys and values of 2 of 2 layers"]),
+        Case(
+            preset: "gemma-3-1b", flags: ["--layers", "6", "--narrow", "4"],
+            explained: ["512 tokens in 5 layers", "a token, the keys and values of 1 of 6 layers"]),
+        Case(
+            preset: "phi-3-mini", flags: ["--layers", "2", "--narrow", "16"],
+            explained: ["phi3, 2 layers", "the keys and values of 2 of 2 layers"]),
+        Case(
+            preset: "qwen2.5-0.5b", flags: ["--layers", "2", "--narrow", "2"],
+            explained: ["qwen2, 2 layers", "the keys and values of 2 of 2 layers"]),
+        Case(
+            preset: "qwen3-0.6b", flags: ["--layers", "2", "--narrow", "8"],
+            explained: ["qwen3, 2 layers", "the keys and values of 2 of 2 layers"]),
         Case(
             preset: "gpt-oss-20b", flags: ["--layers", "4", "--narrow", "32"],
             explained: [
                 "gpt-oss, 4 layers", "a learned sink per query head",
                 "128 tokens in 2 layers, whose keys and values stop growing there",
+                "a token, the keys and values of 2 of 4 layers",
             ]),
         Case(
             preset: "qwen3.5-0.8b", flags: ["--layers", "8", "--narrow", "8"],
             explained: [
                 "attention: in 2 of 8 layers, whose keys and values grow",
-                "6 layers with a gated delta net of 2 heads of 128",
+                "6 layers with a gated delta net of 2 heads of 128", "a token, the keys and values of 2 of 8 layers",
             ]),
         Case(
             preset: "qwen3.5-35b-a3b", flags: ["--layers", "4", "--narrow", "16"],
@@ -57,9 +92,15 @@ import Testing
             preset: "gemma-4-e2b", flags: ["--layers", "10", "--narrow", "8"],
             explained: [
                 "keys and values: of 5 of 10 layers; the last 5 attend to those of layers 3 and 4",
-                "512 tokens in 4 layers",
+                "512 tokens in 4 layers", "a token, the keys and values of 1 of 10 layers",
             ]),
     ]
+
+    @Test("there is the shape of a published model of every architecture, and inspect explains it here")
+    func everyArchitectureHasAPreset() {
+        #expect(Set(ModelShape.presets.values.map(\.architecture)) == Set(Model.architectures))
+        #expect(Set(Self.cases.compactMap { ModelShape.presets[$0.preset]?.architecture }) == Set(Model.architectures))
+    }
 
     @Test("first layers of a published shape keep its make, and inspect says what grows", arguments: cases)
     func scaledModels(_ test: Case) throws {

@@ -39,15 +39,25 @@ let architectures: [any Architecture.Type] = [
 /// The names of architectures that know experts.
 var mixtures: [String] { architectures.filter { $0.mixesExperts }.map { $0.name } }
 
-/// What a file gets whose architecture cannot be run: the nearest one is that whose name begins in the same way.
-private func unknownArchitecture(_ name: String, of file: String) -> ModelError {
+/// What a file gets whose architecture cannot be run: the nearest one is that whose name begins in the same way, or else one whose
+/// blocks are made of what the file states.
+private func unknownArchitecture(_ name: String, of file: GgufFile) -> ModelError {
     let known = architectures.map { $0.name }
     let likeness = { (other: String) in zip(other, name).prefix { $0 == $1 }.count }
-    let nearest = known.max { likeness($0) < likeness($1) } ?? ""
-    let hint = likeness(nearest) < 4 ? "" : " (the nearest is '\(nearest)')"
+    var (nearest, why) = (known.max { likeness($0) < likeness($1) } ?? "", "")
+    if likeness(nearest) < 4 {
+        if file.keys.contains(where: { $0.hasPrefix("\(name).ssm.") }) {
+            (nearest, why) = (GraniteHybrid.name, ", which has blocks with a state, too")
+        } else if file.contains("\(name).expert_count") {
+            (nearest, why) = (Qwen3MoE.name, ", which has experts, too")
+        } else {
+            (nearest, why) = (Llama.name, ", the plainest decoder")
+        }
+    }
     return ModelError(
         .unknownArchitecture,
-        "\(file) has the architecture '\(name)'; this version runs: \(known.joined(separator: ", "))\(hint)")
+        "\(file.name) has the architecture '\(name)'; this version runs: \(known.joined(separator: ", ")) "
+            + "(the nearest is '\(nearest)'\(why))")
 }
 
 extension DecoderDescription {
@@ -60,7 +70,7 @@ extension DecoderDescription {
             throw ModelError(.metadata, "\(name): key general.architecture is missing")
         }
         guard let architecture = architectures.first(where: { $0.name == architectureName }) else {
-            throw unknownArchitecture(architectureName, of: name)
+            throw unknownArchitecture(architectureName, of: file)
         }
         let metadata = Metadata(file: file, architecture: architectureName, intendedContext: intendedContext)
         self = try DecoderDescription(common: metadata, of: architecture)
@@ -85,7 +95,10 @@ extension DecoderDescription {
             throw ModelError(.metadata, "\(queryHeads) query heads cannot share \(kvHeads) KV heads evenly")
         }
         guard valueLength == headDimension else {
-            throw ModelError(.unsupported, "keys of length \(headDimension) with values of length \(valueLength)")
+            throw ModelError(
+                .unsupported,
+                "keys of length \(headDimension) with values of length \(valueLength); models run whose values are as long as keys"
+            )
         }
         guard let epsilon = try metadata.float("attention.layer_norm_rms_epsilon") else {
             throw ModelError(.metadata, "key \(metadata.key("attention.layer_norm_rms_epsilon")) is missing")
@@ -134,7 +147,7 @@ extension RopeParameters {
             "rope.scaling.original_context_length", limit: Int(Int32.max), otherwise: context)
         let scaling = try metadata.file.string(metadata.key("rope.scaling.type")) ?? "linear"
         guard ["none", "linear", "yarn", "longrope"].contains(scaling) else {
-            throw ModelError(.unsupported, "RoPE scaling '\(scaling)'")
+            throw ModelError(.unsupported, "RoPE scaling '\(scaling)'; none, linear, yarn and longrope run")
         }
         let factor = try metadata.float("rope.scaling.factor") ?? metadata.float("rope.scale_linear") ?? 0
         guard factor >= 0, factor.isFinite, base > 0, base.isFinite else {
