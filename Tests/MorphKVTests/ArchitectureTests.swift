@@ -8,10 +8,12 @@ import Testing
 /// Policies, contexts and saved caches on every architecture.
 @Suite struct ArchitectureTests {
     static let architectures = Model.architectures
+    /// And what their files may have or not.
+    static let all = architectures + TestModels.variants.keys.sorted()
 
     @Test(
         "every policy with ample capacity gives the full cache's logits, and holds no more than its capacity",
-        arguments: architectures)
+        arguments: all)
     func everyPolicyRuns(_ architecture: String) throws {
         let model = try TestContexts.model(architecture)
         let (prompt, answer) = (TestModels.tokens(30, seed: 3), TestModels.tokens(6, seed: 4))
@@ -34,7 +36,59 @@ import Testing
     }
 
     @Test(
-        "the kernel keeps what the graph keeps and gives the same logits", arguments: architectures,
+        "every policy holds each position once, the recent ones always, and the same again when it is cleared",
+        arguments: all)
+    func everyPolicyKeepsItsPromises(_ architecture: String) throws {
+        let model = try TestContexts.model(architecture)
+        for descriptor in PolicyRegistry.standard.descriptors {
+            let test = PolicyMatrixTests.Case(policy: descriptor.name, queryHeads: 4, kvHeads: 2, type: .f32)
+            let engine = try test.engine(model, capacity: 24)
+            let recent = ["tova", "kvzip"].contains(test.policy) ? 1 : 7
+            var runs: [[Float]] = []
+            for _ in 0..<2 {
+                try engine.prefill(TestModels.tokens(40, seed: 3))
+                for token in TestModels.tokens(12, seed: 4) { try engine.decode(token) }
+                for (layer, heads) in zip(engine.statistics.layers, engine.positions) {
+                    #expect(layer.plannedBytes == layer.allocatedBytes && layer.used <= layer.slots)
+                    for positions in heads {
+                        #expect(Set(positions).count == positions.count && positions == positions.sorted())
+                        #expect(Array(positions.suffix(recent)) == Array(52 - recent..<52), "\(descriptor.name)")
+                    }
+                }
+                runs.append(engine.logits)
+                engine.clear()
+                #expect(engine.seen == 0 && engine.positions.allSatisfy { $0.allSatisfy(\.isEmpty) })
+            }
+            #expect(runs[0] == runs[1], "\(descriptor.name)")
+        }
+    }
+
+    @Test(
+        "under every policy with ample capacity a second turn, and a prompt in parts, are one longer prompt",
+        arguments: all)
+    func turnsAndPartsAreOnePrompt(_ architecture: String) throws {
+        let model = try TestContexts.model(architecture)
+        let tokens = TestModels.tokens(60, seed: 11)
+        for descriptor in PolicyRegistry.standard.descriptors {
+            let test = PolicyMatrixTests.Case(policy: descriptor.name, queryHeads: 4, kvHeads: 2, type: .f32)
+            let (whole, turns) = (try test.engine(model, capacity: 300), try test.engine(model, capacity: 300))
+            try whole.prefill(tokens)
+            for part in [0..<30, 30..<33, 33..<60] { try turns.prefill(Array(tokens[part])) }
+            var others = [turns]
+            if !test.needsWholePrompt {
+                let options = test.options(try test.make(capacity: 300), prefill: .chunked(7))
+                others.append(try Engine(model, options, threads: 1))
+                try others[1].prefill(tokens)
+            }
+            for other in others {
+                expectClose(other.logits, whole.logits, 1e-4)
+                #expect(other.positions == whole.positions, "\(descriptor.name)")
+            }
+        }
+    }
+
+    @Test(
+        "the kernel keeps what the graph keeps and gives the same logits", arguments: all,
         ["morphkv:capacity=24,window=6", "augur:capacity=24,window=6,prompt=0.5", "streaming:capacity=24,sinks=2"])
     func equalsTheGraph(_ architecture: String, _ policy: String) throws {
         let model = try TestContexts.model(architecture)
@@ -52,7 +106,7 @@ import Testing
         }
     }
 
-    @Test("contexts are cut and asked, and come back from files as sessions do", arguments: architectures)
+    @Test("contexts are cut and asked, and come back from files as sessions do", arguments: all)
     func contextsAndSessionsComeBack(_ architecture: String) async throws {
         let model = try TestContexts.model(architecture)
         var context = try TestContexts.make(model, tokens: 60)
@@ -74,7 +128,7 @@ import Testing
         #expect(try await SessionTests.tokens(restored.generate(tokens: [], options: prompt)) == rest)
     }
 
-    @Test("a context of a whole text answers as the full cache does", arguments: architectures)
+    @Test("a context of a whole text answers as the full cache does", arguments: all)
     func wholeContextsAreExact(_ architecture: String) throws {
         let model = try TestContexts.model(architecture)
         let context = try TestContexts.make(model, tokens: 50)

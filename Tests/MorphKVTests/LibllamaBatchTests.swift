@@ -6,7 +6,7 @@ import Testing
 /// Sequences that are decoded together, each against libllama alone; and what rounding does to deep models.
 @Suite struct LibllamaBatchTests {
     @Test(
-        "logits of sequences that are decoded together equal libllama's", arguments: Model.architectures,
+        "logits of sequences that are decoded together equal libllama's", arguments: ArchitectureTests.all,
         [ElementType.f32, ElementType(named: "q4_K")!])
     func togetherAsAlone(_ architecture: String, _ type: ElementType) throws {
         let shape = TestModels.shape(architecture, queryHeads: 8, kvHeads: 2)

@@ -92,31 +92,18 @@ import Testing
                     $0.feedForward = 512
                 }, note: "with blocks that share keys"),
             Case(
-                architecture: "gemma4", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
-                adjust: {
-                    $0.experts = .init(count: 6, used: 2, sharedLength: 64)
-                    $0.gemma?.lengths = nil
-                    $0.gemma?.perLayer = 0
-                    $0.gemma?.sharedBlocks = nil
-                    $0.gemma?.valuesAreKeys = true
-                    $0.fusesExperts = true
-                }, note: "with experts, keys as values"),
-            Case(
-                architecture: "granitehybrid", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
-                adjust: {
-                    $0.extraFlags["rope.scaling.finetuned"] = false
-                    $0.experts = .init(count: 4, used: 2, sharedLength: 64)
-                }, note: "with experts, without RoPE"),
-            Case(
-                architecture: "qwen35moe", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
-                adjust: { $0.fusesExperts = true }, note: "with gate and up of experts in one tensor"),
-            Case(
                 architecture: "qwen3next", queryHeads: 8, kvHeads: 2, tied: false, type: types[3],
                 adjust: { $0.fusesExperts = true }, note: "with gate and up of experts in one tensor"),
             Case(
                 architecture: "granite", queryHeads: 8, kvHeads: 2, tied: true, type: .f32,
                 adjust: { $0.extraFlags["rope.scaling.finetuned"] = false }, note: "without RoPE"),
-        ] + mixtures
+        ] + mixtures + variants
+
+    static let variants = TestModels.variants.keys.sorted().flatMap { name in
+        [ElementType.f32, types[3]].map {
+            Case(architecture: name, queryHeads: 8, kvHeads: 2, tied: !name.hasPrefix("olmo2"), type: $0)
+        }
+    }
 
     /// Experts where the architecture also runs without, and in other numbers.
     static let mixtures: [Case] = [
@@ -178,7 +165,7 @@ import Testing
 }
 
 extension LibllamaTests {
-    @Test("greedy answers are libllama's", arguments: Model.architectures)
+    @Test("greedy answers are libllama's", arguments: ArchitectureTests.all)
     func greedyAnswersAreLibllamas(_ architecture: String) throws {
         let url = try TestModels.url(TestModels.shape(architecture))
         let oracle = try LibllamaOracle(url, contextLength: 512)

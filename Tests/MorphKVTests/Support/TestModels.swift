@@ -7,8 +7,41 @@ import TestSupport
 enum TestModels {
     static let folder = TemporaryFolder.ofTheRun.url
 
+    /// What files of some architectures may have or not, as "ARCHITECTURE with SOMETHING".
+    static let variants: [String: @Sendable (inout ModelShape) -> Void] = [
+        "llama with experts": { $0.experts = .init(count: 8, used: 2) },
+        "mistral3 with experts": { $0.experts = .init(count: 4, used: 1) },
+        "granite with experts": { $0.experts = .init(count: 4, used: 2, sharedLength: 32) },
+        "granitehybrid with experts": {
+            $0.extraFlags["rope.scaling.finetuned"] = false
+            $0.experts = .init(count: 4, used: 2, sharedLength: 64)
+        },
+        "olmo2 with local layers": {
+            $0.layers = 5
+            $0.slidingWindow = 40
+        },
+        "qwen35moe with gate and up in one": { $0.fusesExperts = true },
+        "gemma4 with experts": {
+            $0.experts = .init(count: 6, used: 2, sharedLength: 64)
+            $0.gemma?.lengths = nil
+            $0.gemma?.perLayer = 0
+            $0.gemma?.sharedBlocks = nil
+            $0.gemma?.valuesAreKeys = true
+            $0.fusesExperts = true
+        },
+    ]
+
     /// A small decoder: MHA (heads equal), GQA or MQA (one KV head).
-    static func shape(_ architecture: String, queryHeads: Int = 4, kvHeads: Int = 2, tied: Bool = false) -> ModelShape {
+    ///
+    /// - Parameter name: an architecture, or one of the ``variants``.
+    static func shape(_ name: String, queryHeads: Int = 4, kvHeads: Int = 2, tied: Bool = false) -> ModelShape {
+        var shape = plain(
+            String(name.prefix { $0 != " " }), queryHeads: queryHeads, kvHeads: kvHeads, tied: tied)
+        variants[name]?(&shape)
+        return shape
+    }
+
+    private static func plain(_ architecture: String, queryHeads: Int, kvHeads: Int, tied: Bool) -> ModelShape {
         var shape = ModelShape(
             architecture, embedding: 32 * queryHeads, layers: 2, feedForward: 256, queryHeads: queryHeads,
             kvHeads: kvHeads, headDimension: 32, vocabulary: 320, tiesEmbeddings: tied, context: 2048, ropeBase: 10000)
