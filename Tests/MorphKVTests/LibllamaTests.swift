@@ -100,7 +100,7 @@ import Testing
         ] + mixtures + variants
 
     static let variants = TestModels.variants.keys.sorted().flatMap { name in
-        [ElementType.f32, types[3]].map {
+        [ElementType.f32, .q8_0].map {
             Case(architecture: name, queryHeads: 8, kvHeads: 2, tied: !name.hasPrefix("olmo2"), type: $0)
         }
     }
