@@ -31,7 +31,7 @@ INLINE struct row_blocks blocks_at(
 
 /// Asks for what lies ahead of a part of some rows; whether there is anything does not matter.
 INLINE void fetch(const char *from, size_t bytes) {
-    for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(from + BYTES_AHEAD + at);
+    ask_for(from + BYTES_AHEAD, bytes);
 }
 
 /// Four successive 32-bit words of LANES rows, `offset` bytes into their blocks: words[i][r] is row r's.
