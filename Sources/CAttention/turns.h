@@ -78,20 +78,73 @@ INLINE void rotate_pairs(float *row, int pairs, bool neighbours, const float *co
     }
 }
 
-/// Copies part of a row; half a vector of 16-bit numbers without a call.
-INLINE void copy_part(void *to, const void *from, size_t bytes) {
-    if (bytes == LANES) memcpy(to, from, LANES);
-    else memcpy(to, from, bytes);
+#ifdef HALF_IS_NATIVE
+
+typedef float v8 __attribute__((ext_vector_type(8)));
+typedef _Float16 vh8 __attribute__((ext_vector_type(8)));
+
+/// Whether eight numbers of a row can be read and written at once.
+INLINE bool takes_eights(const enum attention_type type) { return type == ATTENTION_F32 || type == ATTENTION_F16; }
+
+INLINE v8 load_eight(const enum attention_type type, const char *row, int d) {
+    v8 v;
+    vh8 half;
+    if (type == ATTENTION_F32) {
+        memcpy(&v, row + 4 * (size_t)d, sizeof v);
+        return v;
+    }
+    memcpy(&half, row + 2 * (size_t)d, sizeof half);
+    return __builtin_convertvector(half, v8);
 }
+
+INLINE void store_eight(const enum attention_type type, v8 v, char *row, int d) {
+    vh8 half = __builtin_convertvector(v, vh8);
+    if (type == ATTENTION_F32) memcpy(row + 4 * (size_t)d, &v, sizeof v);
+    else memcpy(row + 2 * (size_t)d, &half, sizeof half);
+}
+
+/// Whether a row can be turned where it lies, eight numbers at a time.
+INLINE bool turns_eights(const enum attention_type type, const struct attention_rotation *rotation) {
+    return takes_eights(type) && rotation->pairs % (rotation->turns_neighbours ? 4 : 8) == 0;
+}
+
+INLINE void turn_eights(const enum attention_type type, const struct following_turn *turn, char *row) {
+    int pairs = turn->rotation->pairs;
+    const char *cosines = (const char *)turn->room.rounded_cosines, *sines = (const char *)turn->room.rounded_sines;
+    if (turn->rotation->turns_neighbours) {
+        const v8 signs = {-1, 1, -1, 1, -1, 1, -1, 1};
+        for (int i = 0; i < pairs; i += 4) {
+            float __attribute__((ext_vector_type(4))) cosine, sine;
+            memcpy(&cosine, cosines + 4 * i, sizeof cosine);
+            memcpy(&sine, sines + 4 * i, sizeof sine);
+            v8 x = load_eight(type, row, 2 * i), other = __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6);
+            v8 by = __builtin_shufflevector(sine, sine, 0, 0, 1, 1, 2, 2, 3, 3) * signs;
+            store_eight(type, x * __builtin_shufflevector(cosine, cosine, 0, 0, 1, 1, 2, 2, 3, 3) + other * by, row, 2 * i);
+        }
+        return;
+    }
+    for (int i = 0; i < pairs; i += 8) {
+        v8 x = load_eight(type, row, i), y = load_eight(type, row, i + pairs);
+        v8 cosine = load_eight(ATTENTION_F32, cosines, i), sine = load_eight(ATTENTION_F32, sines, i);
+        store_eight(type, x * cosine - y * sine, row, i);
+        store_eight(type, x * sine + y * cosine, row, i + pairs);
+    }
+}
+
+#endif
 
 /// Reads a row into floats; `to` has room for whole vectors.
 INLINE void read_row(const enum attention_type type, const char *row, int dimension, float *to) {
     int d = 0;
     for (; d + LANES <= dimension; d += LANES) store(load_row(type, row, d), to + d);
-    if (d == dimension) return;
-    char rest[LANES * sizeof(float)] = {0};
-    copy_part(rest, row + stored_bytes(type, d), stored_bytes(type, dimension - d));
-    store(load_row(type, rest, 0), to + d);
+#if defined(HALF_IS_NATIVE) && LANES == 16
+    // By way of memory a vector would wait for its halves.
+    if (d + 8 <= dimension && takes_eights(type)) {
+        store_eight(ATTENTION_F32, load_eight(type, row, d), (char *)to, d);
+        d += 8;
+    }
+#endif
+    if (d < dimension) store(load_row_rest(type, row, d, dimension - d), to + d);
 }
 
 /// Writes a row of floats.
@@ -100,8 +153,8 @@ INLINE void write_row(const enum attention_type type, const float *from, char *r
     if (type == ATTENTION_F16) {
         for (int d = 0; d < dimension; d += LANES) {
             vh half = __builtin_convertvector(load(from + d), vh);
-            if (d + LANES <= dimension) memcpy(row + 2 * (size_t)d, &half, sizeof half);
-            else copy_part(row + 2 * (size_t)d, &half, 2 * (size_t)(dimension - d));
+            size_t bytes = 2 * (size_t)(dimension - d);
+            memcpy(row + 2 * (size_t)d, &half, bytes < sizeof half ? bytes : sizeof half);
         }
         return;
     }
@@ -118,6 +171,12 @@ INLINE void turn_typed(
     for (int i = 0; i < count; i++) {
         char *row = rows + (size_t)turns[i].row * bytes;
         turn_to(&turn, turns[i].distance);
+#ifdef HALF_IS_NATIVE
+        if (turns_eights(type, rotation)) {
+            turn_eights(type, &turn, row);
+            continue;
+        }
+#endif
         read_row(type, row, dimension, room.row);
         const float *cosines = room.rounded_cosines, *sines = room.rounded_sines;
         if (rotation->turns_neighbours) rotate_pairs(room.row, rotation->pairs, true, cosines, sines);
@@ -155,8 +214,10 @@ INLINE void read_tile_typed(const enum attention_type type, const struct recount
 static void read_tile(enum attention_type type, const struct recounted *r) { CALL_TYPED(type, read_tile_typed, r); }
 
 /// Products of up to four queries with the tile's keys: `[rows][TURN_TILE]`.
-INLINE void multiply_entries(const float *const *queries, const int rows, const float *tile, int dimension, float *to) {
-    for (int e = 0; e < TURN_TILE; e += 2 * LANES) {
+INLINE void multiply_entries(
+    const float *const *queries, const int rows, const float *tile, int dimension, int count, float *to
+) {
+    for (int e = 0; e < count; e += 2 * LANES) {
         vf sums[4][2] = {0};
         for (int d = 0; d < dimension; d++) {
             vf a = load(tile + (size_t)d * TURN_TILE + e), b = load(tile + (size_t)d * TURN_TILE + e + LANES);
@@ -202,26 +263,41 @@ static void multiply_queries(
         for (int g = 0; g < group; g++) {
             queries[pending++] = first + (size_t)g * (size_t)dimension;
             if (pending < 4) continue;
-            multiply_entries(queries, 4, r->room.tile, dimension, to);
+            multiply_entries(queries, 4, r->room.tile, dimension, r->count, to);
             to += 4 * TURN_TILE;
             pending = 0;
         }
     }
     for (int i = 0; i < pending; i++)
-        multiply_entries(queries + i, 1, r->room.tile, dimension, to + i * TURN_TILE);
+        multiply_entries(queries + i, 1, r->room.tile, dimension, r->count, to + i * TURN_TILE);
+}
+
+/// 2^x for x <= 0, nearly 0 where the result would be below the normal numbers: as `exp_lanes`, with fewer operations.
+INLINE vf power_lanes(vf x) {
+    const float magic = 12582912.0f; // 1.5 * 2^23: adding it rounds to an integer
+    x = larger(x, splat(-126));
+    vf shifted = x + magic, r = x - (shifted - magic);
+    vf p = r * 1.5403530e-4f + 1.3333558e-3f;
+    p = p * r + 9.6181291e-3f;
+    p = p * r + 5.5504109e-2f;
+    p = p * r + 2.4022651e-1f;
+    p = p * r + 6.9314718e-1f;
+    p = p * r + 1.0f;
+    return as_floats(as_bits(p) + (as_bits(shifted) << 23));
 }
 
 /// Adds the weights of one query, whose products are known.
 static void add_weights(
     const struct recounted *r, const struct attention_cache *cache, struct ring_query query, const float *products
 ) {
+    const float log2e = 1.44269504088896341f, scale = cache->scale * log2e;
     int group = cache->slots.group;
     const float *normalizers = cache->score.window_sum.normalizers + ring_group(r, query);
     float *sums = query.position >= r->seen - r->phase ? r->room.fresh : r->room.expiring;
-    for (int e = 0; e < TURN_TILE; e += LANES) {
+    for (int e = 0; e < r->count; e += LANES) {
         vf total = splat(0);
         for (int g = 0; g < group; g++) {
-            vf weight = exp_lanes(load(products + g * TURN_TILE + e) * cache->scale - normalizers[g]);
+            vf weight = power_lanes(load(products + g * TURN_TILE + e) * scale - normalizers[g] * log2e);
             total = cache->score.group_reduction == ATTENTION_MAX ? larger(total, weight) : total + weight;
         }
         vi isOlder = load(r->room.positions + e) <= splat((float)query.position);
