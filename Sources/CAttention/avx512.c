@@ -7,8 +7,8 @@
 #include "level.h"
 #include "prompt.h"
 #include "prompt_repeat.h"
+#include "recount.h"
 #include "recurrence.h"
-#include "turns.h"
 
 const struct attention_functions attention_functions_avx512 = {
     compute, attend_prompt, receive_prompt, repeat_prompt, learn, turn_rows, recount};

@@ -1,5 +1,4 @@
-// Turning rows in place and counting anew what queries give them, for the instructions that the including file is compiled
-// for.
+// Turning rows in place, for the instructions that the including file is compiled for.
 #pragma once
 
 #include "slots.h"
@@ -78,20 +77,73 @@ INLINE void rotate_pairs(float *row, int pairs, bool neighbours, const float *co
     }
 }
 
-/// Copies part of a row; half a vector of 16-bit numbers without a call.
-INLINE void copy_part(void *to, const void *from, size_t bytes) {
-    if (bytes == LANES) memcpy(to, from, LANES);
-    else memcpy(to, from, bytes);
+#ifdef HALF_IS_NATIVE
+
+typedef float v8 __attribute__((ext_vector_type(8)));
+typedef _Float16 vh8 __attribute__((ext_vector_type(8)));
+
+/// Whether eight numbers of a row can be read and written at once.
+INLINE bool takes_eights(const enum attention_type type) { return type == ATTENTION_F32 || type == ATTENTION_F16; }
+
+INLINE v8 load_eight(const enum attention_type type, const char *row, int d) {
+    v8 v;
+    vh8 half;
+    if (type == ATTENTION_F32) {
+        memcpy(&v, row + 4 * (size_t)d, sizeof v);
+        return v;
+    }
+    memcpy(&half, row + 2 * (size_t)d, sizeof half);
+    return __builtin_convertvector(half, v8);
 }
+
+INLINE void store_eight(const enum attention_type type, v8 v, char *row, int d) {
+    vh8 half = __builtin_convertvector(v, vh8);
+    if (type == ATTENTION_F32) memcpy(row + 4 * (size_t)d, &v, sizeof v);
+    else memcpy(row + 2 * (size_t)d, &half, sizeof half);
+}
+
+/// Whether a row can be turned where it lies, eight numbers at a time.
+INLINE bool turns_eights(const enum attention_type type, const struct attention_rotation *rotation) {
+    return takes_eights(type) && rotation->pairs % (rotation->turns_neighbours ? 4 : 8) == 0;
+}
+
+INLINE void turn_eights(const enum attention_type type, const struct following_turn *turn, char *row) {
+    int pairs = turn->rotation->pairs;
+    const char *cosines = (const char *)turn->room.rounded_cosines, *sines = (const char *)turn->room.rounded_sines;
+    if (turn->rotation->turns_neighbours) {
+        const v8 signs = {-1, 1, -1, 1, -1, 1, -1, 1};
+        for (int i = 0; i < pairs; i += 4) {
+            float __attribute__((ext_vector_type(4))) cosine, sine;
+            memcpy(&cosine, cosines + 4 * i, sizeof cosine);
+            memcpy(&sine, sines + 4 * i, sizeof sine);
+            v8 x = load_eight(type, row, 2 * i), other = __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6);
+            v8 by = __builtin_shufflevector(sine, sine, 0, 0, 1, 1, 2, 2, 3, 3) * signs;
+            store_eight(type, x * __builtin_shufflevector(cosine, cosine, 0, 0, 1, 1, 2, 2, 3, 3) + other * by, row, 2 * i);
+        }
+        return;
+    }
+    for (int i = 0; i < pairs; i += 8) {
+        v8 x = load_eight(type, row, i), y = load_eight(type, row, i + pairs);
+        v8 cosine = load_eight(ATTENTION_F32, cosines, i), sine = load_eight(ATTENTION_F32, sines, i);
+        store_eight(type, x * cosine - y * sine, row, i);
+        store_eight(type, x * sine + y * cosine, row, i + pairs);
+    }
+}
+
+#endif
 
 /// Reads a row into floats; `to` has room for whole vectors.
 INLINE void read_row(const enum attention_type type, const char *row, int dimension, float *to) {
     int d = 0;
     for (; d + LANES <= dimension; d += LANES) store(load_row(type, row, d), to + d);
-    if (d == dimension) return;
-    char rest[LANES * sizeof(float)] = {0};
-    copy_part(rest, row + stored_bytes(type, d), stored_bytes(type, dimension - d));
-    store(load_row(type, rest, 0), to + d);
+#if defined(HALF_IS_NATIVE) && LANES == 16
+    // By way of memory a vector would wait for its halves.
+    if (d + 8 <= dimension && takes_eights(type)) {
+        store_eight(ATTENTION_F32, load_eight(type, row, d), (char *)to, d);
+        d += 8;
+    }
+#endif
+    if (d < dimension) store(load_row_rest(type, row, d, dimension - d), to + d);
 }
 
 /// Writes a row of floats.
@@ -100,8 +152,8 @@ INLINE void write_row(const enum attention_type type, const float *from, char *r
     if (type == ATTENTION_F16) {
         for (int d = 0; d < dimension; d += LANES) {
             vh half = __builtin_convertvector(load(from + d), vh);
-            if (d + LANES <= dimension) memcpy(row + 2 * (size_t)d, &half, sizeof half);
-            else copy_part(row + 2 * (size_t)d, &half, 2 * (size_t)(dimension - d));
+            size_t bytes = 2 * (size_t)(dimension - d);
+            memcpy(row + 2 * (size_t)d, &half, bytes < sizeof half ? bytes : sizeof half);
         }
         return;
     }
@@ -118,6 +170,12 @@ INLINE void turn_typed(
     for (int i = 0; i < count; i++) {
         char *row = rows + (size_t)turns[i].row * bytes;
         turn_to(&turn, turns[i].distance);
+#ifdef HALF_IS_NATIVE
+        if (turns_eights(type, rotation)) {
+            turn_eights(type, &turn, row);
+            continue;
+        }
+#endif
         read_row(type, row, dimension, room.row);
         const float *cosines = room.rounded_cosines, *sines = room.rounded_sines;
         if (rotation->turns_neighbours) rotate_pairs(room.row, rotation->pairs, true, cosines, sines);
@@ -131,137 +189,4 @@ static void turn_rows(
     const struct attention_turn *turns, int count, struct turn_room room
 ) {
     CALL_TYPED(type, turn_typed, rotation, dimension, rows, turns, count, room);
-}
-
-// MARK: Counting anew
-
-INLINE void read_tile_typed(const enum attention_type type, const struct recounted *r) {
-    const struct attention_slots *slots = &r->caches->slots;
-    size_t bytes = stored_bytes(type, slots->dimension);
-    float *tile = r->room.tile;
-    memset(tile, 0, (size_t)slots->dimension * TURN_TILE * sizeof(float));
-    for (int i = 0; i < r->count; i++) {
-        int row = r->rows[i].row;
-        float *key = r->room.row;
-        read_row(type, (const char *)slots->keys + (size_t)row * bytes, slots->dimension, key);
-        if (slots->places && slots->places[row] > 0)
-            rotate_pairs(
-                key, slots->turned_pairs, slots->turns_neighbours, slots->turn, slots->turn + slots->turned_pairs);
-        for (int d = 0; d < slots->dimension; d++) tile[d * TURN_TILE + i] = key[d];
-    }
-}
-
-/// Lays the keys down number by number: `[dimension][TURN_TILE]`.
-static void read_tile(enum attention_type type, const struct recounted *r) { CALL_TYPED(type, read_tile_typed, r); }
-
-/// Products of up to four queries with the tile's keys: `[rows][TURN_TILE]`.
-INLINE void multiply_entries(const float *const *queries, const int rows, const float *tile, int dimension, float *to) {
-    for (int e = 0; e < TURN_TILE; e += 2 * LANES) {
-        vf sums[4][2] = {0};
-        for (int d = 0; d < dimension; d++) {
-            vf a = load(tile + (size_t)d * TURN_TILE + e), b = load(tile + (size_t)d * TURN_TILE + e + LANES);
-            UNROLL
-            for (int row = 0; row < rows; row++) {
-                sums[row][0] += a * queries[row][d];
-                sums[row][1] += b * queries[row][d];
-            }
-        }
-        UNROLL
-        for (int row = 0; row < rows; row++) {
-            store(sums[row][0], to + row * TURN_TILE + e);
-            store(sums[row][1], to + row * TURN_TILE + e + LANES);
-        }
-    }
-}
-
-/// A query of the ring.
-struct ring_query {
-    int64_t position;
-    int32_t row; ///< position mod query_count
-};
-
-INLINE struct ring_query next_query(struct ring_query query, int32_t count) {
-    return (struct ring_query){query.position + 1, query.row + 1 < count ? query.row + 1 : 0};
-}
-
-/// Where the group of a query at the head begins, in query heads.
-INLINE size_t ring_group(const struct recounted *r, struct ring_query query) {
-    const struct attention_slots *slots = &r->caches->slots;
-    return ((size_t)query.row * (size_t)slots->heads + (size_t)r->head) * (size_t)slots->group;
-}
-
-/// Products of the queries from `query` on with the tile's keys: `[queries][group][TURN_TILE]`.
-static void multiply_queries(
-    const struct recounted *r, const struct attention_cache *cache, struct ring_query query, int count
-) {
-    int group = cache->slots.group, dimension = cache->slots.dimension, pending = 0;
-    const float *queries[4];
-    float *to = r->room.products;
-    for (; count > 0; count--, query = next_query(query, cache->score.window_sum.query_count)) {
-        const float *first = cache->score.window_sum.queries + ring_group(r, query) * (size_t)dimension;
-        for (int g = 0; g < group; g++) {
-            queries[pending++] = first + (size_t)g * (size_t)dimension;
-            if (pending < 4) continue;
-            multiply_entries(queries, 4, r->room.tile, dimension, to);
-            to += 4 * TURN_TILE;
-            pending = 0;
-        }
-    }
-    for (int i = 0; i < pending; i++)
-        multiply_entries(queries + i, 1, r->room.tile, dimension, to + i * TURN_TILE);
-}
-
-/// Adds the weights of one query, whose products are known.
-static void add_weights(
-    const struct recounted *r, const struct attention_cache *cache, struct ring_query query, const float *products
-) {
-    int group = cache->slots.group;
-    const float *normalizers = cache->score.window_sum.normalizers + ring_group(r, query);
-    float *sums = query.position >= r->seen - r->phase ? r->room.fresh : r->room.expiring;
-    for (int e = 0; e < TURN_TILE; e += LANES) {
-        vf total = splat(0);
-        for (int g = 0; g < group; g++) {
-            vf weight = exp_lanes(load(products + g * TURN_TILE + e) * cache->scale - normalizers[g]);
-            total = cache->score.group_reduction == ATTENTION_MAX ? larger(total, weight) : total + weight;
-        }
-        vi isOlder = load(r->room.positions + e) <= splat((float)query.position);
-        store(load(sums + e) + choose(isOlder, total, splat(0)), sums + e);
-    }
-}
-
-static void recount_tile(const struct recounted *r) {
-    const struct attention_cache *own = r->caches;
-    const struct attention_window_sum *sum = &own->score.window_sum;
-    read_tile(own->slots.key_type, r);
-    for (int i = 0; i < TURN_TILE; i++) {
-        r->room.positions[i] = i < r->count ? own->slots.positions[r->rows[i].row] : INFINITY;
-        r->room.fresh[i] = r->room.expiring[i] = 0;
-    }
-    int group = own->slots.group, step = group < TURN_QUERIES ? TURN_QUERIES / group : 1;
-    int64_t first = r->seen > sum->query_count ? r->seen - sum->query_count : 0;
-    for (int i = 0; i < r->cache_count; i++) {
-        struct ring_query query = {first, (int32_t)(first % sum->query_count)};
-        while (query.position < r->seen) {
-            int count = r->seen - query.position < step ? (int)(r->seen - query.position) : step;
-            multiply_queries(r, &r->caches[i], query, count);
-            for (int q = 0; q < count; q++, query = next_query(query, sum->query_count))
-                add_weights(r, &r->caches[i], query, r->room.products + q * group * TURN_TILE);
-        }
-    }
-    for (int i = 0; i < r->count; i++) {
-        sum->fresh[r->rows[i].row] = r->room.fresh[i];
-        sum->expiring[r->rows[i].row] = r->room.expiring[i];
-    }
-}
-
-static void recount(struct recounted all, int count) {
-    const struct attention_turn *end = all.rows + count;
-    int slots = all.caches->slots.count;
-    for (struct recounted part = all; part.rows < end; part.rows += part.count) {
-        part.head = part.rows->row / slots;
-        part.count = 0;
-        while (part.count < TURN_TILE && part.rows + part.count < end && part.rows[part.count].row / slots == part.head)
-            part.count++;
-        recount_tile(&part);
-    }
 }

@@ -59,4 +59,19 @@ extension Tensor {
         precondition(type == .f32, "\(name) holds 32-bit floats")
         return hostAddress.assumingMemoryBound(to: Float.self)
     }
+
+    /// Calls a closure with 32-bit floats where they lie in the host's memory, with a copy of what a device has.
+    package func withFloats<Result>(_ body: (UnsafeBufferPointer<Float>) -> Result) -> Result {
+        guard ggml_backend_buffer_is_host(pointer.pointee.buffer) else { return floats().withUnsafeBufferPointer(body) }
+        return body(UnsafeBufferPointer(start: hostFloats, count: count))
+    }
+
+    /// Lets a closure change 32-bit floats where they lie, or in a copy that goes back to the device.
+    package func update<Result>(_ body: (UnsafeMutablePointer<Float>) -> Result) -> Result {
+        guard !ggml_backend_buffer_is_host(pointer.pointee.buffer) else { return body(hostFloats) }
+        var copy = floats()
+        let result = copy.withUnsafeMutableBufferPointer { body($0.baseAddress!) }
+        write(copy)
+        return result
+    }
 }

@@ -153,6 +153,26 @@ import Testing
         }
     }
 
+    @Test(
+        "a thousand turns in place leave keys what they are",
+        arguments: [(ATTENTION_F32, 1e-5), (ATTENTION_F16, 0.01), (ATTENTION_BF16, 0.08)])
+    func thousandTurns(_ type: attention_type, _ tolerance: Double) {
+        for (level, neighbours) in levels.flatMap({ level in [true, false].map { (level, $0) } }) {
+            let rotation = Rotation(pairs: 32, neighbours: neighbours)
+            var shape = KernelCase.Shape(keyType: type, valueType: ATTENTION_F16, dimension: 64)
+            shape.slots = 4
+            let test = KernelCase(shape, seed: 8)
+            let before = Self.rows(test)
+            let turns = (0..<Int32(before.count)).map { attention_turn(row: $0, distance: 64 - $0) }
+            for _ in 0..<1000 { Self.turn(test, rotation, turns, level) }
+            for (row, key) in Self.rows(test).enumerated() {
+                let wanted = rotation.turned(before[row], by: 1000 * (64 - row))
+                let error = zip(key, wanted).map { ($0 - $1) * ($0 - $1) }.reduce(0, +)
+                #expect(error.squareRoot() < tolerance * wanted.map { $0 * $0 }.reduce(0, +).squareRoot())
+            }
+        }
+    }
+
     /// What queries of a window give the entries of a layer.
     struct Window: Sendable, CustomTestStringConvertible {
         var type = ATTENTION_F32

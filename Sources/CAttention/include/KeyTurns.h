@@ -25,34 +25,27 @@ struct attention_turn {
     int32_t row, distance;
 };
 
-/// A head whose oldest entries are moved up: entry r to `floor` + r, until one is there already.
+/// A layer whose oldest entries are moved up, in each head entry r to `floor` + r, until one is there already.
 struct attention_raising {
-    int32_t count; ///< slots
-    int32_t base;  ///< positions are counted from here,
-    int32_t shift; ///< and from so much farther afterwards
-    int32_t floor; ///< counted from the base as it was
+    int32_t heads, count;    ///< `count` slots per head
+    int32_t base;            ///< positions are counted from here,
+    int32_t shift;           ///< and from so much farther afterwards
+    int32_t floor;           ///< counted from the base as it was
+    const float *held;       ///< `[heads][count]`: positions, -1 where empty; `[count]` if all heads hold the same
+    bool shares_positions;   ///< whether they do
+    /// `[heads][count]`: where keys were moved to, at most the entry's own position for all others. Becomes where keys are
+    /// moved to, counted from the base as it is afterwards.
+    float *moved;
 };
 
-/// Where the keys of a head's entries are.
-///
-/// - held: `[count]`: positions, -1 where empty
-/// - moved: `[count]`: where keys were moved to; at most the entry's own position for all others
-/// - places: `[count]`: the result; the largest integer where a slot is empty
-/// - returns: the lowest of them
-int32_t attention_places(
-    const struct attention_raising *raising, const float *held, const float *moved, int32_t *places);
+/// Bytes of room that raising needs, aligned to 8.
+size_t attention_raising_room(int32_t count);
 
-/// Moves a head's oldest entries up.
+/// Moves a layer's oldest entries up.
 ///
-/// - lowest, places: see `attention_places`
-/// - first_row: of the head
-/// - moved: becomes where keys are moved to, counted from the base as it is afterwards
-/// - order: room for floor + count - lowest numbers
-/// - turns: the rows that turn, those of moved entries first and in their order; room for `count`
-/// - returns: how many turn; -1, and nothing is changed, if two entries are in one place
-int32_t attention_raise(
-    const struct attention_raising *raising, int32_t lowest, const int32_t *places, int32_t first_row, float *moved,
-    int32_t *order, struct attention_turn *turns);
+/// - turns: the rows that turn, ascending by head, in each the moved entries first; room for heads * count
+/// - returns: how many turn
+int32_t attention_raise(const struct attention_raising *raising, void *room, struct attention_turn *turns);
 
 /// Floats of room that turning and recounting need.
 size_t attention_turn_room(int32_t dimension, int32_t group, int32_t pairs);

@@ -60,12 +60,11 @@ struct KeyMover {
     }
 
     private func move(_ layer: LayerCache, _ index: Int, of cache: KVCache, to frame: RotaryFrame) throws {
-        let moves = layer.moves(from: cache.frame, to: frame, seen: cache.seen)
-        if let positions = moves.positions { (layer.places?.numbers ?? layer.movedPositions)!.write(positions) }
+        let moves = layer.moveEntries(from: cache.frame, to: frame, seen: cache.seen)
         guard let frequencies = frequencies[index] else { return }
         let device = backend.at(index)
         layer.places?.turn.write(frequencies, by: frame.floor + layer.origin - frame.base)
-        let kernel = layer.plan.isFused ? try rotations.rotation(frequencies) : nil
+        let kernel = layer.plan.isFused ? try rotations.rotation(index, frequencies) : nil
         let dimension = layer.plan.geometry.headDimension
         let turnRows = { (tensor: Tensor, rows: [attention_turn]) in
             guard let kernel else { return try turn(on: device, dimension, tensor, rows, by: frequencies) }

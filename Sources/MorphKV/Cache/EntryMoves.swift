@@ -1,85 +1,58 @@
 internal import CAttention
 
-/// Works out which of a layer's keys turn in place when the sequence goes on in another frame, head by head.
+/// Works out which of a layer's keys turn in place when the sequence goes on in another frame.
 struct EntryMoves {
     /// Slots per KV head.
     let slots: Int
+    let kvHeads: Int
     /// Positions are counted from here,
     let base: Int
     /// and from so much farther afterwards.
     let shift: Int
-    /// The rows that turn.
-    private(set) var rows: [attention_turn] = []
-    /// Room to work in; see `attention_raise`.
-    private var order: [Int32] = []
-    private var places: [Int32]
-    private var turns: [attention_turn]
+    /// The position in each slot, -1 where it is empty: of one KV head after the other, or of one if all hold the same.
+    let held: UnsafeBufferPointer<Float>
 
-    init(slots: Int, base: Int, shift: Int) {
-        self.slots = slots
-        self.base = base
-        self.shift = shift
-        places = Array(repeating: 0, count: slots)
-        turns = Array(repeating: attention_turn(), count: slots)
+    /// The rows that turn where entries are never moved up.
+    func shifted() -> [attention_turn] {
+        turns { _, _ in -shift }
     }
 
-    /// Goes on with a head of entries that are never moved up.
+    /// The rows that turn when entries go back to their own positions, so that none is moved any more.
     ///
-    /// - Parameter held: the position in each slot, -1 where it is empty.
-    mutating func shift(head: Int, _ held: UnsafePointer<Float>) {
-        for slot in 0..<slots where held[slot] >= 0 { turn(head * slots + slot, by: -shift) }
-    }
-
-    /// Goes on with a head whose entries go back to their own positions, so that none is moved any more.
-    ///
-    /// - Parameters:
-    ///   - held: the position in each slot, -1 where it is empty.
-    ///   - moved: see ``LayerCache/movedPositions``; those of the head's slots.
-    mutating func lower(head: Int, _ held: UnsafePointer<Float>, _ moved: UnsafeMutablePointer<Float>) {
-        for slot in 0..<slots {
-            let own = Int(held[slot]) - base
-            if held[slot] >= 0 { turn(head * slots + slot, by: own - shift - max(own, Int(moved[slot]))) }
-            moved[slot] = 0
+    /// - Parameter moved: see ``LayerCache/movedPositions``.
+    func lower(_ moved: UnsafeMutablePointer<Float>) -> [attention_turn] {
+        defer { moved.update(repeating: 0, count: slots * kvHeads) }
+        return turns { row, position in
+            let own = position - base
+            return own - shift - max(own, Int(moved[row]))
         }
     }
 
-    /// Goes on with a head whose oldest entries are moved up, entry r to floor + r, until one is there already.
+    /// The rows that turn when each head's oldest entries are moved up, entry r to floor + r, until one is there already.
     ///
     /// - Parameters:
-    ///   - held: the position in each slot, -1 where it is empty.
-    ///   - moved: see ``LayerCache/movedPositions``; those of the head's slots.
+    ///   - moved: see ``LayerCache/movedPositions``.
     ///   - floor: counted from the base as it was.
-    mutating func raise(
-        head: Int, _ held: UnsafePointer<Float>, _ moved: UnsafeMutablePointer<Float>, to floor: Int
-    ) {
+    func raise(_ moved: UnsafeMutablePointer<Float>, to floor: Int) -> [attention_turn] {
         var raising = attention_raising(
-            count: Int32(slots), base: Int32(base), shift: Int32(shift), floor: Int32(floor))
-        let lowest = attention_places(&raising, held, moved, &places)
-        guard lowest != .max else { return }
-        let span = max(0, floor + slots - Int(lowest))
-        if order.count < span { order = Array(repeating: -1, count: span) }
-        let count = attention_raise(
-            &raising, lowest, places, Int32(head * slots), moved, &order, &turns)
-        guard count >= 0 else { return raise(head: head, byAge: held, moved, to: floor) }
-        rows += turns.prefix(Int(count))
-    }
-
-    /// The same where two entries are in one place, so that places do not tell which is older: a floor that is farther up than a
-    /// limit ever puts it moves old entries past new ones.
-    private mutating func raise(
-        head: Int, byAge held: UnsafePointer<Float>, _ moved: UnsafeMutablePointer<Float>, to floor: Int
-    ) {
-        let aged = (0..<slots).filter { held[$0] >= 0 }.sorted { held[$0] < held[$1] }
-        let raised = PositionFloor.moved(aged.map { Int(places[$0]) }, to: floor)
-        for (rank, slot) in aged.enumerated() {
-            let target = rank < raised.count ? raised[rank] : Int(places[slot])
-            turn(head * slots + slot, by: target - shift - Int(places[slot]))
-            if rank < raised.count { moved[slot] = Float(target) }
+            heads: Int32(kvHeads), count: Int32(slots), base: Int32(base), shift: Int32(shift), floor: Int32(floor),
+            held: held.baseAddress, shares_positions: held.count == slots, moved: moved)
+        return Array(unsafeUninitializedCapacity: slots * kvHeads) { turns, count in
+            withUnsafeTemporaryAllocation(byteCount: attention_raising_room(Int32(slots)), alignment: 8) { room in
+                count = Int(attention_raise(&raising, room.baseAddress, turns.baseAddress))
+            }
         }
-        for slot in 0..<slots where shift != 0 { moved[slot] -= Float(shift) }
     }
 
-    private mutating func turn(_ row: Int, by distance: Int) {
-        if distance != 0 { rows.append(attention_turn(row: Int32(row), distance: Int32(clamping: distance))) }
+    /// The rows of entries that turn, by a number of positions for each row and the position that it holds.
+    private func turns(_ distance: (_ row: Int, _ position: Int) -> Int) -> [attention_turn] {
+        var rows: [attention_turn] = []
+        for row in 0..<slots * kvHeads {
+            let position = held[held.count == slots ? row % slots : row]
+            guard position >= 0 else { continue }
+            let turn = distance(row, Int(position))
+            if turn != 0 { rows.append(attention_turn(row: Int32(row), distance: Int32(clamping: turn))) }
+        }
+        return rows
     }
 }

@@ -10,6 +10,8 @@ protocol CacheAttachment: AnyObject {
 final class KVCache {
     /// By how many slots a growing layer grows.
     static let growth = 256
+    /// Tokens that a sequence may have: up to there positions, which are stored as 32-bit floats, count exactly.
+    static let longestSequence = 1 << 24
 
     let options: CacheOptions
     /// For each layer of the model one cache for all of its heads, or several where heads have different numbers of slots

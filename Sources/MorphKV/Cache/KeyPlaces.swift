@@ -68,7 +68,7 @@ extension LayerCache {
         return movedPositions.map { ("moved", $0) }
     }
 
-    /// What has to be done before the sequence goes on in another frame; see ``moves(from:to:seen:)``.
+    /// Notes that the sequence goes on in another frame, and says what has to be done; see ``moveEntries(from:to:seen:)``.
     func placeMoves(_ places: KeyPlaces, from old: RotaryFrame, to new: RotaryFrame, seen: Int) -> KeyMoves {
         var numbers: [Float] = places.numbers.values()
         var moves = KeyMoves()
@@ -95,7 +95,7 @@ extension LayerCache {
                 numbers[row] = Float(after)
             }
         }
-        moves.positions = numbers
+        places.numbers.write(numbers)
         return moves
     }
 

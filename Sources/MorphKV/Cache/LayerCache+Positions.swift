@@ -9,51 +9,38 @@ extension LayerCache {
         var rows: [attention_turn] = []
         /// The rows of which queries see something else afterwards: those that turn, and those whose frame moves.
         var changed: [attention_turn] = []
-        /// What ``movedPositions`` becomes, or what ``places`` hold; nil if the layer's keys are moved with the frame only.
-        var positions: [Float]?
     }
 
-    /// What has to be done before the sequence goes on in another frame.
+    /// Notes that the sequence goes on in another frame, and says what has to be done for it.
     ///
     /// - Parameter seen: tokens that the sequence has so far.
-    func moves(from old: RotaryFrame, to new: RotaryFrame, seen: Int) -> KeyMoves {
+    func moveEntries(from old: RotaryFrame, to new: RotaryFrame, seen: Int) -> KeyMoves {
         if let places { return placeMoves(places, from: old, to: new, seen: seen) }
         let shift = new.base - old.base
-        var moves = KeyMoves(positions: movedPositions?.values())
-        guard moves.positions != nil || shift != 0 else { return moves }
-        // What is held elsewhere lies between the floor and the slots. Without a floor nothing is moved.
-        let floor = new.floor == 0 ? nil : new.floor + origin - old.base
-        var entries = EntryMoves(slots: slots, base: old.base, shift: shift)
-        let held = heldPositions(seen: seen)
-        held.withUnsafeBufferPointer { held in
-            for head in 0..<plan.geometry.kvHeads {
-                let positions = held.baseAddress! + (held.count == slots ? 0 : head * slots)
-                moves.positions?.withUnsafeMutableBufferPointer { all in
-                    let moved = all.baseAddress! + head * slots
-                    if let floor {
-                        entries.raise(head: head, positions, moved, to: floor)
-                    } else {
-                        entries.lower(head: head, positions, moved)
-                    }
-                }
-                if moves.positions == nil { entries.shift(head: head, positions) }
+        guard movedPositions != nil || shift != 0 else { return KeyMoves() }
+        let rows = withHeldPositions(seen: seen) { held in
+            let moves = EntryMoves(
+                slots: slots, kvHeads: plan.geometry.kvHeads, base: old.base, shift: shift, held: held)
+            guard let movedPositions else { return moves.shifted() }
+            return movedPositions.update { moved in
+                // What is held elsewhere lies between the floor and the slots. Without a floor nothing is moved.
+                new.floor == 0 ? moves.lower(moved) : moves.raise(moved, to: new.floor + origin - old.base)
             }
         }
-        moves.rows = entries.rows
-        moves.changed = entries.rows
-        return moves
+        return KeyMoves(rows: rows, changed: rows)
     }
 
-    /// The position in each slot, -1 where it is empty: of one KV head after the other, or of one if all hold the same.
-    private func heldPositions(seen: Int) -> [Float] {
-        if let scores { return scores.positions.values() }
+    /// Calls a closure with the position in each slot, -1 where it is empty: of one KV head after the other, or of one if
+    /// all hold the same.
+    private func withHeldPositions<Result>(seen: Int, _ body: (UnsafeBufferPointer<Float>) -> Result) -> Result {
+        if let scores { return scores.positions.withFloats(body) }
         let heads = entries(seen: seen)
         let different = chosen == nil ? 1 : heads.count
         var held = [Float](repeating: -1, count: slots * different)
         for (head, entries) in heads.prefix(different).enumerated() {
             for entry in entries { held[head * slots + entry.slot] = Float(entry.position) }
         }
-        return held
+        return held.withUnsafeBufferPointer(body)
     }
 
     /// Lets the entries that a prompt left keep the positions that they were moved to.

@@ -209,7 +209,14 @@ package final class Engine {
     }
 
     /// Keeps positions close together, if they are, before tokens enter.
-    func makeRoom(for tokens: Int) throws { try mover.makeRoom(for: tokens, in: cache) }
+    func makeRoom(for tokens: Int) throws {
+        guard cache.seen + tokens <= KVCache.longestSequence else {
+            throw CacheError(
+                .positions,
+                "a sequence has \(KVCache.longestSequence) tokens at most: its positions are counted in 32-bit floats")
+        }
+        try mover.makeRoom(for: tokens, in: cache)
+    }
 
     /// Makes the cache look as full as it can get, so that the next step needs as much memory as any.
     ///

@@ -47,10 +47,15 @@ package struct LongMemory: Sendable, Hashable, Codable {
                 position += 1
                 if position % 1000 == 0 { progress(position) }
             }
-            try engine.saveSlot([], to: file)
+            try engine.save(to: file, tokens: [])
             let right = try questions.filter { question in
+                let reader = try CacheFileReader(file, .session, model)
+                // Entries besides the slots come with the file; slots alone take no new memory.
+                guard !engine.cache.hasFrozenEntries else {
+                    return try reader.engine(.standard, threads: threads).answers(question)
+                }
                 copy.clear()
-                _ = try CacheFileReader(file, .session, model).load(into: copy)
+                _ = try reader.load(into: copy)
                 return try copy.answers(question)
             }
             try reached(

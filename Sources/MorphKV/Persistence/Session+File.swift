@@ -110,10 +110,11 @@ extension CacheFileWriter {
 }
 
 extension CacheFileReader {
-    /// Positions are stored as 32-bit floats, which count exactly so far.
-    fileprivate static let limit = 1 << 24
+    /// No number of tokens or slots is larger.
+    fileprivate static let limit = KVCache.longestSequence
 
-    fileprivate func engine(_ registry: PolicyRegistry, threads: Int) throws -> Engine {
+    /// An engine that holds a whole saved sequence.
+    func engine(_ registry: PolicyRegistry, threads: Int) throws -> Engine {
         guard let attention = CacheOptions.AttentionPath(rawValue: try string("attention")) else {
             throw damaged("it names an unknown way to attend")
         }

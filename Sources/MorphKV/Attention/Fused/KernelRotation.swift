@@ -59,12 +59,14 @@ final class KernelRotation {
 /// The rotations of a model's layers, which mostly are the same; made when the first key is moved.
 final class KernelRotations {
     private var known: [RopeFrequencies: KernelRotation] = [:]
+    private var ofLayers: [Int: KernelRotation] = [:]
 
     /// - Throws: see ``KernelLevel/current()``.
-    func rotation(_ frequencies: RopeFrequencies) throws -> KernelRotation {
-        if let rotation = known[frequencies] { return rotation }
-        let rotation = KernelRotation(frequencies, level: try KernelLevel.current())
+    func rotation(_ layer: Int, _ frequencies: RopeFrequencies) throws -> KernelRotation {
+        if let rotation = ofLayers[layer] { return rotation }
+        let rotation = try known[frequencies] ?? KernelRotation(frequencies, level: KernelLevel.current())
         known[frequencies] = rotation
+        ofLayers[layer] = rotation
         return rotation
     }
 }
