@@ -15,7 +15,7 @@ import Testing
         let options = CacheOptions(
             policy: try trace.cachePolicy(), elementType: .f32, attention: device.attention)
         let run = try trace.rerun(model, options, threads: 1)
-        #expect(trace.differences(from: run, tolerance: device.isGraphicsCard ? 5e-3 : 1e-3) == [])
+        #expect(trace.differences(from: run, tolerance: device.isGraphicsCard ? 3e-2 : 1e-3) == [])
     }
 
     @Test(
