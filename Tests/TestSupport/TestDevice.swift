@@ -14,7 +14,9 @@ package struct TestDevice: Sendable, CustomStringConvertible {
     /// The CPU by graph and every other device that ggml has here; where the environment names some, those alone, because the
     /// others have their turn without it: GGML_BACKEND_PATH a backend, MORPHKV_TEST_WORKERS workers (`make test-devices`).
     package static let all: [TestDevice] = {
-        let here = Device.all.filter { $0.kind != .accelerator && $0.host == nil && (includesKernel || $0.kind != .cpu) }
+        let here = Device.all.filter {
+            $0.kind != .accelerator && $0.host == nil && (includesKernel || $0.kind != .cpu)
+        }
         let elsewhere = environment["MORPHKV_TEST_WORKERS"] == nil ? [] : TestPlacement.allCases
         return here.map { TestDevice(place: .here($0)) } + elsewhere.map { TestDevice(place: .elsewhere($0)) }
     }()
