@@ -9,7 +9,8 @@
 # make calibrate-demo  the calibration of the built-in model anew, from its own answers
 # make lint          formatting rules, warnings are errors; sizes, and folders without cycles
 # make format        rewrites the sources to those rules
-# make test-devices  the tests of devices by graph on the CPU, on workers, and on ggml's Vulkan backend with Mesa's software driver (Debian)
+# make test-devices  the tests of devices by graph on the CPU, on workers, and on ggml's Vulkan backend with Mesa's software driver (Debian);
+#                    DEVICE_TESTS=quick: a part of them, less than 8 minutes
 # make test-asan     the tests under the address sanitizer, the kernel with traps at undefined behaviour
 #
 # TRAITS="--disable-default-traits" `make build` without the server and HTTP judges
@@ -19,6 +20,7 @@
 SHELL := /bin/bash
 DEMO_FLAGS ?=
 DEMO_MODEL ?=
+DEVICE_TESTS ?=
 TEST_FLAGS ?=
 TRAITS ?=
 PREFIX ?= /usr/local
@@ -74,18 +76,9 @@ do-test-asan:
 	SWIFT_BACKTRACE=enable=no GGML_NO_BACKTRACE=1 swift test --disable-xctest --skip-build --sanitize=address \
 		--scratch-path .build-asan $(TEST_FLAGS)
 
-# Two threads must not compute on Mesa's software driver at a time.
-DEVICE_TESTS := GraphBatchTests|GraphContextTests|MovedSessionTests|DeviceCheckTests|DeviceCommandTests|PolicyMatrixTests
-# With DEVICE_TESTS=quick, these.
-DEVICE_TESTS_QUICK := DeviceCheckTests|GraphBatchTests/equalsTheKernel
-WORKER_TESTS := /WorkerTests|LostWorkerTests|WorkerCommandTests|ThreeHostsTests|GraphBatchTests|GraphContextTests
 do-test-devices:
 	swift build --build-tests
-	@environment="$$(scripts/vulkan)" && eval "$$environment" && \
-		swift test --disable-xctest --skip-build --no-parallel \
-		--filter '$(if $(filter quick,$(DEVICE_TESTS)),$(DEVICE_TESTS_QUICK),$(DEVICE_TESTS))' $(TEST_FLAGS)
-	$(if $(filter quick,$(DEVICE_TESTS)),,MORPHKV_TEST_WORKERS=1 swift test --disable-xctest --skip-build --no-parallel \
-		--filter '$(WORKER_TESTS)' $(TEST_FLAGS))
+	@scripts/test-devices $(DEVICE_TESTS)
 
 # Without the traits nothing of HTTP is fetched or built; other modules than those of do-build, hence a folder of their own.
 DEMO_BUILD := --disable-default-traits --scratch-path .build-demo

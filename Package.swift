@@ -107,7 +107,8 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.copy("Resources")], swiftSettings: strict),
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["MorphKV", "Ggml"], path: "Tests/TestSupport", swiftSettings: strict),
         .target(name: "CTestRules", dependencies: ["CAttention"], path: "Tests/CTestRules"),
         .testTarget(
             name: "AttentionTests", dependencies: ["CAttention", "CTestRules", "TestSupport"], swiftSettings: strict),

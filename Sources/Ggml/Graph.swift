@@ -94,6 +94,15 @@ package final class Graph {
         isAllocated = true
     }
 
+    /// How many operations are executed, views and changes of shape left out: as many launches as there are where the device's
+    /// backend puts none together.
+    package var operationCount: Int {
+        (0..<ggml_graph_n_nodes(graph)).count { !Self.views.contains(ggml_graph_node(graph, $0)!.pointee.op.rawValue) }
+    }
+
+    private static let views = Set(
+        [GGML_OP_NONE, GGML_OP_RESHAPE, GGML_OP_VIEW, GGML_OP_PERMUTE, GGML_OP_TRANSPOSE].map(\.rawValue))
+
     /// Bytes of intermediate results that the graph holds on its device.
     package var allocatedBytes: Int { allocator.allocatedBytes }
 

@@ -72,7 +72,7 @@ import Testing
     func types(_ type: CacheType, _ policy: String) throws {
         // ggml rounds queries to the type of the keys, or to 8 bits.
         let tolerance: Float = type == .f16 ? 1e-2 : 0.2
-        let contexts = try Self.contexts("llama", TestDevice.all.first { $0.isCPU }!, type: type)
+        let contexts = try Self.contexts("llama", TestDevice.cpu, type: type)
         let policy = try PolicyRegistry.standard.policy(policy)
         let engines = try [contexts.kernel, contexts.graph].map { try $0.engine(policy, threads: 1) }
         for token in TestModels.tokens(20, seed: 6) {

@@ -23,7 +23,8 @@ import Testing
             let mean = values.dropFirst().reduce(0.0) { $0 + ($1 as? Double ?? 1000) } / Double(tokens.count - 1)
             let measured = try Perplexity.measure(
                 scheduler.model, cache, tokens: tokens, context: tokens.count, threads: 1)
-            #expect(abs(-mean - log(measured.perplexity)) < 1e-4)
+            // Which sums the kernel rounds in another way than a device.
+            #expect(abs(-mean - log(measured.perplexity)) < (TestDevice.chosen == nil ? 1e-4 : 1e-3))
             // With a token to answer, as harnesses ask, it is one more.
             let one = try await client.complete("", 1, more)
             let all = (one.choices.first?["logprobs"] as? [String: Any])?["token_logprobs"] as? [Any]

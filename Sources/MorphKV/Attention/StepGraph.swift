@@ -79,6 +79,9 @@ final class StepGraph {
         segments.append(segment)
     }
 
+    /// Operations of a step, views left out.
+    var operationCount: Int { segments.reduce(0) { $0 + $1.graph.operationCount } }
+
     /// Feeds the tokens of some sequences, whose caches have room.
     func run(_ feeds: ArraySlice<Feed>) throws {
         attention.prepare(feeds)

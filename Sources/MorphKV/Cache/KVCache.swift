@@ -4,6 +4,8 @@ internal import Ggml
 protocol CacheAttachment: AnyObject {
     /// Bytes of intermediate results held.
     var allocatedBytes: Int { get }
+    /// Operations of a step.
+    var operationCount: Int { get }
 }
 
 /// The caches of all layers of one sequence.

@@ -3,7 +3,7 @@ internal import Ggml
 /// What engines can share that one thread runs: the device and the memory of intermediate results.
 package final class EngineWorkspace {
     fileprivate let backend: Backend
-    fileprivate let prefillAllocator: GraphAllocator
+    let prefillAllocator: GraphAllocator
     fileprivate let runner: ModelRunner
     fileprivate let mover: KeyMover
 
@@ -32,9 +32,9 @@ package final class Engine {
     package let model: Model
     let backend: Backend
     let cache: KVCache
-    private let workspace: EngineWorkspace
-    private var prefillAllocator: GraphAllocator { workspace.prefillAllocator }
-    private let reader: EmbeddingReader
+    let workspace: EngineWorkspace
+    var prefillAllocator: GraphAllocator { workspace.prefillAllocator }
+    let reader: EmbeddingReader
     var mover: KeyMover { workspace.mover }
     var runner: ModelRunner { workspace.runner }
     /// The logits after the last token fed, one per token id.
@@ -96,6 +96,8 @@ package final class Engine {
     var evicted: Int { cache.evicted }
     /// Bytes of intermediate results held on the device.
     package var computeBytes: Int { workspace.bytes + (cache.attachment?.allocatedBytes ?? 0) }
+    /// Operations of a step where a graph attends and the sequence was fed by itself, views left out; else 0.
+    package var stepOperations: Int { cache.attachment?.operationCount ?? 0 }
     /// The lowest position that keys were moved to; 0 before the first move.
     package var positionFloor: Int { cache.frame.floor }
     /// Original positions held, ascending: `[layer][kvHead][entry]`.
@@ -162,7 +164,7 @@ package final class Engine {
     }
 
     /// The parts, of nearly the same length, in which a prompt enters the cache.
-    private func parts(of tokens: [Token]) -> [ArraySlice<Token>] {
+    func parts(of tokens: [Token]) -> [ArraySlice<Token>] {
         var size = tokens.count
         if case .chunked(let part) = cache.options.prefill { size = min(size, part) }
         if let floor = cache.floor, cache.seen + tokens.count - cache.frame.floor > model.description.contextLength {

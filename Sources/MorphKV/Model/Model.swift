@@ -96,10 +96,13 @@ public final class Model: Sendable {
 }
 
 extension DecoderDescription {
+    /// Whether all that a token takes from block to block is a hidden state.
+    var hasOneHiddenState: Bool { recurrentBlocks.isEmpty && queryBlocks.isEmpty && !hasStreams }
+
     /// - Throws: `GgmlError` of kind `device` if there are several devices and blocks that need more than the hidden state.
     fileprivate func placement(on devices: [Device], shares: [Double]?) throws -> DevicePlacement {
         let placement = try DevicePlacement(devices, shares: shares, layers: layers.count)
-        guard !placement.isSpread || recurrentBlocks.isEmpty && queryBlocks.isEmpty && !hasStreams else {
+        guard !placement.isSpread || hasOneHiddenState else {
             throw GgmlError(
                 .device,
                 "a model of architecture \(architecture) runs on one device: its blocks share more than a hidden state"

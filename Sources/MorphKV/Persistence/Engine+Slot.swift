@@ -1,4 +1,4 @@
-internal import Foundation
+package import Foundation
 internal import Ggml
 
 /// Slots of a scheduler as saved sessions: the memory is the slot's own, whatever the file says.
@@ -6,7 +6,7 @@ extension Engine {
     /// Writes a slot's sequence to a file; see ``Session/save(to:tokens:registry:)``.
     ///
     /// - Throws: ``ServingError`` if part of it lies elsewhere, `GgmlError` of kind `file` if the file cannot be written.
-    func saveSlot(_ tokens: [Token], to url: URL) throws {
+    package func saveSlot(_ tokens: [Token], to url: URL) throws {
         guard cache.context == nil, !cache.hasFrozenEntries else {
             throw ServingError(.invalidRequest, "a sequence with entries besides its slots cannot be saved here")
         }
@@ -18,7 +18,7 @@ extension Engine {
     /// - Returns: the sequence's token ids.
     /// - Throws: ``SavedCacheError`` if the file is something else, damaged, newer, or made with another model;
     ///   ``ServingError`` if its cache is another than the engine's. The engine is then empty.
-    func restoreSlot(from url: URL) throws -> [Token] {
+    package func restoreSlot(from url: URL) throws -> [Token] {
         clear()
         do {
             let reader = try CacheFileReader(url, .session, model)

@@ -64,16 +64,35 @@ final class ServedSequence {
     ///
     /// - Returns: the number of tokens fed.
     func feedPrompt(to engine: Engine) throws -> Int {
-        let end = queued.request.scoresPrompt ? min(prompt.count, slot.fed.count + Self.scoredPart) : endOfPart()
-        let part = Array(prompt[slot.fed.count..<end])
-        if queued.request.scoresPrompt {
-            queued.answer.add(piece(prompt: try score(part, engine)))
-        } else {
-            try engine.prefill(part, continuesFirstPrompt: cachedTokens == contextTokens)
-            slot.fed += part
+        guard queued.request.scoresPrompt else {
+            let part = nextPart(to: engine)
+            try engine.prefill(part.tokens, continuesFirstPrompt: part.continuesFirstPrompt)
+            didFeed(part)
+            return part.tokens.count
         }
+        let end = min(prompt.count, slot.fed.count + Self.scoredPart)
+        let part = Array(prompt[slot.fed.count..<end])
+        queued.answer.add(piece(prompt: try score(part, engine)))
         timings.promptTokens += part.count
         return part.count
+    }
+
+    /// The next part of the prompt, where it can be fed with those of others.
+    ///
+    /// - Returns: nil if nothing can be fed, or each token's probability is wanted.
+    func sharedPart(to engine: Engine) -> Engine.Prompt? {
+        canFeedPrompt && !queued.request.scoresPrompt ? nextPart(to: engine) : nil
+    }
+
+    private func nextPart(to engine: Engine) -> Engine.Prompt {
+        let tokens = Array(prompt[slot.fed.count..<endOfPart()])
+        return Engine.Prompt(engine, tokens, continuesFirstPrompt: cachedTokens == contextTokens)
+    }
+
+    /// Notes that a part of the prompt was fed.
+    func didFeed(_ part: Engine.Prompt) {
+        slot.fed += part.tokens
+        timings.promptTokens += part.tokens.count
     }
 
     /// Tokens of a prompt whose probabilities are read between two steps: as many as keep running answers waiting for about

@@ -50,6 +50,28 @@ final class ServingCaches {
         return PrefillScratch.bytes(of: scratches) + options.promptChunk * model.description.streamLength * 4
     }
 
+    /// Where graphs attend, parts of prompts enter at once that have no more tokens and see no more entries than the largest part
+    /// alone, whose memory is announced.
+    ///
+    /// On the CPU they do not: there an answer is bit for bit what it is alone.
+    ///
+    /// - Parameter parts: at least one.
+    /// - Returns: the first ones that can enter with the very first, and itself.
+    func together<Owner>(_ parts: [(owner: Owner, part: Engine.Prompt)]) -> [(owner: Owner, part: Engine.Prompt)] {
+        guard !model.placement.usesHostMemory else { return [parts[0]] }
+        var tokens = min(options.promptChunk, Engine.mostTogether) - parts[0].part.tokens.count
+        var entries = limits.slotsPerHead + options.promptChunk - parts[0].part.entries
+        return [parts[0]]
+            + parts.dropFirst().filter { _, part in
+                guard part.tokens.count <= tokens, part.entries <= entries, part.canEnter(with: parts[0].part) else {
+                    return false
+                }
+                tokens -= part.tokens.count
+                entries -= part.entries
+                return true
+            }
+    }
+
     /// Bytes of all caches at the start, which are never exceeded.
     var bytes: Int { slots.count * limits.bytesPerSequence }
 
@@ -91,12 +113,24 @@ final class ServingCaches {
             }
             let first = slots[0].engine!
             try first.warmUp(chunk: first.cache.hasParts ? Self.fedChunk : options.promptChunk)
+            try warmUpPrompts(slots.prefix(options.parallel).map { $0.engine! })
             for size in batch.sizes(upTo: options.parallel) {
                 let engines = slots.prefix(size).map { $0.engine! }
                 for engine in engines { try engine.warmUp(chunk: 0) }
                 try batch.decode(engines.map { ($0, 0) })
             }
         }
+    }
+
+    /// Feeds as many prompts at once as there can be.
+    private func warmUpPrompts(_ engines: [Engine]) throws {
+        let most = min(options.promptChunk, Engine.mostTogether)
+        for engine in engines { engine.clear() }
+        let parts = engines.prefix(most).map { engine in
+            (owner: (), part: Engine.Prompt(engine, Array(repeating: 0, count: most / min(most, engines.count))))
+        }
+        let together = together(parts).map(\.part)
+        if together.count > 1 { try Engine.prefill(together) }
     }
 
     /// Takes the largest steps behind every context, after which all of its entries are in memory too.

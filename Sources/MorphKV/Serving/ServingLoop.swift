@@ -8,13 +8,13 @@ final class ServingLoop {
     private let model: Model
     private let options: ServingOptions
     private let queue: RequestQueue
-    private let meter: ServingMeter
-    private let caches: ServingCaches
+    let meter: ServingMeter
+    let caches: ServingCaches
     private let contexts: ContextStore
     private let batch: Batch
     private let samplerMemory: SamplerMemory
-    private let clock = ContinuousClock()
-    private var sequences: [ServedSequence] = []
+    let clock = ContinuousClock()
+    private(set) var sequences: [ServedSequence] = []
 
     /// Allocates everything, and runs the largest steps once.
     ///
@@ -166,7 +166,7 @@ final class ServingLoop {
     }
 
     /// Ends a sequence before its time.
-    private func end(_ sequence: ServedSequence, error: ServingError?) {
+    func end(_ sequence: ServedSequence, error: ServingError?) {
         if let error { sequence.queued.answer.fail(error) }
         leave(sequence, outcome(of: error), keeps: false)
     }
@@ -204,25 +204,6 @@ final class ServingLoop {
 
     // MARK: Computing
 
-    /// Feeds one part of the oldest unfinished prompt, so that running answers wait for no more than that.
-    private func feedPrompts() {
-        guard let sequence = sequences.first(where: \.canFeedPrompt), let engine = sequence.slot.engine else { return }
-        let start = clock.now
-        attempt(sequence) {
-            let count = try sequence.feedPrompt(to: engine)
-            let seconds = (clock.now - start) / .seconds(1)
-            meter.update {
-                $0.promptTokens += count
-                $0.chunkSeconds.add(seconds)
-            }
-            sequence.reportProgress(at: clock.now)
-            guard !sequence.hasPrompt else { return }
-            try advance(sequence, engine)
-            let wait = (clock.now - sequence.queued.submitted) / .seconds(1)
-            meter.update { $0.firstTokenSeconds.add(wait) }
-        }
-    }
-
     /// One step of every answer, except those whose readers are too far behind.
     private func step() {
         let ready = sequences.filter { $0.unfed != nil && !$0.queued.answer.isFull && !$0.queued.answer.isCancelled }
@@ -243,7 +224,7 @@ final class ServingLoop {
     }
 
     /// Chooses a sequence's next token and passes on what it gave.
-    private func advance(_ sequence: ServedSequence, _ engine: Engine) throws {
+    func advance(_ sequence: ServedSequence, _ engine: Engine) throws {
         let before = sequence.generated
         let now = clock.now
         let piece = try sequence.advance(engine, at: now)
@@ -265,7 +246,7 @@ final class ServingLoop {
     }
 
     /// An error ends the one sequence that it concerns.
-    private func attempt(_ sequence: ServedSequence, _ body: () throws -> Void) {
+    func attempt(_ sequence: ServedSequence, _ body: () throws -> Void) {
         do { try body() } catch { end(sequence, error: ServingError(error)) }
     }
 

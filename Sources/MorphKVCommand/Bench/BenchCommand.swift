@@ -11,7 +11,7 @@ struct BenchCommand: AsyncParsableCommand {
             Ours and theirs take turns; figures are medians. In long and throughput, which are made once, our side \
             is a whole run and libllama decodes --steps tokens out of every 250 or of every eighth of an answer, which \
             stand for the others; with as many steps it is a whole run too. In moves, theirs is our own cache whose keys are \
-            never moved (--position-limit none); in scores, KVzip's, it is our reading of the text. Run nothing else meanwhile: ggml's threads \
+            never moved (--position-limit none); in scores, KVzip's, it is our reading of the text; in graph it is the CPU's kernel. Run nothing else meanwhile: ggml's threads \
             wait for each other busily.
             """)
 
@@ -47,7 +47,7 @@ struct BenchCommand: AsyncParsableCommand {
 
     static let names = [
         "decode", "prefill", "policies", "prompts", "start", "long", "batch", "throughput", "kernel", "profile",
-        "moves", "scores", "questions",
+        "moves", "scores", "questions", "graph",
     ]
 
     func validate() throws {
@@ -115,6 +115,8 @@ struct BenchCommand: AsyncParsableCommand {
         case "moves": return try bench.moves(tokens: tokens)
         case "scores": return try bench.scores(lengths: numbers())
         case "questions": return try bench.questions(lengths: numbers())
+        case "graph":
+            return try sized([MorphKVPolicy(capacity: slots)], bench).flatMap { try bench.graph($0, sequences) }
         case "throughput":
             return try await bench.throughput(
                 answers: sequences, tokens: tokens, policy: bench.cache.policy, flashAttention: !noFlashAttention)

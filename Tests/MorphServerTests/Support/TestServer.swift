@@ -22,8 +22,10 @@ enum TestServer {
         logger given: Logger? = nil,
         _ body: @escaping @Sendable (ServerClient, Scheduler) async throws -> Void
     ) async throws {
-        let model = try Model(contentsOf: url)
+        let device = TestDevice.chosen
+        let model = try device?.model(url) ?? Model(contentsOf: url)
         var options = options
+        if let device { options.cache.attention = device.attention }
         options.contexts = try contexts(model)
         let scheduler = try Scheduler(model, options)
         var configuration = ServerConfiguration(modelName: "stories")

@@ -25,6 +25,7 @@ final class GraphBackend: AttentionBackend {
         }
 
         var allocatedBytes: Int { allocator.allocatedBytes }
+        var operationCount: Int { graph.operationCount }
 
         func serves(_ cache: KVCache, by backend: GraphBackend) -> Bool {
             let own = cache.parts.lazy.flatMap(\.self)

@@ -21,8 +21,10 @@ struct LayerRun {
     var repeated: RepeatedRows?
     /// What is wanted of the tokens' normed input besides; nil if nothing is.
     var features: ((Tensor, Graph) -> Tensor)?
+    /// Of the text, where the stream has other texts' too; all of the stream's if nil.
+    var tokens: Int?
 
-    private var entries: Int { oldCount + stream[1] }
+    private var entries: Int { oldCount + (tokens ?? stream[1]) }
     /// Whether no block follows.
     var isLast: Bool { index == model.description.attentionBlockCount - 1 && model.description.endsWithAttention }
 
@@ -42,12 +44,7 @@ struct LayerRun {
         let positions = TokenPositions(range.count, model.description, in: graph)
         let (hidden, _) = block.streams(of: columns(range, in: graph))
         let p = block.project(hidden, layer: index, positions: positions)
-        let target = oldCount + range.lowerBound..<oldCount + range.upperBound
-        let byHead = { graph.permute($0, [0, 2, 1, 3]) }
-        if let keys = p.keys, let values = p.values {
-            graph.schedule(graph.copy(byHead(keys), to: scratch.keys(target, of: entries, in: graph)))
-            graph.schedule(graph.copy(byHead(values), to: scratch.values(target, of: entries, in: graph)))
-        }
+        if let keys = p.keys, let values = p.values { keep(keys, values, of: range, in: graph) }
         if keepsQueries {
             graph.schedule(graph.copy(p.queries, to: scratch.queries(0..<range.count, in: graph)))
         }
@@ -72,8 +69,16 @@ struct LayerRun {
         return result
     }
 
+    /// Leaves the keys and values of tokens `range`, `[headDim, kvHeads, tokens]`, in the scratch memory.
+    func keep(_ keys: Tensor, _ values: Tensor, of range: Range<Int>, in graph: Graph) {
+        let target = oldCount + range.lowerBound..<oldCount + range.upperBound
+        let byHead = { graph.permute($0, [0, 2, 1, 3]) }
+        graph.schedule(graph.copy(byHead(keys), to: scratch.keys(target, of: entries, in: graph)))
+        graph.schedule(graph.copy(byHead(values), to: scratch.values(target, of: entries, in: graph)))
+    }
+
     /// What comes of the second half of a block.
-    private struct Ending {
+    struct Ending {
         /// In the last block.
         var logits: Tensor?
         /// What is left to do when the graph was computed.
@@ -81,7 +86,7 @@ struct LayerRun {
     }
 
     /// Describes what follows attention.
-    private func finish(_ attended: Tensor, gate: Tensor?, output: Range<Int>, in block: BlockGraph) -> Ending {
+    func finish(_ attended: Tensor, gate: Tensor?, output: Range<Int>, in block: BlockGraph) -> Ending {
         let graph = block.graph
         let columns = columns(output, in: graph)
         let (input, own) = block.streams(of: columns)
@@ -102,7 +107,7 @@ struct LayerRun {
         return Ending(logits: logits)
     }
 
-    private func columns(_ range: Range<Int>, in graph: Graph) -> Tensor {
+    func columns(_ range: Range<Int>, in graph: Graph) -> Tensor {
         part(stream, range.lowerBound, range.count, in: graph)
     }
 
@@ -112,7 +117,9 @@ struct LayerRun {
     }
 
     /// Attention of tokens `output` over everything up to them.
-    private func attend(
+    ///
+    /// - Parameter first: the token whose projections come first.
+    func attend(
         _ projections: BlockGraph.Projections, from first: Int, output: Range<Int>, in graph: Graph,
         mask maskInput: inout Tensor?
     ) -> Tensor {

@@ -69,11 +69,13 @@ extension Tensor {
 }
 
 /// One layer's share of a prompt.
-private struct LayerPass {
+struct LayerPass {
     let prefill: Prefill
     let index: Int
     let scratch: PrefillScratch
     let stream: Tensor
+    /// Of the prompt; the stream may have those of others too.
+    let tokens: Int
     /// The layer's caches: one, or one for each kind of head. Then there is nothing from before the prompt.
     let parts: [LayerCache]
     /// The entries from before the prompt, per KV head.
@@ -81,14 +83,17 @@ private struct LayerPass {
     let scorer: PromptScorer
     var table: ScoreTable
 
-    init(_ prefill: Prefill, index: Int, scratch: PrefillScratch, stream: Tensor) {
+    /// - Parameter columns: how many of the stream are the prompt's; all if nil.
+    init(_ prefill: Prefill, index: Int, scratch: PrefillScratch, stream: Tensor, columns: Int? = nil) {
         self.prefill = prefill
         self.index = index
         self.scratch = scratch
         self.stream = stream
+        let tokens = columns ?? stream[1]
+        self.tokens = tokens
         parts = prefill.cache.parts[index]
         let description = prefill.model.description
-        let (seen, tokens, geometry) = (prefill.cache.seen, stream[1], description.geometry(of: index))
+        let (seen, geometry) = (prefill.cache.seen, description.geometry(of: index))
         old = parts.count == 1 ? parts[0].entries(seen: seen) : Array(repeating: [], count: geometry.kvHeads)
         let oldPositions = old.map { $0.map(\.position) }
         let entries = oldPositions[0].count + tokens
@@ -105,7 +110,6 @@ private struct LayerPass {
             prompt: prompt, mask: mask, kernel: scratch.kernel)
     }
 
-    private var tokens: Int { stream[1] }
     private var seen: Int { prefill.cache.seen }
     private var oldCount: Int { old[0].count }
     private var entries: Int { oldCount + tokens }
@@ -113,11 +117,11 @@ private struct LayerPass {
     var isShared: Bool { scorer.prompt.geometry.readers > 0 }
 
     /// - Parameter block: the layer itself, or a block that attends to its entries.
-    private func layerRun(_ block: Int) -> LayerRun {
+    func layerRun(_ block: Int) -> LayerRun {
         LayerRun(
             model: prefill.model, backend: prefill.backend.at(block), allocator: prefill.allocator, index: block,
             scratch: scratch, stream: stream, mask: scorer.mask, oldCount: oldCount, seen: seen,
-            base: prefill.cache.frame.base, features: block == index ? features : nil)
+            base: prefill.cache.frame.base, features: block == index ? features : nil, tokens: tokens)
     }
     private var formula: (any ScoringFormula)? {
         parts.lazy.compactMap { $0.plan.scoring?.featureSource?.formula }.first
@@ -134,8 +138,13 @@ private struct LayerPass {
     }
 
     mutating func run(wantsAllLogits: Bool) throws -> [Float] {
-        if oldCount > 0 { try parts[0].load(old, into: scratch, of: entries, prefill) }
+        try load()
         return try read(by: index, wantsAllLogits: wantsAllLogits)
+    }
+
+    /// Copies what the cache holds to the front of the scratch memory.
+    func load() throws {
+        if oldCount > 0 { try parts[0].load(old, into: scratch, of: entries, prefill) }
     }
 
     /// Takes the prompt through the layer, or through a block that attends to the layer's entries.
@@ -158,7 +167,7 @@ private struct LayerPass {
         return logits
     }
 
-    private mutating func collect(_ features: [Float], of range: Range<Int>) {
+    mutating func collect(_ features: [Float], of range: Range<Int>) {
         if let foresight {
             foresight.collect(features, of: seen + range.lowerBound..<seen + range.upperBound, layer: index)
         } else {
@@ -181,7 +190,7 @@ private struct LayerPass {
     }
 
     /// Lets those of the prompt's queries count that are in this chunk.
-    private mutating func score(_ range: Range<Int>, of block: Int) throws {
+    mutating func score(_ range: Range<Int>, of block: Int) throws {
         let counted = range.clamped(to: tokens - scorer.countedQueries..<tokens)
         guard !counted.isEmpty else { return }
         let (scratch, entries, visible) = (scratch, entries, oldCount + range.upperBound)

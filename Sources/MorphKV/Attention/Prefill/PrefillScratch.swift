@@ -15,6 +15,9 @@ final class PrefillScratch {
     /// The shape of the layer whose turn it is.
     private var dimension: Int
     private var kvHeads: Int
+    /// Entries and queries of other texts in the same memory, which come before.
+    private let firstEntry: Int
+    private let firstQuery: Int
 
     /// - Parameters:
     ///   - entries: room for that many keys and values.
@@ -30,6 +33,7 @@ final class PrefillScratch {
         dimension = description.headDimension
         queryHeads = description.queryHeads
         kvHeads = description.kvHeads
+        (firstEntry, firstQuery) = (0, 0)
         arena = try Arena(tensors: 3)
         let row = description.layers.map { $0.headDimension * $0.kvHeads }.max() ?? 0
         let count = entries * row
@@ -37,6 +41,18 @@ final class PrefillScratch {
         valueMemory = arena.tensor(valueType.elementType, [count], name: "scratchValues")
         queryMemory = arena.tensor(.f32, [dimension, queryHeads, queries], name: "scratchQueries")
         try arena.allocate(on: backend)
+    }
+
+    private init(_ whole: PrefillScratch, entries: Int, queries: Int) {
+        (arena, kernel, queryHeads) = (whole.arena, whole.kernel, whole.queryHeads)
+        (keyMemory, valueMemory, queryMemory) = (whole.keyMemory, whole.valueMemory, whole.queryMemory)
+        (dimension, kvHeads) = (whole.dimension, whole.kvHeads)
+        (firstEntry, firstQuery) = (entries, queries)
+    }
+
+    /// The memory of another text in the layer whose turn it is, behind so many entries and queries.
+    func part(behind entries: Int, queries: Int) -> PrefillScratch {
+        PrefillScratch(self, entries: entries, queries: queries)
     }
 
     /// Lets it hold another layer's keys and values.
@@ -89,14 +105,14 @@ final class PrefillScratch {
     func queries(_ range: Range<Int>, in graph: Graph) -> Tensor {
         graph.view(
             queryMemory, [dimension, queryHeads, range.count], strides: [4 * dimension, 4 * dimension * queryHeads],
-            offset: range.lowerBound * 4 * dimension * queryHeads)
+            offset: (firstQuery + range.lowerBound) * 4 * dimension * queryHeads)
     }
 
     /// The rows of `entries` in all, for the host; valid as long as the scratch memory is.
     ///
     /// - Throws: `GgmlError` of kind `memory` where they are copied from a device.
     func rows(of entries: Int) throws -> EntryRows {
-        let starts = (0..<kvHeads).map { $0 * entries }
+        let starts = (0..<kvHeads).map { firstEntry * kvHeads + $0 * entries }
         if kernel == nil {
             return EntryRows(
                 keys: try HostBlock(keyMemory.values()), values: try HostBlock(valueMemory.values()), starts: starts)
@@ -123,6 +139,6 @@ final class PrefillScratch {
         let row = memory.type.bytes(dimension)
         return graph.view(
             memory, [dimension, range.count, kvHeads], strides: [row, row * entries],
-            offset: range.lowerBound * row)
+            offset: (firstEntry * kvHeads + range.lowerBound) * row)
     }
 }

@@ -1,10 +1,9 @@
-import Foundation
-import Ggml
-import MorphKV
-import TestSupport
+package import Foundation
+package import Ggml
+package import MorphKV
 
 /// Where the layers of a model lie in tests: on workers in other processes, by themselves or beside the CPU.
-enum TestPlacement: String, Sendable, CaseIterable {
+package enum TestPlacement: String, Sendable, CaseIterable {
     case worker = "a worker"
     case workers = "two workers with half of the layers each"
     case cpuAndWorker = "the CPU and a worker"
@@ -15,9 +14,9 @@ enum TestPlacement: String, Sendable, CaseIterable {
         return try [WorkerProcess(), WorkerProcess()]
     }
 
-    static func hosts() throws -> [RemoteHost] { try shared.get().map { try RemoteHost.connect($0.address) } }
+    package static func hosts() throws -> [RemoteHost] { try shared.get().map { try RemoteHost.connect($0.address) } }
 
-    func devices() throws -> [Device] {
+    package func devices() throws -> [Device] {
         let remote = try Self.hosts().map { $0.devices[0] }
         return switch self {
         case .worker: [remote[0]]
@@ -26,7 +25,7 @@ enum TestPlacement: String, Sendable, CaseIterable {
         }
     }
 
-    func model(_ url: URL) throws -> Model {
+    package func model(_ url: URL) throws -> Model {
         let devices = try devices()
         // A model with one layer cannot be in two places.
         return try Model(contentsOf: url, devices: devices, split: devices.map { _ in 1 })
