@@ -181,3 +181,35 @@ static void merge(const struct unit *u, const struct team *team, const struct wo
         }
     }
 }
+
+/// The highest scores of the parts so far, where one thread does them all.
+static void take_peaks(const struct unit *u, bool first, const struct workspace *w) {
+    for (int g = 0; g < u->step.cache->slots.group; g++) {
+        if (first) w->highest[g] = u->sinks ? u->sinks[g] : -INFINITY;
+        if (w->peaks[g] > w->highest[g]) w->highest[g] = w->peaks[g];
+    }
+}
+
+/// Adds a part's sums to those of the parts so far, as `merge` adds them up.
+static void take_sums(const struct unit *u, bool first, const struct workspace *w) {
+    const struct attention_slots *slots = &u->step.cache->slots;
+    for (int g = 0; g < slots->group; g++) {
+        if (first) w->factors[g] = u->sinks ? expf(u->sinks[g] - w->highest[g]) : 0;
+        w->factors[g] += w->sums[g];
+        float *to = u->output + (size_t)g * (size_t)slots->dimension;
+        for (int d = 0; d < slots->dimension; d += LANES) {
+            vf sum = first ? splat(0) : load_part(to + d, slots->dimension - d, 0);
+            store_part(sum + load(w->outputs + (size_t)g * w->padded + d), to + d, slots->dimension - d);
+        }
+    }
+}
+
+/// The sums become the head's results.
+static void finish_sums(const struct unit *u, const struct workspace *w) {
+    const struct attention_slots *slots = &u->step.cache->slots;
+    for (int g = 0; g < slots->group; g++) {
+        w->factors[g] = 1 / w->factors[g];
+        float *to = u->output + (size_t)g * (size_t)slots->dimension;
+        for (int d = 0; d < slots->dimension; d++) to[d] *= w->factors[g];
+    }
+}

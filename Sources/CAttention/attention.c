@@ -27,38 +27,38 @@ enum attention_level attention_best_level(void) {
     return ATTENTION_PLAIN;
 }
 
-const struct attention_functions *functions_of(enum attention_level level) {
+/// The tables of a level; the machine can do it.
+struct tables {
+    const struct step_functions *steps;
+    const struct attention_functions *functions;
+};
+
+static struct tables tables_of(enum attention_level level) {
     switch (level) {
 #if defined(__x86_64__)
-    case ATTENTION_VNNI:
-    case ATTENTION_AVX512: return &attention_functions_avx512;
-    case ATTENTION_AVX_VNNI:
-    case ATTENTION_AVX2: return &attention_functions_avx2;
+    case ATTENTION_VNNI: return (struct tables){&attention_steps_vnni, &attention_functions_avx512};
+    case ATTENTION_AVX512: return (struct tables){&attention_steps_avx512, &attention_functions_avx512};
+    case ATTENTION_AVX_VNNI: return (struct tables){&attention_steps_avx_vnni, &attention_functions_avx2};
+    case ATTENTION_AVX2: return (struct tables){&attention_steps_avx2, &attention_functions_avx2};
 #else
     case ATTENTION_VNNI:
     case ATTENTION_AVX512:
     case ATTENTION_AVX_VNNI:
     case ATTENTION_AVX2:
 #endif
-    case ATTENTION_PLAIN: return &attention_functions_plain;
+    case ATTENTION_PLAIN: return (struct tables){&attention_steps_plain, &attention_functions_plain};
     }
     __builtin_trap();
 }
 
+const struct step_functions *steps_of(enum attention_level level) { return tables_of(level).steps; }
+
+const struct attention_functions *functions_of(enum attention_level level) { return tables_of(level).functions; }
+
 void attention_compute(
     const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads
 ) {
-#if defined(__x86_64__)
-    if (batch->level == ATTENTION_VNNI) {
-        attention_compute_vnni(batch, vectors, thread, threads);
-        return;
-    }
-    if (batch->level == ATTENTION_AVX_VNNI) {
-        attention_compute_avx_vnni(batch, vectors, thread, threads);
-        return;
-    }
-#endif
-    functions_of(batch->level)->compute(batch, vectors, thread, threads);
+    steps_of(batch->level)->compute(batch, vectors, thread, threads);
 }
 
 /// Whether a prompt makes sense; what is wrong here would be read behind the rows.

@@ -10,7 +10,8 @@
 #include "recount.h"
 #include "recurrence.h"
 
+const struct step_functions attention_steps_avx512 = {compute, NULL, NULL};
 const struct attention_functions attention_functions_avx512 = {
-    compute, attend_prompt, receive_prompt, repeat_prompt, learn, turn_rows, recount};
+    attend_prompt, receive_prompt, repeat_prompt, learn, turn_rows, recount};
 #pragma clang attribute pop
 #endif

@@ -1,10 +1,12 @@
 // One batch of attention, for the instructions that the including file is compiled for.
 //
-// Work comes in units of one KV head of one run. Where a run has enough heads, each thread has its own; else all
-// threads work on one unit at a time, each on its range of entries, with barriers between the phases.
+// Work comes in units of one KV head of one run. Where a run has enough heads, each thread has its own; else a unit has a part
+// for each thread. All work on it together then, with barriers between the phases, or one does all parts, where there are
+// enough units for the others too: what comes out is the same, bit for bit.
 #include "attend.h"
 #include "choice.h"
 #include "rules/rules.h"
+#include "shares.h"
 
 /// Makes room for the token and writes it.
 static void admit(const struct unit *u, const struct rows *rows, const struct workspace *w) {
@@ -130,6 +132,39 @@ static void attend(const struct unit *u, const struct team *team) {
     if (team->rank == 0) remember(u, &w);
 }
 
+/// All parts of one unit by one thread.
+static void attend_alone(const struct unit *u, const struct team *team) {
+    const struct attention_slots *slots = &u->step.cache->slots;
+    const int group = slots->group;
+    struct rows rows = rows_of(u);
+    struct workspace w = workspace_at(
+        team->own, slots->dimension, group, workspace_stride((size_t)rows.slots, (size_t)rows.frozen));
+    CHECK(w.floats <= team->batch->workspace_stride);
+    const float *leaving = u->rule && u->rule->leaving ? u->rule->leaving(&u->step) : NULL;
+    if (u->step.cache->reader == 0) admit(u, &rows, &w);
+    scale_queries(u, leaving, &w);
+    struct team part = *team;
+    for (part.rank = 0; part.rank < part.size; part.rank++) {
+        struct range range = range_of(&part, &rows);
+        score_range(u, &rows, &range, group * (leaving ? 2 : 1), &w);
+        if (u->rule && u->rule->observe && range.count > 0)
+            u->rule->observe(&u->step, w.scores, w.stride, range.begin, range.end);
+        mask_range(u, &rows, &range, &w, w.peaks);
+        take_peaks(u, part.rank == 0, &w);
+    }
+    for (part.rank = 0; part.rank < part.size; part.rank++) {
+        struct range range = range_of(&part, &rows);
+        weigh_range(u, &rows, &range, &w, &w);
+        take_sums(u, part.rank == 0, &w);
+    }
+    finish_sums(u, &w);
+    for (part.rank = 0; part.rank < part.size; part.rank++) {
+        struct range range = range_of(&part, &rows);
+        update(u, &range, leaving, &w);
+    }
+    remember(u, &w);
+}
+
 /// The unit of one token of one KV head.
 static void describe_head(struct unit *u, const struct attention_vectors *v, size_t column, int head) {
     const struct attention_slots *slots = &u->step.cache->slots;
@@ -188,12 +223,12 @@ static void attend_run(
         if (rule && rule->advance) phase = rule->advance(cache, phase);
         for (int h = first; h < end; h++) {
             describe_head(&u, vectors, (size_t)(run->column + i), h);
-            attend(&u, team);
+            (team->alone ? attend_alone : attend)(&u, team);
         }
     }
 }
 
-/// Whether a run's heads are shared out among the threads; else all threads work on each of them. That depends on the
+/// Whether a run's heads are shared out among the threads; else each has a part for every thread. That depends on the
 /// run alone, so that how its sums are rounded does not depend on the rest of the batch.
 INLINE bool shares_heads(const struct attention_cache *cache, int32_t threads) {
     if (cache->score.shares_choice) return threads == 1;
@@ -204,22 +239,35 @@ static void compute(
     const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads
 ) {
     float *own = batch->workspace + (size_t)thread * batch->workspace_stride;
-    struct team alone = {.rank = 0, .size = 1, .barrier = batch->barrier, .shared = own, .own = own, .batch = batch};
     struct team all = {
         .rank = thread, .size = threads, .barrier = batch->barrier, .shared = batch->workspace, .own = own,
         .batch = batch};
+    struct team alone = {.size = 1, .alone = true, .own = own, .batch = batch}, parts = alone;
+    parts.size = threads;
+    struct shares shares = {.threads = threads};
+    for (int32_t i = 0; i < batch->run_count; i++)
+        if (!shares_heads(batch->runs[i].cache, threads)) share_rest(&shares, &batch->runs[i]);
+    const bool even = are_even(&shares);
+    shares = (struct shares){.threads = threads};
     for (int32_t i = 0; i < batch->run_count; i++) {
         const struct attention_run *run = &batch->runs[i];
-        bool shared_out = shares_heads(run->cache, threads);
-        // What a thread still does for the run before may lie in the workspace that the team is about to use.
-        if (!shared_out && i > 0) wait_for_team(&all);
-        if (run->cache->score.shares_choice) {
-            attend_run(run, -1, shared_out ? &alone : &all, vectors);
+        if (shares_heads(run->cache, threads)) {
+            if (run->cache->score.shares_choice) attend_run(run, -1, &alone, vectors);
+            else for (int h = thread; h < run->cache->slots.heads; h += threads) attend_run(run, h, &alone, vectors);
             continue;
         }
-        for (int h = 0; h < run->cache->slots.heads; h++) {
-            if (shared_out && h % threads != thread) continue;
-            attend_run(run, h, shared_out ? &alone : &all, vectors);
+        // As many units as there are threads are even shares; then come those that are left.
+        const int units = units_of(run), whole = units / threads * threads;
+        for (int h = thread; h < whole; h += threads) attend_run(run, h, &parts, vectors);
+        for (int h = whole; h < units; h++) {
+            const int head = run->cache->score.shares_choice ? -1 : h;
+            if (even) {
+                if (take_share(&shares, entries_of(run)) == thread) attend_run(run, head, &parts, vectors);
+                continue;
+            }
+            // What a thread still does for a unit before may lie in the workspace that the team is about to use.
+            wait_for_team(&all);
+            attend_run(run, head, &all, vectors);
         }
     }
 }

@@ -1,13 +1,26 @@
-// What a file defines that compiles the kernels for some instructions: one table of functions.
+// What files define that compile the kernels for some instructions: tables of functions.
 #pragma once
 
 #include "include/CAttention.h"
+#include "include/Products.h"
 #include "include/PromptAttention.h"
 #include "include/Recurrence.h"
 #include "turn_room.h"
+#include "workspace.h"
 
-struct attention_functions {
+/// What products of bytes make faster.
+struct step_functions {
     void (*compute)(const struct attention_batch *, const struct attention_vectors *, int32_t thread, int32_t threads);
+    /// These two are NULL without such products.
+    void (*round_vectors)(
+        const struct product_vectors *, struct query_block *to, int32_t thread, int32_t threads);
+    void (*multiply_vectors)(
+        const struct product_matrix *, const struct query_block *, int64_t count, float *output, int32_t thread,
+        int32_t threads);
+};
+
+/// What they do not: levels with them have the functions of those without.
+struct attention_functions {
     void (*attend_prompt)(const struct attention_prompt *, float *output, int32_t thread, int32_t threads);
     void (*receive_prompt)(const struct attention_prompt *, float *sums, int32_t thread, int32_t threads);
     void (*repeat_prompt)(const struct attention_prompt *, float *output, int32_t thread, int32_t threads);
@@ -19,16 +32,13 @@ struct attention_functions {
 };
 
 /// The functions of a level that the machine can do.
+const struct step_functions *steps_of(enum attention_level level);
 const struct attention_functions *functions_of(enum attention_level level);
 
 extern const struct attention_functions attention_functions_plain;
+extern const struct step_functions attention_steps_plain;
 #if defined(__x86_64__)
 extern const struct attention_functions attention_functions_avx2, attention_functions_avx512;
-
-/// ATTENTION_VNNI is like ATTENTION_AVX512 but for this.
-void attention_compute_vnni(
-    const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads);
-/// ATTENTION_AVX_VNNI is like ATTENTION_AVX2 but for this.
-void attention_compute_avx_vnni(
-    const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads);
+extern const struct step_functions attention_steps_avx2, attention_steps_avx_vnni, attention_steps_avx512,
+    attention_steps_vnni;
 #endif

@@ -7,5 +7,6 @@
 #include "recount.h"
 #include "recurrence.h"
 
+const struct step_functions attention_steps_plain = {compute, NULL, NULL};
 const struct attention_functions attention_functions_plain = {
-    compute, attend_prompt, receive_prompt, repeat_prompt, learn, turn_rows, recount};
+    attend_prompt, receive_prompt, repeat_prompt, learn, turn_rows, recount};

@@ -143,6 +143,13 @@ static void add_values(const struct tile *t, const struct part *part) {
     multiply(&product, (part->end - part->begin) * p->group, (int)padded, true);
 }
 
+/// Where the logarithm of a query's softmax denominator is noted.
+INLINE float *normalizer_of(const struct tile *t, int q) {
+    const struct attention_prompt *p = t->prompt;
+    size_t token = (size_t)(t->token + q / p->group), head = (size_t)(t->head * p->group + q % p->group);
+    return p->normalizers + token * (size_t)(p->heads * p->group) + head;
+}
+
 /// Writes a tile's sums, divided by the totals.
 static void write_output(const struct tile *t, float *output) {
     const struct attention_prompt *p = t->prompt;
@@ -152,6 +159,7 @@ static void write_output(const struct tile *t, float *output) {
         float *to = output + (token * (size_t)p->heads * group + head) * d, factor = 1 / t->memory.totals[q];
         const float *sums = t->memory.sums + q * t->memory.padded;
         for (size_t i = 0; i < d; i++) to[i] = sums[i] * factor;
+        if (p->normalizers && !p->largest) *normalizer_of(t, (int)q) = t->memory.peaks[q] + logf(t->memory.totals[q]);
     }
 }
 
@@ -223,12 +231,21 @@ static void normalize(const struct tile *t, const struct part *part) {
     }
 }
 
-static void receive_tile(const struct tile *t, float *sums) {
-    int begin = sight_of(t, 0).begin, end = sight_of(t, t->tokens - 1).end;
-    for (int base = begin; base < end; base += BLOCK) {
+/// The peaks and totals of all that a tile sees.
+static void find_totals(const struct tile *t, int begin, int end) {
+    for (int q = 0; t->prompt->normalizers && q < t->queries; q++) {
+        t->memory.peaks[q] = *normalizer_of(t, q);
+        t->memory.totals[q] = 1;
+    }
+    for (int base = begin; !t->prompt->normalizers && base < end; base += BLOCK) {
         struct part part = multiply_keys(t, base);
         soften(t, &part, false);
     }
+}
+
+static void receive_tile(const struct tile *t, float *sums) {
+    int begin = sight_of(t, 0).begin, end = sight_of(t, t->tokens - 1).end;
+    find_totals(t, begin, end);
     for (int base = begin; base < end; base += BLOCK) {
         struct part part = multiply_keys(t, base);
         normalize(t, &part);

@@ -9,6 +9,7 @@
 /// Who works on a unit, and in which memory.
 struct team {
     int rank, size;
+    bool alone; ///< whether one thread does all parts, one after the other
     struct attention_barrier *barrier;
     float *shared; ///< the workspace that all of the team see; that of the first thread
     float *own;    ///< this thread's workspace

@@ -7,11 +7,8 @@
 #define HAS_BYTE_PRODUCTS
 #include "kernel.h"
 #include "level.h"
+#include "products.h"
 
-void attention_compute_vnni(
-    const struct attention_batch *batch, const struct attention_vectors *vectors, int32_t thread, int32_t threads
-) {
-    compute(batch, vectors, thread, threads);
-}
+const struct step_functions attention_steps_vnni = {compute, round_vectors, multiply_vectors};
 #pragma clang attribute pop
 #endif

@@ -1,3 +1,4 @@
+internal import CAttention
 internal import CLlama
 
 /// Owns the descriptions of a set of tensors and the memory they lie in.
@@ -17,6 +18,8 @@ package final class Arena {
     var place: Place?
     /// How often the tensors have moved: graphs that were made before know where they were.
     package internal(set) var moves = 0
+    /// The instructions by which the kernel multiplies the matrices here, which lie in its layout; nil if they do not.
+    var products: attention_level?
     /// Bytes of the memory that the arena had before it moved.
     private var ownBytes = 0
     private var kept: Set<ObjectIdentifier> = []

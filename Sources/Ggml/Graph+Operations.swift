@@ -100,7 +100,8 @@ extension Graph {
     ///
     /// Further dimensions of the first factor are repeated to those of the second.
     package func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
-        wrap(ggml_mul_mat(arena.context, a.pointer, b.pointer), uses: a, b)
+        if let level = a.arena.products { return product(of: a, b, level: level) }
+        return wrap(ggml_mul_mat(arena.context, a.pointer, b.pointer), uses: a, b)
     }
 
     /// Divides each row by its root mean square and multiplies by `weight`.

@@ -44,6 +44,8 @@ package final class Graph {
     private let allocator: GraphAllocator
     private var isAllocated = false
     private var hasRun = false
+    /// Vectors that products of the kernel have rounded.
+    var roundedVectors: [RoundedVectors: Tensor] = [:]
 
     /// - Parameters:
     ///   - capacity: an upper bound on the operations, views and inputs of the graph.

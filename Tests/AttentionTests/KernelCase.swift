@@ -170,6 +170,37 @@ final class KernelCase {
         return Array(UnsafeBufferPointer(start: output, count: queries.count))
     }
 
+    /// Runs a token through each of some caches of one model in one batch; the arguments are the cases' one after the other.
+    ///
+    /// - Returns: `[cases][queryHeads][dimension]`
+    static func run(
+        _ cases: [KernelCase], queries: [Float], newKeys: [Float], newValues: [Float], level: attention_level,
+        threads: Int
+    ) -> [Float] {
+        let owner = cases[0]
+        let stride = cases.map { test in
+            attention_workspace(
+                test.cache.slots.dimension, test.cache.slots.group,
+                Int64(test.shape.slots + (test.shape.frozen.max() ?? 0)))
+        }.max()!
+        let runs = cases.enumerated().map { column, test in
+            attention_run(
+                cache: owner.place(test.cache), column: Int32(column), columns: 1, used: Int32(test.shape.used),
+                position: Int64(test.shape.used), phase: 0, prompt_end: 0, pins: nil, pin_count: 0)
+        }
+        let batch = attention_batch(
+            runs: owner.place(all: runs), run_count: Int32(runs.count),
+            workspace: owner.zeros(stride * threads, filledWith: .nan), workspace_stride: stride,
+            barrier: owner.place(attention_barrier()), level: level)
+        let output = owner.zeros(queries.count, filledWith: .nan)
+        let vectors = attention_vectors(
+            query: owner.place(all: queries), frozen_query: nil, key: owner.place(all: newKeys),
+            value: owner.place(all: newValues), features: nil, feature_width: 0,
+            sinks: owner.sinks.isEmpty ? nil : UnsafePointer(owner.place(all: owner.sinks)), output: output)
+        Job(batch: batch, vectors: vectors).run(threads: threads)
+        return Array(UnsafeBufferPointer(start: output, count: queries.count))
+    }
+
     /// Sound: the threads write to different parts, or wait for each other at the barrier.
     private struct Job: @unchecked Sendable {
         let batch: attention_batch

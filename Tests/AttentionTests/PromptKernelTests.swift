@@ -66,8 +66,8 @@ import Testing
         for reduction in [ATTENTION_SUM, ATTENTION_MAX] {
             let expected = run.reference(reduction: reduction).received
             for level in levels {
-                for threads in [1, 3] {
-                    let received = run.received(reduction: reduction, level: level, threads: threads)
+                for (threads, notes) in [(1, false), (3, false), (3, true)] {
+                    let received = run.received(reduction: reduction, notes: notes, level: level, threads: threads)
                     let worst = zip(received, expected).map { abs(Double($0) - $1) / max(1, $1) }.max()!
                     #expect(worst < 2e-5, "level \(level.rawValue)")
                 }
@@ -131,8 +131,17 @@ private final class PromptRun {
         run(queries.count, ATTENTION_SUM, level, threads) { attention_prompt_attend($0, $1, $2, $3) }
     }
 
-    func received(reduction: attention_reduction, level: attention_level, threads: Int) -> [Float] {
-        run(heads * prompt.rows.slots, reduction, level, threads) { attention_prompt_received($0, $1, $2, $3) }
+    /// - Parameter notes: whether attention notes the softmax denominators before.
+    func received(reduction: attention_reduction, notes: Bool, level: attention_level, threads: Int) -> [Float] {
+        let normalizers = notes ? rows.zeros(prompt.queries * heads * group, filledWith: .nan) : nil
+        if notes {
+            _ = run(queries.count, reduction, level, threads, normalizers: normalizers) {
+                attention_prompt_attend($0, $1, $2, $3)
+            }
+        }
+        return run(heads * prompt.rows.slots, reduction, level, threads, normalizers: normalizers) {
+            attention_prompt_received($0, $1, $2, $3)
+        }
     }
 
     /// What the queries repeat.
@@ -156,6 +165,7 @@ private final class PromptRun {
     private func run(
         _ count: Int, _ reduction: attention_reduction, _ level: attention_level, _ threads: Int,
         repeating: (text: Repetition, largest: UnsafeMutablePointer<Float>)? = nil,
+        normalizers: UnsafeMutablePointer<Float>? = nil,
         _ function: @Sendable (UnsafePointer<attention_prompt>, UnsafeMutablePointer<Float>, Int32, Int32) -> Void
     ) -> [Float] {
         let s = prompt.rows
@@ -182,7 +192,7 @@ private final class PromptRun {
             (call.own, call.largest) = (Int32(text.own), largest)
         }
         (call.reduction, call.factors) = (reduction, UnsafePointer(rows.place(all: factors)))
-        (call.workspace, call.workspace_stride) = (workspace, stride)
+        (call.workspace, call.workspace_stride, call.normalizers) = (workspace, stride, normalizers)
         nonisolated(unsafe) let (shared, result) = (rows.place(call), rows.zeros(count, filledWith: .nan))
         DispatchQueue.concurrentPerform(iterations: threads) { function(shared, result, Int32($0), Int32(threads)) }
         return (0..<count).map { result[$0] }

@@ -11,6 +11,7 @@
 #include "AttentionRules.h"
 #include "AttentionTypes.h"
 #include "KeyTurns.h"
+#include "Products.h"
 #include "PromptAttention.h"
 #include "Recurrence.h"
 

@@ -33,6 +33,9 @@ struct attention_prompt {
     int32_t first_heads;    ///< the number of KV heads, or 1 where all see the same
     enum attention_reduction reduction; ///< of what a group's query heads give; for ``attention_prompt_received``
     const float *factors;   ///< `[queries]`: what a query's weights are multiplied by; likewise
+    /// `[queries][heads * group]`: logarithms of the softmax denominators. ``attention_prompt_attend`` writes them unless
+    /// `largest` is there; ``attention_prompt_received`` reads them. NULL: they are not noted, and found anew.
+    float *normalizers;
     /// `[threads][heads][rows of chunk]`: where each thread notes logarithms of the largest weights that rows get; raised, so
     /// the caller begins with minus infinity. NULL: no weights are wanted, and nothing of what follows is looked at.
     float *largest;

@@ -15,6 +15,8 @@ struct WeightLoader {
     /// For each layout of ``repacking``.
     private let packedArenas: [Arena]
     private var packed: [(tensor: Tensor, offset: Int)] = []
+    /// Whether one of them is in a layout of the device's own.
+    private var hasDeviceLayout = false
     private var loaded: [String: Tensor] = [:]
 
     /// - Parameter repacks: whether matrices are copied into a faster layout where the device has one.
@@ -22,7 +24,8 @@ struct WeightLoader {
         self.file = file
         self.description = description
         self.placement = placement
-        repacking = repacks && !placement.isSpread ? Repacking(placement.devices[0]) : nil
+        repacking =
+            repacks && !placement.isSpread ? Repacking(placement.devices[0], level: try KernelLevel.current()) : nil
         // One more than there are: a table of embeddings may also be the matrix of the output.
         let count = file.tensors.count + 1
         arenas = try (0...placement.devices.count).map { _ in try Arena(tensors: count) }
@@ -55,7 +58,7 @@ struct WeightLoader {
             layers.map(\.feedForward) + recurrent.map(\.feedForward),
             (0..<d.attentionBlockCount).map { d.attentionBlock($0).feedForward } + d.recurrentBlocks.map(\.feedForward))
         let restingBytes = networks.reduce(0) { $0 + $1.0.restingBytes($1.1) }
-        let (isPacked, largestCopy) = (!packed.isEmpty, packed.map(\.tensor.bytes).max() ?? 0)
+        let (isPacked, largestCopy) = (hasDeviceLayout, packed.map(\.tensor.bytes).max() ?? 0)
         if places { try place() }
         return Weights(
             tokenEmbeddings: embeddings, layers: layers, perLayerInputs: perLayer, streams: streams,
@@ -229,6 +232,7 @@ struct WeightLoader {
         guard let layout = try repacking?.layout(for: type, shape) else { return nil }
         let tensor = packedArenas[layout].tensor(type, shape, name: name)
         packed.append((tensor, offset))
+        hasDeviceLayout = hasDeviceLayout || repacking!.isOfDevice(layout)
         return tensor
     }
 
@@ -249,7 +253,7 @@ struct WeightLoader {
         for (layout, arena) in packedArenas.enumerated() { try repacking?.allocate(arena, layout: layout) }
         for (tensor, offset) in packed {
             let range = offset..<offset + tensor.bytes
-            tensor.write(UnsafeRawBufferPointer(rebasing: mapping.bytes[range]))
+            repacking!.write(UnsafeRawBufferPointer(rebasing: mapping.bytes[range]), to: tensor)
             mapping.forget(range)
         }
     }

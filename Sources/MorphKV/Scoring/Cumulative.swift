@@ -83,6 +83,8 @@ final class CumulativeState: ScoringState {
         return min(tokens, decay <= 0 ? 1 : 1 + Int(log(least) / log(Double(decay))))
     }
 
+    var talliesReceived: Bool { true }
+
     func tally(_ batch: PromptBatch) -> Tensor {
         guard decay > 0, decay < 1 else { return batch.received(by: groupReduction) }
         return batch.received(by: groupReduction, factors: batch.positions.map { power(of: batch.end - 1 - $0) })

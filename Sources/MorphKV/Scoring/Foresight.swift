@@ -139,6 +139,7 @@ final class ForesightState: ScoringState {
 
     /// The queries before weigh 1e-5 / (1 - decay) together, and lambda of that in a score: less than between two codes.
     func countedQueries(of tokens: Int) -> Int { received?.countedQueries(of: tokens, weighing: 1e-5) ?? 0 }
+    var talliesReceived: Bool { true }
     func tally(_ batch: PromptBatch) -> Tensor { received!.tally(batch) }
 
     func collect(features values: [Float], of entries: Range<Int>, into table: inout ScoreTable) {

@@ -5,6 +5,9 @@ protocol PromptScoring: AnyObject {
     /// How many of a prompt's last queries count.
     func countedQueries(of tokens: Int) -> Int
 
+    /// Whether ``tally(_:)`` is what entries received and nothing else, so that the kernel needs no batches of few queries.
+    var talliesReceived: Bool { get }
+
     /// What is wanted of a batch of queries; made from the batch's scores, weights and queries.
     func tally(_ batch: PromptBatch) -> Tensor
 
@@ -36,6 +39,7 @@ protocol PromptScoring: AnyObject {
 extension PromptScoring {
     /// None, as it is for formulas that need no weights.
     func countedQueries(of tokens: Int) -> Int { 0 }
+    var talliesReceived: Bool { false }
     func tally(_ batch: PromptBatch) -> Tensor { preconditionFailure("no query counts") }
     func collect(
         _ values: [Float], of queries: Range<Int>, visible: Int, reader: Int, into table: inout ScoreTable

@@ -7,5 +7,6 @@ final class PromptWindowSum: PromptScoring {
     init(window: Int) { self.window = window }
 
     func countedQueries(of tokens: Int) -> Int { min(tokens, window) }
+    var talliesReceived: Bool { true }
     func tally(_ batch: PromptBatch) -> Tensor { batch.received(by: .sum) }
 }

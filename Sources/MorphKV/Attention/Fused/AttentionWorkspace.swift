@@ -1,5 +1,4 @@
 internal import CAttention
-internal import Foundation
 
 /// The memory in which the kernel's threads work, shared by all graphs of a ``FusedBackend`` or a ``PromptKernel``.
 final class AttentionWorkspace {
@@ -45,25 +44,5 @@ final class AttentionWorkspace {
         attention_batch(
             runs: runs, run_count: Int32(count), workspace: workspace!.assumingMemoryBound(to: Float.self),
             workspace_stride: stride, barrier: barrier, level: level)
-    }
-}
-
-/// Which instructions the kernel uses.
-enum KernelLevel {
-    static let names = [
-        "plain": ATTENTION_PLAIN, "avx2": ATTENTION_AVX2, "avxvnni": ATTENTION_AVX_VNNI, "avx512": ATTENTION_AVX512,
-        "vnni": ATTENTION_VNNI,
-    ]
-
-    /// What the environment variable MORPHKV_KERNEL asks for, else the best that the machine has.
-    ///
-    /// - Throws: ``CacheError`` of kind `attention` when the machine cannot do it.
-    static func current() throws -> attention_level {
-        guard let name = ProcessInfo.processInfo.environment["MORPHKV_KERNEL"] else { return attention_best_level() }
-        guard let level = names[name], attention_can_run(level) else {
-            let possible = names.filter { attention_can_run($0.value) }.keys.sorted().joined(separator: ", ")
-            throw CacheError(.attention, "MORPHKV_KERNEL is '\(name)'; this machine can do \(possible)")
-        }
-        return level
     }
 }

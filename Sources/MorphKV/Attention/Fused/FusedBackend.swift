@@ -90,7 +90,7 @@ final class FusedBackend: AttentionBackend {
             model.description, columns: shape.columns, features: features, workspace: workspace)
         let graph = try StepGraph(
             model, columns: shape.columns, outputs: shape.outputs, frozenLimit: shape.kind.frozenLimit,
-            attention: attention, operations: 72, on: device, allocator: allocator)
+            attention: attention, operations: 80, on: device, allocator: allocator)
         graphs[shape] = (graph, allocator)
         return graph
     }

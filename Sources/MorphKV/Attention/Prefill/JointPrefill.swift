@@ -136,7 +136,7 @@ private struct JointRun {
         if share.keepsQueries {
             graph.schedule(graph.copy(own(projections.queries), to: share.run.scratch.queries(0..<tokens, in: graph)))
         }
-        return share.run.attend(projections, from: -first, output: output(share), in: graph, mask: &mask)
+        return share.run.attend(projections, from: -first, output: output(share), notes: false, in: graph, mask: &mask)
     }
 
     private func finish(_ attended: Tensor, gate: Tensor?, wanted: Tensor?, in block: BlockGraph) -> LayerRun.Ending {

@@ -37,6 +37,7 @@ struct LayerRun {
         _ range: Range<Int>, output: Range<Int>, keepsQueries: Bool
     ) throws -> (logits: [Float], features: [Float]) {
         let description = model.description
+        scratch.kernel?.forgetNoted()
         let operations =
             128 + description.streamOperations + description.attentionBlock(index).feedForward.operations
         let graph = try Graph(on: backend, capacity: operations, allocator: allocator)
@@ -53,7 +54,8 @@ struct LayerRun {
         var maskInput: Tensor?
         var ending = Ending()
         if !output.isEmpty {
-            let attended = attend(p, from: range.lowerBound, output: output, in: graph, mask: &maskInput)
+            let attended = attend(
+                p, from: range.lowerBound, output: output, notes: keepsQueries, in: graph, mask: &maskInput)
             let gate = p.gate.map { part($0, output.lowerBound - range.lowerBound, output.count, in: graph) }
             ending = finish(attended, gate: gate, output: output, in: block)
         }
@@ -118,9 +120,11 @@ struct LayerRun {
 
     /// Attention of tokens `output` over everything up to them.
     ///
-    /// - Parameter first: the token whose projections come first.
+    /// - Parameters:
+    ///   - first: the token whose projections come first.
+    ///   - notes: whether what rows receive is asked for next.
     func attend(
-        _ projections: BlockGraph.Projections, from first: Int, output: Range<Int>, in graph: Graph,
+        _ projections: BlockGraph.Projections, from first: Int, output: Range<Int>, notes: Bool, in graph: Graph,
         mask maskInput: inout Tensor?
     ) -> Tensor {
         let (d, heads) = (model.description.attentionBlock(index).headDimension, model.description.queryHeads)
@@ -137,7 +141,7 @@ struct LayerRun {
         if let kernel = scratch.kernel {
             return kernel.attend(
                 queries: part, keys: keys, values: values, sinks: sinks, sight: mask.sight(queries: positions),
-                repeated: repeated, in: graph)
+                noting: notes ? positions : nil, repeated: repeated, in: graph)
         }
         let input = graph.input(.f16, mask.shape(queries: positions), name: "mask")
         maskInput = input

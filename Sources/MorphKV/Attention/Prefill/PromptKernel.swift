@@ -9,10 +9,17 @@ final class PromptKernel {
     /// Sound: what `call` points to, replaced with it.
     private var first: UnsafeMutableBufferPointer<Int32>?
     private var factors: UnsafeMutableBufferPointer<Float>?
+    /// Sound: likewise; `[Prefill.chunk][queryHeads]`, the softmax denominators of the tokens that were noted.
+    private let normalizers: UnsafeMutableBufferPointer<Float>
+    /// The positions of the tokens whose softmax denominators are known; nil if no token's are.
+    private var noted: Range<Int>?
+    private let queryHeads: Int
 
     /// - Throws: ``CacheError`` when the kernel that was asked for cannot run on this machine.
     init(_ description: DecoderDescription, _ keyType: CacheType, _ valueType: CacheType, threads: Int) throws {
         workspace = try AttentionWorkspace(threads: threads)
+        queryHeads = description.queryHeads
+        normalizers = .allocate(capacity: Prefill.chunk * queryHeads)
         var prompt = attention_prompt()
         prompt.key_type = keyType.kernelType
         prompt.value_type = valueType.kernelType
@@ -29,12 +36,16 @@ final class PromptKernel {
 
     deinit {
         call.deallocate()
+        normalizers.deallocate()
         first?.deallocate()
         factors?.deallocate()
     }
 
     /// Bytes held.
-    var bytes: Int { workspace.bytes }
+    var bytes: Int { workspace.bytes + normalizers.count * MemoryLayout<Float>.stride }
+
+    /// Forgets what is known of the last block's tokens.
+    func forgetNoted() { noted = nil }
 
     /// Bytes that it takes besides while queries repeat a chunk of some rows.
     static func bytes(repeating chunk: Int, _ description: DecoderDescription, threads: Int) -> Int {
@@ -47,22 +58,33 @@ final class PromptKernel {
     /// Attention of queries `[headDim, queryHeads, tokens]` over rows `[headDim, rows, kvHeads]`:
     /// `[headDim * queryHeads, tokens]`.
     ///
-    /// - Parameter repeated: what the queries repeat, if they do; they see everything up to themselves then.
+    /// - Parameters:
+    ///   - tokens: the queries' positions, if their softmax denominators are to be noted for what rows receive; nil if not.
+    ///   - repeated: what the queries repeat, if they do; they see everything up to themselves then.
     func attend(
         queries: Tensor, keys: Tensor, values: Tensor, sinks: Tensor?, sight: AttentionMask.Sight,
-        repeated: RepeatedRows? = nil, in graph: Graph
+        noting tokens: Range<Int>? = nil, repeated: RepeatedRows? = nil, in graph: Graph
     ) -> Tensor {
         look(sight)
+        if let tokens, repeated == nil, tokens.count <= Prefill.chunk {
+            noted = tokens
+            call.pointee.normalizers = normalizers.baseAddress
+        }
         if let repeated { look(repeated) }
         return graph.promptAttention(queries: queries, keys: keys, values: values, sinks: sinks, prompt: call)
     }
 
     /// The sum of the weights that rows received, each query's times its factor: `[rows, 1, kvHeads]`.
+    ///
+    /// - Parameter tokens: the queries' positions.
     func received(
-        queries: Tensor, keys: Tensor, sinks: Tensor?, sight: AttentionMask.Sight, factors: [Float],
-        reduction: ScoringRule.GroupReduction, in graph: Graph
+        queries: Tensor, of tokens: Range<Int>, keys: Tensor, sinks: Tensor?, sight: AttentionMask.Sight,
+        factors: [Float], reduction: ScoringRule.GroupReduction, in graph: Graph
     ) -> Tensor {
         look(sight)
+        if let noted, noted.lowerBound <= tokens.lowerBound, tokens.upperBound <= noted.upperBound {
+            call.pointee.normalizers = normalizers.baseAddress! + (tokens.lowerBound - noted.lowerBound) * queryHeads
+        }
         self.factors?.deallocate()
         self.factors = .copy(of: factors)
         call.pointee.factors = UnsafePointer(self.factors!.baseAddress)
@@ -89,7 +111,7 @@ final class PromptKernel {
     }
 
     private func look(_ sight: AttentionMask.Sight) {
-        call.pointee.largest = nil
+        (call.pointee.largest, call.pointee.normalizers) = (nil, nil)
         first?.deallocate()
         first = sight.first.map { .copy(of: $0) }
         call.pointee.seen = Int32(sight.seen)

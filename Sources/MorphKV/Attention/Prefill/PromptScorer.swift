@@ -30,7 +30,9 @@ struct PromptScorer {
     /// Takes a chunk of the prompt into the table of all entries.
     func score(_ chunk: Chunk, into table: inout ScoreTable) throws {
         guard let scoring else { return }
-        for tokens in PromptBatch.ranges(of: chunk.tokens, scores: chunk.visible * prompt.geometry.queryHeads) {
+        let hasScores = kernel == nil || !scoring.talliesReceived
+        let size = hasScores ? chunk.visible * prompt.geometry.queryHeads : 1
+        for tokens in PromptBatch.ranges(of: chunk.tokens, scores: size) {
             try score(chunk, tokens, by: scoring, into: &table)
         }
     }
@@ -47,8 +49,8 @@ struct PromptScorer {
         let kernel = kernel.map { kernel -> PromptBatch.Kernel in
             { reduction, factors in
                 kernel.received(
-                    queries: queries, keys: keys, sinks: sinks, sight: mask.sight(queries: positions), factors: factors,
-                    reduction: reduction, in: graph)
+                    queries: queries, of: positions, keys: keys, sinks: sinks, sight: mask.sight(queries: positions),
+                    factors: factors, reduction: reduction, in: graph)
             }
         }
         let batch = PromptBatch(

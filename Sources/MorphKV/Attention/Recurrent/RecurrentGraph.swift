@@ -150,5 +150,5 @@ extension BlockGraph {
 
 extension RecurrentBlock {
     /// An upper bound on the operations, views and inputs that the block takes in a graph.
-    var operations: Int { 80 + feedForward.operations }
+    var operations: Int { 86 + feedForward.operations }
 }
