@@ -63,12 +63,12 @@ private final class OpenFile {
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             close(descriptor)
-            throw GgmlError(.file, "\(path) is not a file")
+            throw GgmlError(.file, "\(path) cannot be read: it is not a file")
         }
         size = Int(status.st_size)
         guard size > 0 else {
             close(descriptor)
-            throw GgmlError(.file, "\(path) is empty")
+            throw GgmlError(.file, "\(path) cannot be read: it is empty")
         }
     }
 

@@ -88,7 +88,7 @@ import Testing
         #expect(mkfifo(pipe.path, 0o600) == 0)
         for url in [folder.url, pipe] {
             let error = #expect(throws: GgmlError.self) { try GgufFile(contentsOf: url) }
-            #expect(error?.description == "\(url.path) is not a file")
+            #expect(error?.description == "\(url.path) cannot be read: it is not a file")
         }
     }
 }

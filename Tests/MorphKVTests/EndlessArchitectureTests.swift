@@ -23,7 +23,7 @@ import Testing
 
     static let cases =
         Model.architectures.map { Case(architecture: $0) }
-        + ["llama", "phi3", "gemma4"].map { Case(architecture: $0, hasFactors: true) }
+        + ["llama", "phi3"].map { Case(architecture: $0, hasFactors: true) }
 
     private static func engine(
         _ model: Model, _ policy: String, _ attention: CacheOptions.AttentionPath,
