@@ -12,28 +12,34 @@ import Testing
         let shape = TestModels.shape(architecture, queryHeads: 8, kvHeads: 2)
         let url = try TestModels.url(shape, type)
         let model = try Model(contentsOf: url)
-        var sequences: [(engine: Engine, oracle: LibllamaOracle, expected: [Float])] = []
+        var sequences: [(engine: Engine, oracle: LibllamaOracle, other: LibllamaOracle, expected: [Float])] = []
         for length in [12, 33, 70] {
             let oracle = try LibllamaOracle(url, contextLength: 256)
+            let other = try LibllamaOracle(url, contextLength: 256, repacks: false)
             let engine = try Engine(model, CacheOptions(policy: FullPolicy(), elementType: .f32), threads: 1)
             let prompt = TestModels.tokens(length, seed: UInt64(length))
             try engine.prefill(prompt)
-            sequences.append((engine, oracle, oracle.feed(prompt, at: 0).last!))
+            _ = other.feed(prompt, at: 0)
+            sequences.append((engine, oracle, other, oracle.feed(prompt, at: 0).last!))
         }
         let batch = try Batch(model, threads: 1)
-        var worst = LogitDifference()
+        var (worst, theirs) = (LogitDifference(), LogitDifference())
         for step in 0..<16 {
             let tokens = sequences.map { Token(argmax($0.expected)) }
-            for index in sequences.indices {
-                sequences[index].expected =
-                    sequences[index].oracle.feed([tokens[index]], at: sequences[index].engine.seen)[0]
+            for (index, sequence) in sequences.enumerated() {
+                sequences[index].expected = sequence.oracle.feed([tokens[index]], at: sequence.engine.seen)[0]
+                let other = sequence.other.feed([tokens[index]], at: sequence.engine.seen)[0]
+                theirs.note(other, sequences[index].expected, "")
             }
             try batch.decode(Array(zip(sequences.map(\.engine), tokens)))
             for (index, sequence) in sequences.enumerated() {
                 worst.note(sequence.engine.logits, sequence.expected, "step \(step) of sequence \(index)")
             }
         }
-        #expect(worst.relative <= (type == .f32 ? 1e-4 : 5e-3 * Float(shape.layers)), "\(worst.place)")
+        // Weights in another layout add up in another order, and what falls on the other side of a rounding differs: libllama from
+        // itself by as much.
+        let tolerance = type == .f32 ? 1e-4 : max(5e-3 * Float(shape.layers), 2 * theirs.relative)
+        #expect(worst.relative <= tolerance, "\(worst.place)")
         #expect(worst.otherTokens.isEmpty, "\(worst.otherTokens)")
     }
 

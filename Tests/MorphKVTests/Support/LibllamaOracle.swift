@@ -9,9 +9,13 @@ final class LibllamaOracle {
     private let context: OpaquePointer
     private let vocabularySize: Int
 
-    init(_ url: URL, contextLength: Int, cacheType: ggml_type = GGML_TYPE_F32, threads: Int32 = 1) throws {
+    /// - Parameter repacks: whether weights are copied into faster layouts, which add up numbers in another order.
+    init(
+        _ url: URL, contextLength: Int, cacheType: ggml_type = GGML_TYPE_F32, threads: Int32 = 1, repacks: Bool = true
+    ) throws {
         Log.redirect()
         var modelParameters = llama_model_default_params()
+        modelParameters.use_extra_bufts = repacks
         modelParameters.n_gpu_layers = 0
         struct Failed: Error {}
         guard let model = llama_model_load_from_file(url.path, modelParameters) else { throw Failed() }

@@ -2,14 +2,12 @@
 struct LogitDifference {
     private(set) var relative: Float = 0
     private(set) var place = ""
-    private var all: [Float] = []
     /// Where the greedy token differs although the margin exceeds the difference.
     private(set) var otherTokens: [String] = []
 
     mutating func note(_ ours: [Float], _ theirs: [Float], _ place: String) {
         let error = zip(ours, theirs).map { abs($0 - $1) }.max()!
         let range = theirs.max()! - theirs.min()!
-        all.append(error / range)
         if !(error / range <= relative) {
             relative = error / range
             self.place = place
@@ -17,9 +15,6 @@ struct LogitDifference {
         let sorted = theirs.sorted(by: >)
         if sorted[0] - sorted[1] > 2 * error, argmax(ours) != argmax(theirs) { otherTokens.append(place) }
     }
-
-    /// Of how many logit vectors more than this share of the range differs.
-    func above(_ tolerance: Float) -> Int { all.count { !($0 <= tolerance) } }
 }
 
 /// The index of the largest logit.
